@@ -1,0 +1,1 @@
+//! The brains: member, segment, planner, global policy; negotiation protocol.

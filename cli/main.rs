@@ -1,0 +1,2 @@
+//! placeholder until the subcommands stand.
+fn main() {}

@@ -1,0 +1,190 @@
+//! Events: immutable facts about a member.
+//!
+//! [`Event`] is what the brains fold. Its wire form, the limits on it and the field-level refusals live in
+//! [`wire`].
+
+pub mod wire;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DecisionId, EventId, MemberId};
+use crate::money::Micros;
+use crate::time::Timestamp;
+
+/// An immutable fact about a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The producer's id; at most one decision per (program, event id) (invariant D-2).
+    pub event_id: EventId,
+    /// Whom it is about.
+    pub member: MemberId,
+    /// When it happened (not when it arrived).
+    pub event_time: Timestamp,
+    /// Which system says so: lower-case letters, digits, `-` and `_`.
+    pub source: Arc<str>,
+    /// Where it happened.
+    pub touchpoint: Touchpoint,
+    /// Whether it may still be taken back.
+    pub settlement: Settlement,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The member bought something. `amount` is what was paid, `discount` what was taken off.
+    Purchase { amount: Micros, items: u32, discount: Micros },
+    /// An earlier purchase was taken back in full.
+    Reversal { of: EventId },
+    /// An earlier provisional event is now final.
+    Settled { of: EventId },
+    /// The member opened the app or site, or was seen in a shop, without buying.
+    Visit,
+    /// The member complained.
+    Complaint,
+    /// The complaint was resolved.
+    ComplaintResolved,
+    /// The member looked at something sensitive (health, religion, bereavement); nothing more is kept.
+    SensitiveContext,
+    /// The member gave or took back consent for a purpose.
+    Consent { purpose: Purpose, granted: bool },
+    /// The member objected to profiling (GDPR Art. 21), or took the objection back.
+    Objection { active: bool },
+    /// The member is (or no longer is) a minor.
+    Minor { active: bool },
+    /// A promised reward was used.
+    Redeemed { decision: DecisionId },
+    /// A promised reward was cancelled before use.
+    Cancelled { decision: DecisionId },
+    /// A timer of the member's own agent: the member has been quiet for `days`. Never accepted from outside.
+    Quiet { days: u16 },
+    /// A timer of the member's own agent: a promise ran out. Never accepted from outside.
+    Expired { decision: DecisionId },
+}
+
+impl EventKind {
+    /// The word used on the wire and in policies.
+    pub fn name(&self) -> &'static str {
+        EVENT_KIND_NAMES[self.number()]
+    }
+
+    /// Position in [`EVENT_KIND_NAMES`], the number conditions compare.
+    pub fn number(&self) -> usize {
+        match self {
+            EventKind::Purchase { .. } => 0,
+            EventKind::Reversal { .. } => 1,
+            EventKind::Settled { .. } => 2,
+            EventKind::Visit => 3,
+            EventKind::Complaint => 4,
+            EventKind::ComplaintResolved => 5,
+            EventKind::SensitiveContext => 6,
+            EventKind::Consent { .. } => 7,
+            EventKind::Objection { .. } => 8,
+            EventKind::Minor { .. } => 9,
+            EventKind::Redeemed { .. } => 10,
+            EventKind::Cancelled { .. } => 11,
+            EventKind::Quiet { .. } => 12,
+            EventKind::Expired { .. } => 13,
+        }
+    }
+}
+
+/// The words of [`EventKind`], in the order of [`EventKind::number`].
+pub const EVENT_KIND_NAMES: [&str; 14] = [
+    "purchase",
+    "reversal",
+    "settled",
+    "visit",
+    "complaint",
+    "complaint_resolved",
+    "sensitive_context",
+    "consent",
+    "objection",
+    "minor",
+    "redeemed",
+    "cancelled",
+    "quiet",
+    "expired",
+];
+
+/// Where a decision is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Touchpoint {
+    Checkout,
+    Service,
+    App,
+    Web,
+    Email,
+    Pos,
+    Partner,
+    Batch,
+}
+
+/// The words of [`Touchpoint`], in declaration order.
+pub const TOUCHPOINT_NAMES: [&str; 8] =
+    ["checkout", "service", "app", "web", "email", "pos", "partner", "batch"];
+
+impl Touchpoint {
+    /// The word used on the wire and in policies.
+    pub fn name(self) -> &'static str {
+        TOUCHPOINT_NAMES[self as usize]
+    }
+
+    /// The touchpoint with this word.
+    pub fn from_name(name: &str) -> Option<Touchpoint> {
+        use Touchpoint::*;
+        [Checkout, Service, App, Web, Email, Pos, Partner, Batch]
+            .into_iter()
+            .find(|touchpoint| touchpoint.name() == name)
+    }
+}
+
+/// Whether a fact may still be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settlement {
+    Provisional,
+    Settled,
+    Reversed,
+}
+
+/// The words of [`Settlement`], in declaration order.
+pub const SETTLEMENT_NAMES: [&str; 3] = ["provisional", "settled", "reversed"];
+
+impl Settlement {
+    /// The word used on the wire and in policies.
+    pub fn name(self) -> &'static str {
+        SETTLEMENT_NAMES[self as usize]
+    }
+
+    /// The total transition table: provisional may settle or reverse, settled may reverse, reversed is final.
+    pub fn may_become(self, next: Settlement) -> bool {
+        use Settlement::*;
+        matches!((self, next), (Provisional, Settled | Reversed) | (Settled, Reversed))
+    }
+}
+
+/// What a member may consent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Receiving rewards and messages chosen for the member.
+    PersonalisedMarketing,
+    /// Being scored by models.
+    Profiling,
+}
+
+/// The words of [`Purpose`], in declaration order.
+pub const PURPOSE_NAMES: [&str; 2] = ["personalised_marketing", "profiling"];
+
+impl Purpose {
+    /// The word used on the wire and in policies.
+    pub fn name(self) -> &'static str {
+        PURPOSE_NAMES[self as usize]
+    }
+}

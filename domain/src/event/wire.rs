@@ -1,0 +1,464 @@
+//! The wire form of an event, schema 1: one JSON object, checked field by field.
+//!
+//! A refusal names every wrong field at once, so that a producer mends its code in one go. Unknown extra
+//! fields are ignored: an older node accepts a newer producer.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Event, EventKind, Purpose, Settlement, Touchpoint};
+use crate::id::{DecisionId, EventId, MemberId};
+use crate::money::Micros;
+use crate::reason::Reason;
+use crate::time::{DAY, HOUR, Timestamp};
+
+/// The version of the wire form this build reads and writes.
+pub const SCHEMA: u32 = 1;
+
+/// Largest event in bytes. Real events are 200-400 bytes; 16 KiB leaves room for fields we do not read.
+pub const BYTES_MAX: usize = 16 * 1024;
+
+/// What an event may claim, given the time it arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The host's time at arrival.
+    pub now: Timestamp,
+    /// How far in the future `event_time` may lie (clock skew between systems).
+    pub ahead_max_micros: i64,
+    /// How old `event_time` may be.
+    pub age_max_micros: i64,
+    /// Largest amount of one purchase.
+    pub amount_max: Micros,
+}
+
+impl Limits {
+    /// The default limits at `now`: five minutes ahead, three years old, one million currency units.
+    ///
+    /// Three years cover an import of history; a million units is above any basket and below an overflow.
+    pub fn at(now: Timestamp) -> Limits {
+        Limits {
+            now,
+            ahead_max_micros: HOUR / 12,
+            age_max_micros: 3 * 366 * DAY,
+            amount_max: Micros::units(1_000_000),
+        }
+    }
+}
+
+/// One wrong field of a refused event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// JSON path of the field, e.g. `data.amount`; empty when the whole text is wrong.
+    pub field: String,
+    /// The coded reason.
+    pub reason: Reason,
+    /// What was found and what was expected. Never quotes the member's identifier.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// A refusal of one field.
+    pub fn new(field: &str, reason: Reason, detail: impl Into<String>) -> Refusal {
+        Refusal { field: field.to_owned(), reason, detail: detail.into() }
+    }
+}
+
+/// A checked event whose member still carries the program's own identifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The program's own identifier of the member; it leaves memory as soon as the pseudonym is known.
+    pub member: String,
+    event: Event,
+}
+
+impl Incoming {
+    /// The event's id, known before the member is.
+    pub fn event_id(&self) -> &EventId {
+        &self.event.event_id
+    }
+
+    /// The event under the member's pseudonym.
+    pub fn under(self, pseudonym: MemberId) -> Event {
+        Event { member: pseudonym, ..self.event }
+    }
+}
+
+/// The document as it stands on the wire; every field optional so that all mistakes are found in one pass.
+#[derive(serde::Deserialize)]
+struct Document<'a> {
+    schema: Option<u32>,
+    #[serde(borrow)]
+    event_id: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    member: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    event_time: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    source: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    touchpoint: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    settlement: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// The union of all `data` members; which are required depends on the type.
+#[derive(Default, serde::Deserialize)]
+struct Data<'a> {
+    #[serde(borrow)]
+    amount: Option<Amount<'a>>,
+    items: Option<u32>,
+    #[serde(borrow)]
+    discount: Option<Amount<'a>>,
+    #[serde(borrow)]
+    of: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    purpose: Option<std::borrow::Cow<'a, str>>,
+    granted: Option<bool>,
+    active: Option<bool>,
+    decision: Option<uuid::Uuid>,
+}
+
+/// Money on the wire: decimal text (`"12.34"`), or a JSON number read as decimal text, never through a float.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Amount<'a>(#[serde(borrow)] &'a RawValue);
+
+impl Amount<'_> {
+    fn micros(&self) -> Result<Micros, crate::money::MoneyError> {
+        self.0.get().trim_matches('"').parse()
+    }
+}
+
+/// Reads and checks one event.
+///
+/// # Errors
+/// Every wrong field, each with its coded reason. The text itself is never lost: the caller records it as a
+/// dead letter.
+pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Incoming, Vec<Refusal>> {
+    let one = |field: &str, reason, detail: String| Err(vec![Refusal::new(field, reason, detail)]);
+    if bytes.len() > BYTES_MAX {
+        return one("", Reason::EventTooLarge, format!("{} bytes, at most {BYTES_MAX}", bytes.len()));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            return one("", Reason::NotUtf8, format!("invalid UTF-8 at byte {}", error.valid_up_to()));
+        }
+    };
+    let document: Document = match serde_json::from_str(text) {
+        Ok(document) => document,
+        Err(error) => return one("", Reason::MalformedJson, without_values(&error)),
+    };
+    Reader { limits, refusals: Vec::new() }.read(&document)
+}
+
+/// The position and kind of a JSON error. The message itself may quote the member's data, so only its shape is kept.
+fn without_values(error: &serde_json::Error) -> String {
+    let kind = match error.classify() {
+        serde_json::error::Category::Syntax => "not JSON",
+        serde_json::error::Category::Eof => "JSON ends too early",
+        serde_json::error::Category::Data => "a field has the wrong JSON type",
+        serde_json::error::Category::Io => "unreadable",
+    };
+    format!("{kind}, line {} column {}", error.line(), error.column())
+}
+
+/// Collects refusals while it reads.
+struct Reader<'l> {
+    limits: &'l Limits,
+    refusals: Vec<Refusal>,
+}
+
+impl Reader<'_> {
+    fn read(mut self, document: &Document) -> Result<Incoming, Vec<Refusal>> {
+        if let Some(schema) = document.schema.filter(|schema| *schema != SCHEMA) {
+            self.refuse("schema", Reason::BadField, format!("schema {schema}, this node reads {SCHEMA}"));
+        }
+        let event_id = self.event_id("event_id", document.event_id.as_deref());
+        let member = self.member(document.member.as_deref());
+        let event_time = self.event_time(document.event_time.as_deref());
+        let source = self.source(document.source.as_deref());
+        let touchpoint = self.touchpoint(document.touchpoint.as_deref());
+        let settlement = self.settlement(document.settlement.as_deref());
+        let kind = self.kind(document);
+        match (event_id, member, event_time, source, touchpoint, settlement, kind) {
+            (
+                Some(event_id),
+                Some(member),
+                Some(event_time),
+                Some(source),
+                Some(touchpoint),
+                Some(settlement),
+                Some(kind),
+            ) if self.refusals.is_empty() => {
+                let event = Event {
+                    event_id,
+                    member: MemberId::default(),
+                    event_time,
+                    source,
+                    touchpoint,
+                    settlement,
+                    kind,
+                };
+                Ok(Incoming { member, event })
+            }
+            _ => Err(self.refusals),
+        }
+    }
+
+    fn refuse(&mut self, field: &str, reason: Reason, detail: String) {
+        self.refusals.push(Refusal::new(field, reason, detail));
+    }
+
+    /// The value, or a refusal that it is missing.
+    fn need<T>(&mut self, field: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.refuse(field, Reason::MissingField, "required".to_owned());
+        }
+        value
+    }
+
+    fn event_id(&mut self, field: &str, text: Option<&str>) -> Option<EventId> {
+        match self.need(field, text)?.parse() {
+            Ok(id) => Some(id),
+            Err(error) => {
+                self.refuse(field, Reason::BadField, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn member(&mut self, text: Option<&str>) -> Option<String> {
+        let member = self.need("member", text)?;
+        if member.is_empty() || member.len() > 256 || member.chars().any(char::is_control) {
+            let detail = format!("1 to 256 bytes without control characters, got {} bytes", member.len());
+            self.refuse("member", Reason::BadField, detail);
+            return None;
+        }
+        Some(member.to_owned())
+    }
+
+    fn event_time(&mut self, text: Option<&str>) -> Option<Timestamp> {
+        let time: Timestamp = match self.need("event_time", text)?.parse() {
+            Ok(time) => time,
+            Err(error) => {
+                let error: crate::time::NotATime = error;
+                self.refuse("event_time", Reason::BadField, error.to_string());
+                return None;
+            }
+        };
+        let ahead = time.since(self.limits.now);
+        if ahead > self.limits.ahead_max_micros {
+            self.refuse(
+                "event_time",
+                Reason::TimeInFuture,
+                format!("{time} is {} s ahead of this node", ahead / 1_000_000),
+            );
+        } else if -ahead > self.limits.age_max_micros {
+            self.refuse("event_time", Reason::TimeTooOld, format!("{time} is {} days old", -ahead / DAY));
+        }
+        Some(time)
+    }
+
+    fn source(&mut self, text: Option<&str>) -> Option<Arc<str>> {
+        let source = self.need("source", text)?;
+        let legal =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) {
+            let detail = "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject)".to_owned();
+            self.refuse("source", Reason::BadField, detail);
+            return None;
+        }
+        Some(source.into())
+    }
+
+    fn touchpoint(&mut self, text: Option<&str>) -> Option<Touchpoint> {
+        let word = self.need("touchpoint", text)?;
+        let touchpoint = Touchpoint::from_name(word);
+        if touchpoint.is_none() {
+            let detail = format!("{:?} is none of {}", clip(word), super::TOUCHPOINT_NAMES.join(", "));
+            self.refuse("touchpoint", Reason::BadField, detail);
+        }
+        touchpoint
+    }
+
+    fn settlement(&mut self, text: Option<&str>) -> Option<Settlement> {
+        match text.unwrap_or("settled") {
+            "settled" => Some(Settlement::Settled),
+            "provisional" => Some(Settlement::Provisional),
+            other => {
+                let detail = format!(
+                    "{:?} is neither provisional nor settled; send a reversal event instead",
+                    clip(other)
+                );
+                self.refuse("settlement", Reason::BadField, detail);
+                None
+            }
+        }
+    }
+
+    fn kind(&mut self, document: &Document) -> Option<EventKind> {
+        let word = self.need("type", document.kind.as_deref())?;
+        let data = match document.data.map(|raw| serde_json::from_str::<Data>(raw.get())) {
+            None => Data::default(),
+            Some(Ok(data)) => data,
+            Some(Err(error)) => {
+                self.refuse("data", Reason::BadField, without_values(&error));
+                return None;
+            }
+        };
+        match word {
+            "purchase" => self.purchase(&data),
+            "reversal" => self.event_id("data.of", data.of.as_deref()).map(|of| EventKind::Reversal { of }),
+            "settled" => self.event_id("data.of", data.of.as_deref()).map(|of| EventKind::Settled { of }),
+            "visit" => Some(EventKind::Visit),
+            "complaint" => Some(EventKind::Complaint),
+            "complaint_resolved" => Some(EventKind::ComplaintResolved),
+            "sensitive_context" => Some(EventKind::SensitiveContext),
+            "consent" => self.consent(&data),
+            "objection" => {
+                self.need("data.active", data.active).map(|active| EventKind::Objection { active })
+            }
+            "minor" => self.need("data.active", data.active).map(|active| EventKind::Minor { active }),
+            "redeemed" => self.decision(&data).map(|decision| EventKind::Redeemed { decision }),
+            "cancelled" => self.decision(&data).map(|decision| EventKind::Cancelled { decision }),
+            other => {
+                let accepted = &super::EVENT_KIND_NAMES[..12];
+                let detail = format!("{:?} is none of {}", clip(other), accepted.join(", "));
+                self.refuse("type", Reason::UnknownType, detail);
+                None
+            }
+        }
+    }
+
+    fn purchase(&mut self, data: &Data) -> Option<EventKind> {
+        let amount = self.amount("data.amount", data.amount.as_ref(), true)?;
+        let discount = self.amount("data.discount", data.discount.as_ref(), false)?;
+        Some(EventKind::Purchase { amount, items: data.items.unwrap_or(1), discount })
+    }
+
+    fn amount(&mut self, field: &str, amount: Option<&Amount>, required: bool) -> Option<Micros> {
+        let Some(amount) = amount else {
+            return if required { self.need(field, None) } else { Some(Micros::ZERO) };
+        };
+        match amount.micros() {
+            Ok(micros) if micros < Micros::ZERO || micros > self.limits.amount_max => {
+                let detail = format!(
+                    "{micros} is outside 0.00..={}; send a reversal to take money back",
+                    self.limits.amount_max
+                );
+                self.refuse(field, Reason::AmountOutOfRange, detail);
+                None
+            }
+            Ok(micros) => Some(micros),
+            Err(error) => {
+                self.refuse(field, Reason::BadField, clip(&error.to_string()).to_owned());
+                None
+            }
+        }
+    }
+
+    fn consent(&mut self, data: &Data) -> Option<EventKind> {
+        let granted = self.need("data.granted", data.granted);
+        let purpose = match self.need("data.purpose", data.purpose.as_deref())? {
+            "personalised_marketing" => Purpose::PersonalisedMarketing,
+            "profiling" => Purpose::Profiling,
+            other => {
+                let detail = format!("{:?} is none of {}", clip(other), super::PURPOSE_NAMES.join(", "));
+                self.refuse("data.purpose", Reason::BadField, detail);
+                return None;
+            }
+        };
+        Some(EventKind::Consent { purpose, granted: granted? })
+    }
+
+    fn decision(&mut self, data: &Data) -> Option<DecisionId> {
+        self.need("data.decision", data.decision).map(DecisionId)
+    }
+}
+
+/// At most 80 characters of a producer's text, so a refusal stays small.
+fn clip(text: &str) -> &str {
+    text.char_indices().nth(80).map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits::at("2017-03-05T00:00:00Z".parse().unwrap())
+    }
+
+    const GOOD: &str = r#"{"schema":1,"event_id":"31198570044","member":"900","type":"purchase",
+        "event_time":"2017-03-04T18:05:00-05:00","source":"pos","touchpoint":"pos","data":{"amount":"12.34","items":3}}"#;
+
+    fn check(text: &str, field: &str, reason: Reason) {
+        let refusals = parse(text.as_bytes(), &limits()).expect_err(text);
+        assert!(
+            refusals.iter().any(|refusal| refusal.field == field && refusal.reason == reason),
+            "{text}: expected {reason:?} at {field:?}, got {refusals:?}"
+        );
+    }
+
+    #[test]
+    fn a_good_event_is_accepted() {
+        let incoming = parse(GOOD.as_bytes(), &limits()).unwrap();
+        assert_eq!(incoming.member, "900");
+        let event = incoming.under(MemberId([7; 16]));
+        assert_eq!(
+            event.kind,
+            EventKind::Purchase { amount: Micros(12_340_000), items: 3, discount: Micros::ZERO }
+        );
+        assert_eq!(event.settlement, Settlement::Settled);
+    }
+
+    #[test]
+    fn amounts_never_pass_through_a_float() {
+        let text = GOOD.replace("\"12.34\"", "0.1");
+        let event = parse(text.as_bytes(), &limits()).unwrap().under(MemberId::default());
+        assert_eq!(
+            event.kind,
+            EventKind::Purchase { amount: Micros(100_000), items: 3, discount: Micros::ZERO }
+        );
+    }
+
+    #[test]
+    fn each_kind_of_bad_event_is_refused_with_its_field() {
+        check("{", "", Reason::MalformedJson);
+        check("[]", "", Reason::MalformedJson);
+        check("{}", "event_id", Reason::MissingField);
+        check("{}", "member", Reason::MissingField);
+        check(&GOOD.replace("purchase", "quiet"), "type", Reason::UnknownType);
+        check(&GOOD.replace("purchase", "wizard"), "type", Reason::UnknownType);
+        check(&GOOD.replace("\"12.34\"", "\"-1\""), "data.amount", Reason::AmountOutOfRange);
+        check(&GOOD.replace("\"12.34\"", "\"99999999\""), "data.amount", Reason::AmountOutOfRange);
+        check(&GOOD.replace("\"12.34\"", "\"abc\""), "data.amount", Reason::BadField);
+        check(&GOOD.replace("\"amount\":\"12.34\",", ""), "data.amount", Reason::MissingField);
+        check(&GOOD.replace("2017-03-04", "2037-03-04"), "event_time", Reason::TimeInFuture);
+        check(&GOOD.replace("2017-03-04", "1917-03-04"), "event_time", Reason::TimeTooOld);
+        check(
+            &GOOD.replace("\"touchpoint\":\"pos\"", "\"touchpoint\":\"moon\""),
+            "touchpoint",
+            Reason::BadField,
+        );
+        check(&GOOD.replace("\"source\":\"pos\"", "\"source\":\"a.b\""), "source", Reason::BadField);
+        check(&GOOD.replace("\"schema\":1", "\"schema\":2"), "schema", Reason::BadField);
+        check(&format!("{{\"member\":\"{}\"}}", "x".repeat(BYTES_MAX)), "", Reason::EventTooLarge);
+        let refusals = parse(b"{\"member\":\"\xff\"}", &limits()).unwrap_err();
+        assert_eq!(refusals[0].reason, Reason::NotUtf8);
+    }
+
+    #[test]
+    fn refusals_do_not_quote_the_member() {
+        let text = GOOD.replace("\"member\":\"900\"", "\"member\":\"secret\\u0007name\"");
+        let refusals = parse(text.as_bytes(), &limits()).unwrap_err();
+        assert!(!format!("{refusals:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,1 @@
+//! What was decided, for ever: the append-only SQLite record with Merkle proofs.

@@ -1,0 +1,1 @@
+//! What we predict: feature contract, ONNX scorers, manifests.

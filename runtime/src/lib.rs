@@ -1,0 +1,1 @@
+//! The live host: actors, bus, scoring, ledger writer.

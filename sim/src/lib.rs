@@ -1,0 +1,1 @@
+//! The deterministic host: replay, scenarios, planner benchmark.
