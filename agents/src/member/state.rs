@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use domain::time::DAY;
 use domain::{DecisionId, MemberId, Micros, Purpose, Timestamp};
 use models::features::History;
 use serde::{Deserialize, Serialize};
@@ -116,15 +115,5 @@ impl State {
     /// Promises not yet used, expired or cancelled.
     pub fn open_promises(&self) -> impl Iterator<Item = &Promise> {
         self.promises.iter().filter(|promise| promise.state == PromiseState::Open)
-    }
-
-    /// When this member next needs attention without an event: the first quiet timer not yet fired, or the
-    /// end of the first open promise. `quiet_days` are the policy's timers, ascending.
-    pub fn next_due(&self, quiet_days: &[u16]) -> Option<Timestamp> {
-        let expiry = self.open_promises().map(|promise| promise.valid_until).min();
-        let quiet = quiet_days.iter().find(|days| **days > self.quiet_fired_days).and_then(|days| {
-            self.history.last_purchase().map(|last| last.plus(i64::from(*days) * DAY))
-        });
-        expiry.into_iter().chain(quiet).min()
     }
 }
