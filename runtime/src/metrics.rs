@@ -86,7 +86,7 @@ counters! {
     fallback_scores: "Moments scored by the closed-form fallback.",
     commits: "Ledger transactions.",
     records: "Ledger rows committed.",
-    fold_us: "Time spent committing, in microseconds.",
+    commit_us: "Time spent committing, in microseconds.",
     max_gap_ppm: "Largest certified optimality gap, in parts per million.",
 }
 

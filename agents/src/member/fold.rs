@@ -12,6 +12,8 @@ pub struct Release {
     pub reward: std::sync::Arc<str>,
     pub segment: std::sync::Arc<str>,
     pub cost: Micros,
+    /// It was only held for approval, never promised.
+    pub pending: bool,
 }
 
 impl State {
@@ -107,8 +109,9 @@ impl State {
         let promise = self.promises.iter_mut().find(|promise| promise.decision == decision);
         let promise: &mut Promise = promise
             .ok_or_else(|| refuse(Reason::UnknownReference, format!("no promise {decision} of this member")))?;
-        if promise.state != PromiseState::Open {
-            let detail = format!("promise {decision} already ended as {:?}", promise.state);
+        let pending = promise.state == PromiseState::Pending;
+        if !promise.state.is_open() || (pending && next == PromiseState::Redeemed) {
+            let detail = format!("promise {decision} is {:?} and cannot become {next:?}", promise.state);
             return Err(refuse(Reason::BadTransition, detail));
         }
         promise.state = next;
@@ -116,6 +119,7 @@ impl State {
             reward: std::sync::Arc::clone(&promise.reward),
             segment: std::sync::Arc::clone(&promise.segment),
             cost: promise.cost,
+            pending,
         })
     }
 }

@@ -13,6 +13,8 @@ pub mod proposal;
 pub mod state;
 pub mod timers;
 
+use std::sync::Arc;
+
 use domain::event::wire::Refusal;
 use domain::{Event, Facts, Purpose, Timestamp};
 use models::features::FeatureVector;
@@ -25,7 +27,8 @@ pub use state::{Promise, PromiseState, State};
 /// A member agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
-    pub state: State,
+    /// Shared with whoever writes it down; changed by copy on write.
+    pub state: Arc<State>,
 }
 
 /// What one event leads to.
@@ -59,8 +62,6 @@ pub struct Considered {
     pub grants: Vec<policies::Grant>,
     /// Whether the member is in the control group.
     pub control: bool,
-    /// Whether this moment is in the exploration share.
-    pub explores: bool,
     /// Purchases per week, in Q16: the pace at which further moments can be expected.
     pub weekly_visits_q16: i64,
 }
@@ -73,12 +74,17 @@ impl Member {
             .into_iter()
             .filter(|purpose| terms.contains(*purpose))
             .collect();
-        Member { state: State::new(member, &consents) }
+        Member::from_state(State::new(member, &consents))
+    }
+
+    /// A member as the ledger remembers it.
+    pub fn from_state(state: State) -> Member {
+        Member { state: Arc::new(state) }
     }
 
     /// Handles one event at the host's time `now`.
     pub fn handle(&mut self, event: &Event, now: Timestamp, bundle: &Bundle, stops: Stops) -> Step {
-        let release = match self.state.fold(event) {
+        let release = match Arc::make_mut(&mut self.state).fold(event) {
             Ok(release) => release,
             Err(refusal) => return Step::Refused(refusal),
         };
@@ -95,7 +101,6 @@ impl Member {
             features: FeatureVector([0.0; models::features::COUNT]),
             grants: self.state.grants(bundle, now),
             control: bundle.is_control(event.member, now),
-            explores: bundle.explores(event.member, &event.event_id),
             weekly_visits_q16: 0,
         };
         if let Err(refusal) = bundle.gate_before_scores(&considered.facts, stops) {

@@ -5,28 +5,37 @@
 
 use std::sync::Arc;
 
-use domain::{DecisionId, MemberId, Micros, Purpose, Timestamp};
+use domain::{Decision, DecisionId, MemberId, Micros, Outcome, Purpose, Timestamp};
 use models::features::History;
 use serde::{Deserialize, Serialize};
 
 /// Version of the snapshot document; another version is not read but rebuilt from the log.
 pub const SNAPSHOT_VERSION: u32 = 1;
 
-/// Promises kept in a member's state. Caps look back at most 91 days and allow a handful of promises a
-/// month; 64 is several times what any sane policy grants, and older ones leave first.
-pub const PROMISES_MAX: usize = 64;
+/// Promises kept in a member's state: as many as the policy checker lets caps look back on; older ones leave
+/// first.
+pub const PROMISES_MAX: usize = policies::GRANTS_MAX;
 
 /// Where a promise stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromiseState {
+    /// Waits for a person's approval; the member was told nothing yet.
+    Pending,
     Open,
     Redeemed,
     Expired,
     Cancelled,
 }
 
-/// What the member was told.
+impl PromiseState {
+    /// Whether the promise still holds budget.
+    pub fn is_open(self) -> bool {
+        matches!(self, PromiseState::Pending | PromiseState::Open)
+    }
+}
+
+/// What the member was told, or will be once a person approves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
     pub decision: DecisionId,
@@ -106,14 +115,37 @@ impl State {
     /// Remembers a promise, forgetting the oldest closed one beyond [`PROMISES_MAX`].
     pub fn promise(&mut self, promise: Promise) {
         if self.promises.len() >= PROMISES_MAX {
-            let oldest = self.promises.iter().position(|promise| promise.state != PromiseState::Open).unwrap_or(0);
+            let oldest = self.promises.iter().position(|promise| !promise.state.is_open()).unwrap_or(0);
             self.promises.remove(oldest);
         }
         self.promises.push(promise);
     }
 
-    /// Promises not yet used, expired or cancelled.
+    /// Promises that hold budget: not yet used, expired or cancelled.
     pub fn open_promises(&self) -> impl Iterator<Item = &Promise> {
-        self.promises.iter().filter(|promise| promise.state == PromiseState::Open)
+        self.promises.iter().filter(|promise| promise.state.is_open())
+    }
+}
+
+impl Promise {
+    /// The promise a recorded decision makes, `None` when it makes none. `reward` and `segment` are the ids in
+    /// the bundle the decision was made under.
+    pub fn of(decision: &Decision, reward: &str, segment: &str) -> Option<Promise> {
+        let state = match decision.outcome {
+            Outcome::Granted => PromiseState::Open,
+            Outcome::Pending => PromiseState::Pending,
+            Outcome::None | Outcome::Suppressed | Outcome::Denied | Outcome::Control | Outcome::Fallback => {
+                return None;
+            }
+        };
+        Some(Promise {
+            decision: decision.id,
+            reward: reward.into(),
+            segment: segment.into(),
+            granted_at: decision.decided_at,
+            valid_until: decision.valid_until?,
+            cost: decision.cost,
+            state,
+        })
     }
 }
