@@ -7,4 +7,7 @@
 //!
 //! Start reading at [`features`].
 
+pub mod csv;
+pub mod engine;
 pub mod features;
+pub mod table;
