@@ -111,6 +111,7 @@ facts! {
     RewardKind "reward.kind" Reward Word(&REWARD_KIND_NAMES), OPEN, "Kind of the reward under consideration."
     RewardCost "reward.cost" Reward Money, OPEN, "Face cost of the reward under consideration."
     RewardDaysSince "reward.days_since" Reward Int, OPEN, "Whole days since the member was last promised this reward; 9999 when never."
+    EventQuietDays "event.quiet_days" Event Int, OPEN, "Days without a purchase that a quiet timer reports; 0 for other events."
 }
 
 impl Field {

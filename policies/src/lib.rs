@@ -1,1 +1,26 @@
 //! What may be promised: bundles, conditions, evaluation.
+//!
+//! A bundle is a folder of TOML files written by a loyalty team. This crate reads it, reports every mistake
+//! with its place, and turns it into a [`Bundle`]: integers and positions that the brains evaluate without
+//! allocating. It never reads a clock, a random source or a network, never decides between rewards (the
+//! segment agent does), and never touches member data beyond the facts it is given.
+//!
+//! Start reading at [`bundle`] (what a policy is at run time), then [`gates`] (what is asked of it, in which
+//! order) and [`language`] (what a condition may say).
+
+pub mod bundle;
+pub mod gates;
+mod groups;
+pub mod language;
+pub mod plan;
+mod quiet;
+pub mod rules;
+pub mod value;
+
+pub use bundle::{
+    Autonomy, Bundle, Members, MomentIndex, Program, Purposes, Reward, RewardKind, Segment, Stops, Trigger,
+};
+pub use gates::{GRANTS_MAX, Grant, Situation};
+pub use plan::Plan;
+pub use rules::{Refusal, Rule, RuleIndex};
+pub use value::Value;
