@@ -13,6 +13,7 @@ pub mod explore;
 pub mod opportunity;
 pub mod pricing;
 pub mod rows;
+pub mod verdict;
 
 pub use escrow::{Demand, Escrow, EscrowView, Refusal, Reserve};
 pub use explore::Exploration;

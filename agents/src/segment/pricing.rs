@@ -17,6 +17,8 @@ pub const ATTEMPTS_MAX: usize = 3;
 const STALE_STEP_MICROS: i64 = 10_000_000;
 /// Steps of growing dearer (a quarter each, 14.6-fold in all, two minutes) before nothing is promised at all.
 const STALE_STEPS_MAX: i64 = 12;
+/// The caution recorded when prices were too old for any promise.
+pub const CAUTION_SILENT: u8 = u8::MAX;
 /// Tables between two computations of opportunity prices: they follow prices, which move little in between.
 const OPPORTUNITY_EVERY: u64 = 4;
 
@@ -390,6 +392,36 @@ impl Segment {
     fn demand_of(&self, line: &Line, learn: bool) -> Demand {
         let cost = self.options.costs[usize::from(line.reward.0)];
         Demand { segment: self.options.segment, reward: line.reward, cost, learn }
+    }
+
+    /// How often prices have been raised for want of a newer table; [`CAUTION_SILENT`] once nothing is promised.
+    pub fn caution(&self, now: Timestamp) -> u8 {
+        self.steps_stale(now).and_then(|steps| u8::try_from(steps).ok()).unwrap_or(CAUTION_SILENT)
+    }
+
+    /// A time at which this segment's table has that caution, for replays of recorded decisions.
+    pub fn time_of_caution(&self, caution: u8) -> Timestamp {
+        match caution {
+            0 => self.table.published_at,
+            CAUTION_SILENT => Timestamp(i64::MAX),
+            steps => self.table.published_at.plus(self.table.ttl_micros + (i64::from(steps) - 1) * STALE_STEP_MICROS),
+        }
+    }
+
+    /// The choice of a moment that is not decided here (control group): nothing, at the prices in force.
+    pub fn idle(&self) -> Choice {
+        Choice {
+            chosen: None,
+            lines: Vec::new(),
+            opportunity: 0,
+            best_net: 0,
+            chosen_net: 0,
+            cause: Cause::Nothing,
+            explored: false,
+            propensity: CERTAIN,
+            table: self.table.version,
+            seq: 0,
+        }
     }
 
     /// How often the table has grown dearer, or `None` when it may not be used any more.

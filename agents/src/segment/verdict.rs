@@ -52,7 +52,7 @@ pub fn decide(segment: &mut Segment, proposal: &Proposal, seal: &Seal<'_>, reser
     decision.models = proposal.scores.map(|_| seal.models);
     decision.opportunity = Micros(choice.opportunity);
     decision.table = choice.table;
-    decision.caution = choice.caution;
+    decision.caution = segment.caution(seal.host_now);
     decision.segment_seq = choice.seq;
     decision.explored = choice.explored;
     decision.propensity = choice.propensity;
