@@ -137,7 +137,8 @@ impl Bundle {
 
     /// The member's segment: the first in file order whose conditions all hold.
     pub fn segment_of(&self, facts: &Facts, stops: Stops) -> Result<SegmentIndex, Refusal> {
-        let Some(found) = self.segments.iter().position(|segment| first_unmet(&segment.when, facts).is_none())
+        let Some(found) =
+            self.segments.iter().position(|segment| first_unmet(&segment.when, facts).is_none())
         else {
             return Err(Refusal::new(Reason::NoSegment, None));
         };
@@ -152,13 +153,7 @@ impl Bundle {
     }
 
     /// Fills the `reward.*` facts for one candidate.
-    pub fn put_reward_facts(
-        &self,
-        reward: RewardIndex,
-        now: Timestamp,
-        grants: &[Grant],
-        facts: &mut Facts,
-    ) {
+    pub fn put_reward_facts(&self, reward: RewardIndex, now: Timestamp, grants: &[Grant], facts: &mut Facts) {
         let terms = self.reward(reward);
         facts.set(Field::RewardKind, terms.kind as i64);
         facts.set(Field::RewardCost, terms.cost.0);

@@ -9,18 +9,27 @@
 //! order) and [`language`] (what a condition may say).
 
 pub mod bundle;
+pub mod check;
+pub mod codes;
+pub mod documents;
 pub mod gates;
 mod groups;
 pub mod language;
 pub mod plan;
+pub mod problem;
 mod quiet;
+mod read;
 pub mod rules;
+pub mod source;
+pub mod starter;
 pub mod value;
 
 pub use bundle::{
     Autonomy, Bundle, Members, MomentIndex, Program, Purposes, Reward, RewardKind, Segment, Stops, Trigger,
 };
+pub use codes::{Code, explain};
 pub use gates::{GRANTS_MAX, Grant, Situation};
 pub use plan::Plan;
+pub use problem::{Problem, Problems};
 pub use rules::{Refusal, Rule, RuleIndex};
 pub use value::Value;

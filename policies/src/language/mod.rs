@@ -5,8 +5,42 @@
 //! the `cel` crate never runs in the product: it has neither a type checker nor a bound on its cost. It is
 //! the oracle of this module's property test.
 //!
-//! Reading order: [`tree`] (what is evaluated).
+//! Reading order: [`tree`] (what is evaluated), [`check`] (what is accepted and why not).
 
+pub mod check;
+mod kinds;
+mod lower;
 pub mod tree;
 
+use std::ops::Range;
+
+pub use check::condition;
 pub use tree::{Compare, Number, Truth};
+
+use crate::codes::Code;
+
+/// A mistake in a condition; the span is in bytes of the condition's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub code: Code,
+    pub span: Range<usize>,
+    pub message: String,
+    pub expected: Option<String>,
+    pub help: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Fault {
+        Fault { code, span, message: message.into(), expected: None, help: None }
+    }
+
+    pub(crate) fn expected(mut self, expected: impl Into<String>) -> Fault {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Fault {
+        self.help = Some(help.into());
+        self
+    }
+}

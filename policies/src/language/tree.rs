@@ -39,9 +39,19 @@ pub enum Truth {
     /// A yes/no fact.
     Flag(Field),
     /// The commonest condition by far, without a box: a fact against a constant.
-    Fact { field: Field, compare: Compare, value: i64 },
-    Numbers { compare: Compare, sides: Box<(Number, Number)> },
-    OneOf { number: Box<Number>, values: Box<[i64]> },
+    Fact {
+        field: Field,
+        compare: Compare,
+        value: i64,
+    },
+    Numbers {
+        compare: Compare,
+        sides: Box<(Number, Number)>,
+    },
+    OneOf {
+        number: Box<Number>,
+        values: Box<[i64]>,
+    },
     Not(Box<Truth>),
     /// Both or neither.
     Same(Box<(Truth, Truth)>),

@@ -1,0 +1,192 @@
+//! Mistakes in a bundle, with their place, and how they read.
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::codes::Code;
+
+/// One mistake. `span` is in bytes of the file; `line` and `col` start at 1, `col` counts characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub code: Code,
+    pub file: String,
+    pub span: Range<usize>,
+    pub line: u32,
+    pub col: u32,
+    pub message: String,
+    /// What belongs at the place; shown under the caret.
+    pub expected: Option<String>,
+    /// How to repair it.
+    pub help: Option<String>,
+    /// The line of the file it points into; empty when it points at a whole file.
+    pub excerpt: String,
+}
+
+/// Every mistake of a bundle, in file order. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(transparent)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problem {
+    /// A mistake about a whole file.
+    pub fn of_file(code: Code, file: &str, message: impl Into<String>) -> Problem {
+        Problem {
+            code,
+            file: file.to_owned(),
+            span: 0..0,
+            line: 1,
+            col: 1,
+            message: message.into(),
+            expected: None,
+            help: None,
+            excerpt: String::new(),
+        }
+    }
+
+    /// A mistake at a span of a file's text.
+    pub fn at(code: Code, file: &str, text: &str, span: Range<usize>, message: impl Into<String>) -> Problem {
+        let start = floor_char(text, span.start);
+        let end = floor_char(text, span.end.max(span.start));
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        let newlines = text[..start].bytes().filter(|byte| *byte == b'\n').count();
+        Problem {
+            line: u32::try_from(newlines + 1).unwrap_or(u32::MAX),
+            col: count(&text[line_start..start]) + 1,
+            span: start..end,
+            excerpt: text[line_start..line_end].to_owned(),
+            ..Problem::of_file(code, file, message)
+        }
+    }
+
+    /// Says what belongs there.
+    pub fn expected(mut self, expected: impl Into<String>) -> Problem {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Says how to repair it.
+    pub fn help(mut self, help: impl Into<String>) -> Problem {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Says how to repair it, where that is known.
+    pub fn help_if(mut self, help: Option<String>) -> Problem {
+        self.help = help.or(self.help);
+        self
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "error[{}]: {}", self.code, self.message)?;
+        let gutter = self.line.to_string().len();
+        writeln!(out, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.col)?;
+        if !self.excerpt.is_empty() {
+            let before = usize::try_from(self.col - 1).unwrap_or(0);
+            let rest = self.excerpt.chars().count().saturating_sub(before);
+            let carets = (self.span.end - self.span.start).clamp(1, rest.max(1));
+            let label = self.expected.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
+            writeln!(out, "{:gutter$} |", "")?;
+            writeln!(out, "{} | {}", self.line, self.excerpt)?;
+            let pad: String =
+                self.excerpt.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            writeln!(out, "{:gutter$} | {pad}{}{label}", "", "^".repeat(carets))?;
+        }
+        if let Some(help) = &self.help {
+            writeln!(out, "{:gutter$} = help: {help}", "")?;
+        }
+        Ok(())
+    }
+}
+
+impl Problems {
+    /// The text people read: one block per mistake and a last line with their number.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for problem in &self.0 {
+            // Writing to a String cannot fail.
+            let _ = problem.write(&mut out);
+            out.push('\n');
+        }
+        let count = self.0.len();
+        let plural = if count == 1 { "" } else { "s" };
+        let _ = writeln!(out, "{count} mistake{plural}; `largesse explain CODE` tells more about each");
+        out
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render())
+    }
+}
+
+/// The nearest character boundary at or before `at`.
+fn floor_char(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// The known word closest to a misspelt one, when it is close enough to be meant: at most a third of its
+/// letters differ, or one contains the other.
+pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let best = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
+    let (edits, candidate) = best;
+    let near = edits <= candidate.len().max(word.len()) / 3;
+    let inside = word.len() >= 4 && (candidate.contains(word) || word.contains(candidate));
+    (near || inside).then_some(candidate)
+}
+
+/// "did you mean ..?" for a misspelt word, else the list of what is known.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    match closest(word, known.clone()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None => format!("known here: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Edit distance (Levenshtein, with neighbours swapped counting one).
+fn distance(left: &str, right: &str) -> usize {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut rows =
+        [vec![0; right.len() + 1], (0..=right.len()).collect::<Vec<_>>(), vec![0; right.len() + 1]];
+    for (i, a) in left.iter().enumerate() {
+        rows[2][0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let mut cost = (rows[1][j] + usize::from(a != b)).min(rows[1][j + 1] + 1).min(rows[2][j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+                cost = cost.min(rows[0][j - 1] + 1);
+            }
+            rows[2][j + 1] = cost;
+        }
+        rows.rotate_left(1);
+    }
+    rows[1][right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_words_find_the_one_that_was_meant() {
+        let known = ["member.churn_60d", "member.ltv_91d", "event.amount"];
+        assert_eq!(closest("member.chrun_60d", known), Some("member.churn_60d"));
+        assert_eq!(closest("event.amout", known), Some("event.amount"));
+        assert_eq!(closest("weather.sunny", known), None);
+    }
+
+    #[test]
+    fn places_are_counted_in_characters() {
+        let text = "a = 1\nname = \"Zürich\" # x\n";
+        let at = text.find('#').unwrap();
+        let problem = Problem::at(Code::Syntax, "f.toml", text, at..at + 1, "m");
+        assert_eq!((problem.line, problem.col, problem.excerpt.as_str()), (2, 17, "name = \"Zürich\" # x"));
+    }
+}

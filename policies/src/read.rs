@@ -1,0 +1,143 @@
+//! From TOML text to documents, reporting every mistake instead of the first.
+//!
+//! Serde stops at the first thing it does not like. So what it did not like is reported, cut out of the
+//! parsed table, and the rest is read again, until nothing is left to complain about.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
+
+use crate::codes::Code;
+use crate::problem::{Problem, closest};
+use crate::source::{File, Sources};
+
+/// Most mistakes reported per file by its shape; beyond it the file is probably another kind of file.
+const MISTAKES_MAX: usize = 50;
+
+/// The document of a file, without the parts that had mistakes; `None` when nothing usable is left.
+pub(crate) fn read<T: DeserializeOwned>(
+    sources: &Sources,
+    file: File,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    let text = sources.text(file);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        for error in errors.iter().take(MISTAKES_MAX) {
+            let span = error.span().unwrap_or(0..0);
+            problems.push(sources.problem(Code::Syntax, file, span, error.message().replace('\n', ", ")));
+        }
+        return None;
+    }
+    let span = root.span();
+    let mut table = root.into_inner();
+    let mut cut: Vec<(Range<usize>, String)> = Vec::new();
+    for _ in 0..MISTAKES_MAX {
+        let again = toml::Spanned::new(span.clone(), table.clone());
+        let error = match T::deserialize(Deserializer::from(again)) {
+            Ok(document) => return Some(document),
+            Err(error) => error,
+        };
+        let at = error.span().unwrap_or_else(|| span.clone());
+        let missing = quoted(error.message()).next().filter(|_| error.message().starts_with("missing field"));
+        let follows = missing.is_some_and(|key| cut.iter().any(|(table, name)| *table == at && name == key));
+        if !follows {
+            problems.push(shape_problem(sources, file, at.clone(), error.message()));
+        }
+        cut.push(cut_out(&mut table, &span, &at)?);
+    }
+    None
+}
+
+/// Serde's message as one of ours.
+fn shape_problem(sources: &Sources, file: File, span: Range<usize>, message: &str) -> Problem {
+    let mut words = quoted(message);
+    let first = words.next().unwrap_or_default();
+    let known: Vec<&str> = words.collect();
+    let help = match closest(first, known.iter().copied()) {
+        Some(meant) => Some(format!("did you mean `{meant}`?")),
+        None if known.is_empty() => None,
+        None => Some(format!("known here: {}", known.join(", "))),
+    };
+    if message.starts_with("unknown field") {
+        return sources.problem(Code::UnknownKey, file, span, format!("unknown key `{first}`")).help_if(help);
+    }
+    if message.starts_with("missing field") {
+        return sources.problem(Code::MissingKey, file, span, format!("the key `{first}` is missing here"));
+    }
+    if message.starts_with("unknown variant") {
+        return sources
+            .problem(Code::UnknownReference, file, span, format!("`{first}` is not known here"))
+            .help_if(help);
+    }
+    sources.problem(Code::WrongShape, file, span, message)
+}
+
+/// The words between backticks.
+fn quoted(message: &str) -> impl Iterator<Item = &str> {
+    message.split('`').skip(1).step_by(2)
+}
+
+/// Removes the entry or list element that stands at `at` (or, failing that, the innermost that holds it).
+///
+/// Returns the span of the table it was cut from and its key; `None` when it is the whole file.
+fn cut_out(table: &mut DeTable<'_>, own: &Range<usize>, at: &Range<usize>) -> Option<(Range<usize>, String)> {
+    let holds = |span: &Range<usize>| span.start <= at.start && at.end <= span.end;
+    let mut direct = None;
+    for (key, value) in table.iter_mut() {
+        if key.span() == *at || value.span() == *at {
+            direct = Some(key.clone());
+            break;
+        }
+        let span = value.span();
+        if let Some(found) = cut_below(value.get_mut(), &span, at) {
+            return Some(found);
+        }
+        if holds(&span) {
+            direct = Some(key.clone());
+        }
+    }
+    let key = direct?;
+    table.remove(&key);
+    Some((own.clone(), key.get_ref().to_string()))
+}
+
+fn cut_below(
+    value: &mut DeValue<'_>,
+    own: &Range<usize>,
+    at: &Range<usize>,
+) -> Option<(Range<usize>, String)> {
+    match value {
+        DeValue::Table(table) => cut_out(table, own, at),
+        DeValue::Array(list) => {
+            let mut direct = None;
+            for (index, item) in list.iter_mut().enumerate() {
+                let span = item.span();
+                if span == *at {
+                    direct = Some(index);
+                    break;
+                }
+                if let Some(found) = cut_below(item.get_mut(), &span, at) {
+                    return Some(found);
+                }
+            }
+            let index = direct?;
+            *list = without(list, index);
+            Some((own.clone(), String::new()))
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => None,
+    }
+}
+
+fn without<'i>(list: &DeArray<'i>, index: usize) -> DeArray<'i> {
+    let mut kept = DeArray::new();
+    for (_, value) in list.iter().enumerate().filter(|(at, _)| *at != index) {
+        kept.push(value.clone());
+    }
+    kept
+}
