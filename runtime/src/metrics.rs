@@ -79,6 +79,7 @@ counters! {
     fallback: "Decisions by outcome: fallback.",
     negotiations: "Negotiations concluded.",
     certified: "Negotiations that ended with a certified gap.",
+    planner_fallbacks: "Negotiations that ended in a named fallback.",
     published: "Rewards published.",
     activations: "Member agents activated.",
     passivations: "Member agents passivated.",

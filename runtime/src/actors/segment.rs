@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use agents::member::{Promise, Proposal, State};
 use agents::negotiation::{DemandAnswer, PriceQuote, PriceTable};
-use agents::segment::{Segment, verdict};
+use agents::segment::{Segment, SegmentOptions, verdict};
 use bytes::Bytes;
 use domain::{Decision, DecisionId, MemberId};
 use ledger::DataKey;
@@ -31,6 +31,8 @@ pub enum Message {
     Quote(Arc<PriceQuote>),
     /// New prices are in force.
     Table(Arc<PriceTable>),
+    /// A budget period begins: start from what the last one taught, at these prices.
+    Period(Arc<PriceTable>),
     /// Everything proposed before this has been decided: pass it on to the writer.
     Barrier(Arc<Barrier>),
 }
@@ -57,6 +59,7 @@ pub struct Barrier {
 pub struct SegmentActor {
     pub shared: Arc<Shared>,
     pub bus: Bus,
+    pub options: SegmentOptions,
     /// Subject of this node's answers.
     pub answers: String,
 }
@@ -75,6 +78,9 @@ impl Actor for SegmentActor {
             Message::Propose(job) => self.decide(brain, *job),
             Message::Quote(quote) => self.answer(brain, &quote).await,
             Message::Table(table) => install(brain, &table),
+            Message::Period(table) => {
+                *brain = Segment::new(self.options.clone(), Some(brain.carry()), (*table).clone());
+            }
             Message::Barrier(barrier) => self.shared.writer.barrier(barrier),
         }
         Ok(())
