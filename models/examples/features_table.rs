@@ -1,14 +1,14 @@
-//! Writes a training table: `cargo run --release -p largesse-models --example features_table EVENTS DATE OUT`.
-//! The same table comes from `largesse model features`.
+//! Writes a training table to standard output, as `largesse model features` does:
+//! `cargo run --release -p largesse-models --example features_table -- --events FILE --as-of DATE`.
 
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [events, date, out] = arguments.as_slice() else { return Err("usage: EVENTS DATE OUT".into()) };
-    let out = BufWriter::new(File::create(out)?);
-    models::table::write(Path::new(events), date.parse()?, out)?;
+    let [_, events, _, date] = arguments.as_slice() else {
+        return Err("usage: --events FILE --as-of DATE".into());
+    };
+    models::table::write(Path::new(events), date.parse()?, BufWriter::new(std::io::stdout().lock()))?;
     Ok(())
 }

@@ -5,9 +5,16 @@
 //! through [`table`], so Python never computes one. This floor knows neither policies nor actors, never
 //! touches the network, and never lets a float out next to money.
 //!
-//! Start reading at [`features`].
+//! Start reading at [`features`], then [`engine`], [`scorer`] and [`batch`].
 
+pub mod batch;
 pub mod csv;
 pub mod engine;
+pub mod fallback;
 pub mod features;
+pub mod manifest;
+pub mod onnx;
+pub mod scorer;
 pub mod table;
+
+pub use scorer::Models;

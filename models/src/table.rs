@@ -1,7 +1,7 @@
 //! Training tables: every household's features at a date, with what came after it as labels.
 //!
-//! The features are the serving code's own ([`crate::features`]), and only purchases before the date reach
-//! them; labels only see purchases from the date on. Python reads this table and never computes a feature.
+//! The features are the serving code's own ([`crate::features`]), and only purchases up to the end of the date
+//! reach them; labels only see purchases of later days. Python reads this table and never computes a feature.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -31,8 +31,8 @@ pub enum Error {
     /// The output.
     #[error("cannot write the table: {0}")]
     Write(#[from] std::io::Error),
-    /// No household had bought before the date.
-    #[error("no household has a purchase before {0}")]
+    /// No household had bought by the date.
+    #[error("no household has a purchase up to {0}")]
     Empty(Date),
 }
 
@@ -60,7 +60,7 @@ pub struct Example {
     pub labels: Labels,
 }
 
-/// Every household with a purchase before the date, and what the file did not say.
+/// Every household with a purchase up to the date, and what the file did not say.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// The date.
@@ -84,7 +84,7 @@ impl Cuts {
     fn at(as_of: Date) -> Result<Cuts, Error> {
         let after = |days: i32| -> Result<Timestamp, Error> {
             let date = as_of.checked_add(days.days()).map_err(|_| Error::Date(as_of))?;
-            Ok(csv::start_of_day(date)?)
+            Ok(csv::end_of_day(date)?)
         };
         let [short, long] = CHURN_DAYS;
         Ok(Cuts { as_of: after(0)?, spend: after(SPEND_DAYS)?, churn: [after(short)?, after(long)?] })
@@ -116,25 +116,25 @@ impl Household {
         }
     }
 
-    fn labels(&self, cuts: &Cuts, newest: Timestamp) -> Labels {
-        let churned = |cut: Timestamp| (newest >= cut).then(|| self.next.is_none_or(|next| next >= cut));
+    fn labels(&self, cuts: &Cuts, covered: Timestamp) -> Labels {
+        let churned = |cut: Timestamp| (covered >= cut).then(|| self.next.is_none_or(|next| next >= cut));
         let [short, long] = cuts.churn;
         Labels {
-            spend_91d: (newest >= cuts.spend).then_some(self.spend),
+            spend_91d: (covered >= cuts.spend).then_some(self.spend),
             churn_30d: churned(short),
             churn_60d: churned(long),
         }
     }
 }
 
-/// Reads a purchase file as of the start of a local day.
+/// Reads a purchase file as of the end of a local day.
 ///
 /// # Errors
-/// The file cannot be read, or nobody had bought before the date. Lines that are no purchase are counted.
+/// The file cannot be read, or nobody had bought by the date. Lines that are no purchase are counted.
 pub fn read(events: &Path, as_of: Date) -> Result<Table, Error> {
     let cuts = Cuts::at(as_of)?;
     let mut households: BTreeMap<(usize, String), Household> = BTreeMap::new();
-    let (mut purchases, mut refused, mut newest) = (0, 0, Timestamp(i64::MIN));
+    let (mut purchases, mut refused, mut newest) = (0, 0, cuts.as_of);
     for line in csv::open(events)? {
         let Ok(row) = line?.row else {
             refused += 1;
@@ -145,11 +145,12 @@ pub fn read(events: &Path, as_of: Date) -> Result<Table, Error> {
         let key = (row.household.len(), row.household.clone());
         households.entry(key).or_default().take(&row, &cuts);
     }
+    let covered = csv::end_of_day_of(newest)?;
     let known = households.into_iter().filter(|(_, household)| !household.history.is_empty());
     let examples: Vec<Example> = known
         .map(|((_, id), household)| {
             let summary = household.history.summary(cuts.as_of);
-            let labels = household.labels(&cuts, newest);
+            let labels = household.labels(&cuts, covered);
             Example { household: id, summary, features: FeatureVector::from(&summary), labels }
         })
         .collect();
@@ -170,9 +171,9 @@ pub fn write(events: &Path, as_of: Date, mut out: impl Write) -> Result<Table, E
     let mut header = vec!["household_id"];
     header.extend(NAMES);
     let labels = [
-        ("spend_91d", first.spend_91d.is_some()),
-        ("churn_30d", first.churn_30d.is_some()),
-        ("churn_60d", first.churn_60d.is_some()),
+        ("label_spend_91d", first.spend_91d.is_some()),
+        ("label_churn_30d", first.churn_30d.is_some()),
+        ("label_churn_60d", first.churn_60d.is_some()),
     ];
     header.extend(labels.iter().filter(|(_, known)| *known).map(|(name, _)| *name));
     writeln!(out, "{}", header.join(","))?;
