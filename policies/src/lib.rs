@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod check;
 pub mod codes;
 pub mod documents;
+pub mod findings;
 pub mod gates;
 mod groups;
 pub mod language;
@@ -28,6 +29,7 @@ pub use bundle::{
     Autonomy, Bundle, Members, MomentIndex, Program, Purposes, Reward, RewardKind, Segment, Stops, Trigger,
 };
 pub use codes::{Code, explain};
+pub use findings::{Finding, Stage};
 pub use gates::{GRANTS_MAX, Grant, Situation};
 pub use plan::Plan;
 pub use problem::{Problem, Problems};

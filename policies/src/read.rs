@@ -71,7 +71,24 @@ fn shape_problem(sources: &Sources, file: File, span: Range<usize>, message: &st
             .problem(Code::UnknownReference, file, span, format!("`{first}` is not known here"))
             .help_if(help);
     }
-    sources.problem(Code::WrongShape, file, span, message)
+    sources.problem(Code::WrongShape, file, span, plain(message))
+}
+
+/// Serde's words for types as people say them.
+fn plain(message: &str) -> String {
+    let words = [
+        ("invalid type: ", "this is a "),
+        ("a string \"", "a text \""),
+        ("expected i64", "expected a whole number"),
+        ("expected a string", "expected a text in quotes"),
+        ("expected a sequence", "expected a list in [ ]"),
+        ("expected a map", "expected a table"),
+        ("expected struct ", "expected a table of "),
+        ("expected a boolean", "expected true or false"),
+        ("this is a integer", "this is an integer"),
+        ("a floating point", "a decimal number"),
+    ];
+    words.iter().fold(message.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// The words between backticks.

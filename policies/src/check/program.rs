@@ -43,7 +43,10 @@ impl Checker<'_> {
             members: document.members,
             consent_at_enrolment: self.purposes(FILE, &document.consent.at_enrolment),
             consent_basis: self.not_empty(FILE, &document.consent.basis),
-            approval_from: document.approval.as_ref().map(|approval| self.money(FILE, &approval.unit_cost)),
+            approval_from: document
+                .approval
+                .as_ref()
+                .and_then(|approval| self.money(FILE, &approval.unit_cost)),
         }
     }
 
@@ -73,17 +76,18 @@ impl Checker<'_> {
 
     pub(super) fn budget(&mut self, document: &documents::program::Program) -> Budget {
         let budget = &document.budget;
-        let global = self.money(FILE, &budget.limit);
+        // An unreadable limit must not make every cost look too large.
+        let global = self.money(FILE, &budget.limit).unwrap_or(Micros(i64::MAX));
         let mut segments = vec![None; self.segment_ids.len()];
         for (name, limit) in &budget.segments {
             let amount = self.money(FILE, limit);
-            if amount > global {
+            if let Some(amount) = amount.filter(|amount| *amount > global) {
                 let message = format!("{amount} is more than the program's {global}");
                 let problem = self.problem(Code::SegmentBudget, FILE, limit.span(), message);
                 self.report(problem);
             }
             if let Some(at) = self.segment_ref(FILE, name) {
-                segments[at] = Some(amount);
+                segments[at] = amount;
             }
         }
         let why = "a period is a day to a year";

@@ -1,6 +1,6 @@
 //! catalog.toml.
 
-use domain::{Reason, RewardIndex};
+use domain::{Micros, Reason, RewardIndex};
 
 use super::Checker;
 use super::conditions::Place;
@@ -21,7 +21,7 @@ impl Checker<'_> {
 
     fn reward(&mut self, document: &catalog::Reward, budget: Option<&Budget>) -> Reward {
         let id = document.id.get_ref();
-        let cost = self.money(FILE, &document.cost);
+        let cost = self.money(FILE, &document.cost).unwrap_or(Micros::ZERO);
         if let Some(budget) = budget.filter(|budget| cost > budget.global) {
             let message = format!("{cost} is more than the program's budget of {}", budget.global);
             let problem = self.problem(Code::NeverAffordable, FILE, document.cost.span(), message);

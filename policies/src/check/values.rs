@@ -15,24 +15,18 @@ use crate::source::File;
 const ID_LEN_MAX: usize = 40;
 
 impl Checker<'_> {
-    /// An amount above zero.
-    pub(super) fn money(&mut self, file: File, text: &Text) -> Micros {
+    /// An amount above zero; `None` when a mistake was reported.
+    pub(super) fn money(&mut self, file: File, text: &Text) -> Option<Micros> {
         let place = text.span();
-        match text.get_ref().parse::<Micros>() {
-            Ok(amount) if amount > Micros::ZERO => amount,
-            Ok(_) => {
-                let problem = self.problem(Code::OutOfRange, file, place, "this amount is not above zero");
-                self.report(problem);
-                Micros(1)
-            }
-            Err(why) => {
-                let problem = self
-                    .problem(Code::BadMoney, file, place, why.to_string())
-                    .expected("expected an amount such as \"12.50\"");
-                self.report(problem);
-                Micros(1)
-            }
-        }
+        let problem = match text.get_ref().parse::<Micros>() {
+            Ok(amount) if amount > Micros::ZERO => return Some(amount),
+            Ok(_) => self.problem(Code::OutOfRange, file, place, "this amount is not above zero"),
+            Err(why) => self
+                .problem(Code::BadMoney, file, place, why.to_string())
+                .expected("expected an amount such as \"12.50\""),
+        };
+        self.report(problem);
+        None
     }
 
     /// A percentage.

@@ -191,9 +191,12 @@ impl Checker<'_> {
 
     /// A decimal literal in millionths, from its digits (never through a float).
     pub(super) fn decimal(&self, expr: &IdedExpr) -> Result<i64, String> {
-        let digits = &self.text[self.extent(expr)];
+        let digits = self.text[self.extent(expr)].trim_start_matches('-');
+        // The parser folds a leading minus into the literal, whose place is that of its digits.
+        let negative =
+            matches!(&expr.expr, Expr::Literal(LiteralValue::Double(value)) if *value.inner() < 0.0);
         match digits.parse::<Micros>() {
-            Ok(Micros(millionths)) => Ok(millionths),
+            Ok(Micros(millionths)) => Ok(if negative { -millionths } else { millionths }),
             Err(why) => Err(why.to_string()),
         }
     }
