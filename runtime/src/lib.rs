@@ -1,1 +1,23 @@
-//! The live host: actors, bus, scoring, ledger writer.
+//! The live host: ractor actors, the bus, batched scoring, the ledger writer thread.
+//!
+//! The shell around the brains: it awaits, retries, counts and persists; it never decides which reward, never
+//! changes a recorded row, and never lets a raw member identifier out of the intake. It never sees `sim`.
+//!
+//! Start reading at [`node`] (how a node starts and stops), then [`intake`], [`actors`], [`writer`], [`relay`].
+
+pub mod actors;
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod intake;
+pub mod metrics;
+pub mod node;
+pub mod relay;
+pub mod reward;
+pub mod rows;
+pub mod shared;
+pub mod work;
+pub mod writer;
+
+pub use config::Options;
+pub use node::{Node, NodeError};

@@ -20,8 +20,6 @@ use crate::reward::publication;
 use crate::work::Feedback;
 use crate::writer::{Committed, Outgoing};
 
-/// Rows after which the position is written down. A crash re-reads at most so many rows.
-const POSITION_EVERY: u64 = 4_096;
 /// How long a failed publication waits before it is tried again, doubling up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -40,11 +38,7 @@ pub struct Relay {
 
 impl Relay {
     /// Runs until the writer has closed and everything is out.
-    ///
-    /// # Errors
-    /// When the position cannot be written down.
-    pub async fn run(mut self) -> Result<(), ledger::Error> {
-        let mut written = self.published;
+    pub async fn run(mut self) {
         while let Some(outgoing) = self.outgoing.recv().await {
             match outgoing {
                 Outgoing::Rows(rows) => self.rows(rows).await,
@@ -52,12 +46,7 @@ impl Relay {
                     self.bus.publish(&self.subjects.checkpoint(), Bytes::from(note)).await;
                 }
             }
-            if self.published.0 >= written.0 + POSITION_EVERY {
-                self.position.set(self.published)?;
-                written = self.published;
-            }
         }
-        self.position.set(self.published)
     }
 
     async fn rows(&mut self, rows: Vec<Committed>) {
@@ -68,6 +57,7 @@ impl Relay {
         }
         if let Some(last) = rows.last() {
             self.published = last.seq;
+            self.position.advance(last.seq);
         }
         let stamps: Vec<_> = rows.iter().filter(|row| row.work.is_some()).map(|row| row.stamps).collect();
         self.metrics.finished(&stamps);

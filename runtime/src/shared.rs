@@ -8,7 +8,7 @@ use models::batch::BatchScorer;
 use policies::{Bundle, Stops};
 use tokio::sync::mpsc;
 
-use crate::actors::member::Loader;
+use crate::actors::member::{Loader, ToMember};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::work::Feedback;
@@ -23,7 +23,7 @@ pub struct Shared {
     pub models: Digest,
     pub clock: Clock,
     pub keys: ledger::Keys,
-    pub scorer: BatchScorer,
+    pub scorer: BatchScorer<ToMember>,
     pub writer: WriterHandle,
     /// The node's right to spend. Held only for the few compare-and-subtracts of one moment, never across an
     /// await.

@@ -207,25 +207,32 @@ impl WriterThread {
     fn commit(&mut self) -> Result<(), ledger::Error> {
         let now = clock::wall();
         if self.batch.is_empty() {
-            self.checkpoint(now)?;
+            let head = self.parts.ledger.tick(now)?;
+            self.publish_head(head);
             return Ok(());
         }
         let started = Instant::now();
         let mut batch = std::mem::take(&mut self.batch);
         let entries: Vec<Entry> = batch.rows.iter_mut().map(|row| take_entry(&mut row.entry)).collect();
-        let seqs = self.parts.ledger.append(entries, now)?;
-        let as_of = self.parts.ledger.tail();
+        let mut first = Seq::START;
+        if !entries.is_empty() {
+            let appended = self.parts.ledger.append(now, &entries)?;
+            first = appended.first;
+            self.publish_head(appended.checkpoint);
+        }
+        // Every row a member's state has seen was queued before the state, so is in the ledger by now.
+        let as_of = Seq(self.parts.ledger.size());
         let states = std::mem::take(&mut batch.states).into_iter();
         let snapshots: Vec<Snapshot> =
             states.map(|(member, state)| Snapshot { member, as_of, state }).collect();
         if !snapshots.is_empty() {
-            self.parts.ledger.put_snapshots(&snapshots)?;
+            self.parts.ledger.save(now, &snapshots)?;
         }
         let committed = Instant::now();
         self.count(started, batch.rows.len());
         self.settle(&batch.rows);
-        self.announce(batch, &seqs, committed);
-        self.checkpoint(now)
+        self.announce(batch, first, committed);
+        Ok(())
     }
 
     fn count(&self, started: Instant, rows: usize) {
@@ -260,19 +267,20 @@ impl WriterThread {
         }
     }
 
-    fn announce(&self, batch: Batch, seqs: &[Seq], committed: Instant) {
+    fn announce(&self, batch: Batch, first: Seq, committed: Instant) {
         let mut out = Vec::with_capacity(batch.rows.len());
-        for (row, seq) in batch.rows.into_iter().zip(seqs) {
+        for (at, row) in batch.rows.into_iter().enumerate() {
+            let seq = Seq(first.0 + at as u64);
             let announce = match row.after {
                 After::Announce(promised) | After::Spend(_, promised) => Some(promised),
                 After::Then(call) => {
-                    call(*seq);
+                    call(seq);
                     None
                 }
                 After::Nothing | After::Release(_) => None,
             };
             let stamps = Stamps { committed, ..row.stamps };
-            out.push(Committed { seq: *seq, work: row.work, stamps, announce });
+            out.push(Committed { seq, work: row.work, stamps, announce });
         }
         let _closing = self.parts.relay.send(Outgoing::Rows(out));
         for member in batch.leaving {
@@ -283,18 +291,15 @@ impl WriterThread {
         }
     }
 
-    fn checkpoint(&mut self, now: domain::Timestamp) -> Result<(), ledger::Error> {
-        if let Some(note) = self.parts.ledger.checkpoint_if_due(now)? {
-            let _closing = self.parts.relay.send(Outgoing::Checkpoint(note));
+    fn publish_head(&self, head: Option<ledger::Checkpoint>) {
+        if let Some(head) = head {
+            let _closing = self.parts.relay.send(Outgoing::Checkpoint(head.note));
         }
-        Ok(())
     }
 
     fn close(&mut self) -> Result<(), ledger::Error> {
-        let note = self.parts.ledger.checkpoint(clock::wall())?;
-        if let Some(note) = note {
-            let _closing = self.parts.relay.send(Outgoing::Checkpoint(note));
-        }
+        let head = self.parts.ledger.tick(clock::wall())?;
+        self.publish_head(head);
         Ok(())
     }
 }

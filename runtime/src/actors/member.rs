@@ -53,6 +53,16 @@ pub struct Verdict {
     pub written: Option<Written>,
 }
 
+/// Carries the scorer's answer back to the member agent that asked.
+pub struct ToMember(ActorRef<Message>);
+
+impl models::batch::Reply for ToMember {
+    fn reply(self, scored: Scored) {
+        // The agent may have stopped meanwhile; then the event is handled again from the ledger.
+        let _stopped = self.0.send_message(Message::Scored(Box::new(scored)));
+    }
+}
+
 /// The actor.
 pub struct MemberActor {
     pub shared: Arc<Shared>,
@@ -182,17 +192,9 @@ impl MemberActor {
     }
 
     fn score(&self, mind: &mut Mind, considered: Box<Considered>, pace: Pace, me: &ActorRef<Message>) {
-        let reply = me.clone();
         let features = considered.features.clone();
         mind.busy = Some(Busy::Scoring(considered, pace));
-        let submitted = self.shared.scorer.submit(features.clone(), move |scored| {
-            // The actor may have stopped meanwhile; then the event is handled again from the ledger.
-            let _stopped = reply.send_message(Message::Scored(Box::new(scored)));
-        });
-        if submitted.is_err() {
-            // The scorer's queue is full: the closed form answers at once rather than letting the moment wait.
-            self.scored(mind, Scored::fallback(&features), me);
-        }
+        self.shared.scorer.submit(features, ToMember(me.clone()));
     }
 
     fn scored(&self, mind: &mut Mind, scored: Scored, me: &ActorRef<Message>) {

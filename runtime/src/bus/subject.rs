@@ -35,6 +35,11 @@ impl Subjects {
         }
     }
 
+    /// The first tokens of every subject.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     pub fn event(&self, source: &str) -> String {
         format!("{}.event.{}", self.prefix, token(source))
     }

@@ -1,0 +1,540 @@
+//! A node: everything started in order, and stopped in the reverse order without losing anything.
+//!
+//! Start: policy, engine and models, ledger, bus, then agents, and the intake last. Stop: the intake first
+//! (no more events), then what is in flight, then the writer (a last signed head), then the relay.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use agents::negotiation::{Layout, PriceTable};
+use agents::segment::{Escrow, Exploration, Segment, SegmentOptions};
+use domain::record::read_decision;
+use domain::{Digest, Outcome, SegmentIndex, Timestamp};
+use ledger::{Entry, Filter, Kind, Reader, Seq};
+use models::batch::{self, BatchScorer};
+use models::engine::{Choice, Engine, EngineInfo};
+use models::scorer::{Models, Source};
+use policies::{Bundle, Stops};
+use ractor::{Actor, ActorRef};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::actors::loader::Loader;
+use crate::actors::planner::{self, Inherited, PeriodRow, PlannerActor};
+use crate::actors::root::{Never, Nursery, Root};
+use crate::actors::segment::{self, SegmentActor};
+use crate::bus::memory::MemoryBus;
+use crate::bus::nats::{self, NatsBus};
+use crate::bus::subject::Subjects;
+use crate::bus::{self, Bus};
+use crate::clock::{self, Clock};
+use crate::config::{ClockKind, Options};
+use crate::intake::{self, Intake};
+use crate::metrics::Metrics;
+use crate::relay::Relay;
+use crate::reward::{Promised, publication};
+use crate::rows;
+use crate::shared::Shared;
+use crate::writer::{self, WriterHandle, WriterParts};
+
+/// The relay position's name in the ledger.
+const RELAY: &str = "nats";
+/// Rows read at a time when a restarted relay catches up.
+const PAGE_ROWS: u32 = 512;
+
+/// Why a node does not start, or ends on its own.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("the policy in {place} cannot be used:\n{problems}")]
+    Policy { place: String, problems: String },
+    #[error("the bundle has {segments} segments and {rewards} rewards; at most 64 of each can be negotiated")]
+    Shape { segments: usize, rewards: usize },
+    #[error(transparent)]
+    Engine(#[from] models::engine::Error),
+    #[error(transparent)]
+    Models(#[from] models::scorer::Error),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error(transparent)]
+    Bus(#[from] bus::Error),
+    #[error(transparent)]
+    Intake(#[from] intake::Error),
+    #[error("failed to start a thread or agent: {0}")]
+    Start(String),
+    #[error("row {seq} cannot be used: {why}")]
+    Row { seq: Seq, why: String },
+}
+
+/// A running node.
+pub struct Node {
+    pub bus: Bus,
+    /// The producing end of the in-process bus, when there is one.
+    pub memory: Option<MemoryBus>,
+    pub subjects: Subjects,
+    pub metrics: Arc<Metrics>,
+    pub bundle: Arc<Bundle>,
+    pub engine: EngineInfo,
+    pub folder: PathBuf,
+    stop: CancellationToken,
+    intake: tokio::task::JoinHandle<Result<(), intake::Error>>,
+    relay: tokio::task::JoinHandle<()>,
+    writer: WriterHandle,
+    writer_thread: JoinHandle<()>,
+    root: ActorRef<Never>,
+    nursery: ActorRef<Never>,
+    _maintenance: ledger::Maintenance,
+}
+
+/// Loads the policy bundle a node decides by.
+///
+/// # Errors
+/// Every mistake of the bundle, rendered with its place.
+pub fn load_bundle(folder: Option<&PathBuf>) -> Result<Bundle, NodeError> {
+    match folder {
+        None => Ok(policies::starter::grocery()),
+        Some(folder) => Bundle::load(folder).map_err(|problems| NodeError::Policy {
+            place: folder.display().to_string(),
+            problems: problems.render(),
+        }),
+    }
+}
+
+/// Starts the engine and loads verified models.
+///
+/// # Errors
+/// When the engine or a model is refused.
+pub fn load_models(options: &Options) -> Result<Models, NodeError> {
+    let choice = options.onnxruntime.clone().map_or(Choice::Embedded, Choice::Library);
+    let engine = Engine::start(&choice)?;
+    let source = options.models_dir.clone().map_or(Source::Shipped, Source::Folder);
+    Ok(Models::load(&engine, &source)?)
+}
+
+/// What the ledger says when a node opens it.
+struct Opened {
+    ledger: ledger::Writer,
+    reader: Reader,
+    inherited: Inherited,
+    escrow: Escrow,
+    layout: Layout,
+}
+
+fn open_ledger(options: &Options, bundle: &Bundle) -> Result<Opened, NodeError> {
+    let shape = || NodeError::Shape { segments: bundle.segments().len(), rewards: bundle.rewards().len() };
+    let segments = u8::try_from(bundle.segments().len()).map_err(|_| shape())?;
+    let rewards = u8::try_from(bundle.rewards().len()).map_err(|_| shape())?;
+    let layout = Layout::new(segments, rewards).ok_or_else(shape)?;
+    let origin = format!("largesse/{}", bus::subject::token(&bundle.program().name));
+    let (ledger, recovery) = ledger::Writer::open(&ledger::Options::new(&options.dir, &origin, clock::wall()))?;
+    tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
+    let reader = Reader::open(&options.dir)?;
+    let inherited = inherited(&reader)?;
+    let escrow = escrow(&ledger, bundle, layout);
+    Ok(Opened { ledger, reader, inherited, escrow, layout })
+}
+
+/// The budget periods earlier runs opened.
+fn inherited(reader: &Reader) -> Result<Inherited, NodeError> {
+    let newest = Filter { kind: Some(Kind::Budget), newest_first: true, limit: 1, ..Filter::default() };
+    let Some(row) = reader.list(&newest)?.into_iter().next() else {
+        return Ok(Inherited { periods: 0, period_end: None });
+    };
+    let body = row.body.unwrap_or_default();
+    let period: PeriodRow = serde_json::from_str(&body)
+        .map_err(|error| NodeError::Row { seq: row.seq, why: error.to_string() })?;
+    Ok(Inherited { periods: period.period, period_end: Some(period.to) })
+}
+
+/// The escrow as the ledger's budgets say, with nothing granted yet.
+fn escrow(ledger: &ledger::Writer, bundle: &Bundle, layout: Layout) -> Escrow {
+    let names = std::iter::once(Arc::from(rows::GLOBAL))
+        .chain(bundle.segments().iter().map(|segment| rows::segment_budget(&segment.id)))
+        .chain(bundle.rewards().iter().map(|reward| rows::inventory_budget(&reward.id)));
+    let balances: Vec<_> = names.map(|name| ledger.balance(&name)).collect();
+    let pad = |mut amounts: Vec<i64>| {
+        amounts.resize(layout.len(), 0);
+        amounts
+    };
+    let reserved = pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.reserved.0)).collect());
+    let spent = pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.committed.0)).collect());
+    let limited = planner::limits(bundle, 1).iter().map(Option::is_some).collect();
+    Escrow::rebuild(layout, limited, reserved, spent)
+}
+
+/// Records what this run decides with: the run itself, and the bundle and models where they changed.
+fn record_start(
+    ledger: &mut ledger::Writer,
+    reader: &Reader,
+    bundle: &Bundle,
+    models: &Models,
+) -> Result<(), NodeError> {
+    let last = |kind| -> Result<Option<ledger::Row>, NodeError> {
+        let newest = Filter { kind: Some(kind), newest_first: true, limit: 1, ..Filter::default() };
+        Ok(reader.list(&newest)?.into_iter().next())
+    };
+    let entry = |kind, body: String| Entry::new(kind, Uuid::now_v7().into_bytes(), body);
+    let engine = models.engine();
+    let start = serde_json::json!({
+        "v": 1, "version": env!("CARGO_PKG_VERSION"), "semantics": domain::SEMANTICS_VERSION,
+        "engine": engine.name, "engine_version": engine.version,
+    });
+    let mut entries = vec![entry(Kind::Start, start.to_string())];
+    let digest = bundle.digest();
+    if last(Kind::Bundle)?.and_then(|row| row.bundle) != Some(digest) {
+        let text = String::from_utf8_lossy(bundle.canonical()).into_owned();
+        let mut row = entry(Kind::Bundle, text);
+        row.bundle = Some(digest);
+        entries.push(row);
+    }
+    if last(Kind::Models)?.and_then(|row| row.models) != Some(models.digest()) {
+        let manifests: Vec<_> = models
+            .manifests()
+            .iter()
+            .map(|manifest| serde_json::json!({ "name": manifest.name, "version": manifest.version, "sha256": manifest.sha256 }))
+            .collect();
+        let mut row = entry(Kind::Models, serde_json::json!({ "v": 1, "models": manifests }).to_string());
+        row.models = Some(models.digest());
+        entries.push(row);
+    }
+    ledger.append(clock::wall(), &entries)?;
+    Ok(())
+}
+
+async fn connect(options: &Options, ledger: &str) -> Result<(Bus, bus::Intake, Option<MemoryBus>, Subjects), NodeError> {
+    match &options.nats {
+        None => {
+            let (memory, intake) = MemoryBus::new();
+            Ok((Bus::Memory(memory.clone()), bus::Intake::Memory(intake), Some(memory), Subjects::default()))
+        }
+        Some(nats) => {
+            let bus = NatsBus::connect(nats::Options {
+                url: nats.url.clone(),
+                allow_plaintext: nats.allow_plaintext,
+                subjects: nats.subjects.clone(),
+                stream_prefix: nats.stream_prefix.clone(),
+                ledger: ledger.to_owned(),
+            })
+            .await?;
+            let intake = bus.intake().await?;
+            Ok((Bus::Nats(bus), bus::Intake::Nats(Box::new(intake)), None, nats.subjects.clone()))
+        }
+    }
+}
+
+/// Publishes what an earlier run committed but may not have published; returns the last row looked at.
+async fn catch_up(bus: &Bus, reader: &Reader, keys: &ledger::Keys, subjects: &Subjects) -> Result<Seq, NodeError> {
+    let from = reader.relay_position(RELAY)?;
+    let mut last = from;
+    let mut stored = None;
+    let mut bundles: std::collections::BTreeMap<Digest, Arc<Bundle>> = std::collections::BTreeMap::new();
+    loop {
+        let page = reader.after(last, PAGE_ROWS)?;
+        let mut rewards = Vec::new();
+        for row in &page {
+            last = row.seq;
+            if row.kind != Kind::Decision || row.outcome != Some(Outcome::Granted) {
+                continue;
+            }
+            let wrong = |why: String| NodeError::Row { seq: row.seq, why };
+            let promised = promised(row, keys).map_err(wrong)?;
+            let bundle = match bundles.get(&promised.public.bundle) {
+                Some(bundle) => Arc::clone(bundle),
+                None => {
+                    let bundle = Arc::new(recorded_bundle(reader, promised.public.bundle)?);
+                    bundles.insert(promised.public.bundle, Arc::clone(&bundle));
+                    bundle
+                }
+            };
+            rewards.extend(publication(row.seq.0, &promised, &bundle, subjects));
+        }
+        if !rewards.is_empty() {
+            if stored.is_none() {
+                stored = Some(bus.rewards_stored_after(from.0).await?);
+            }
+            rewards.retain(|reward| !stored.as_ref().is_some_and(|stored| stored.contains(&reward.message_id)));
+            bus.publish_rewards(&rewards).await?;
+        }
+        if page.len() < PAGE_ROWS as usize {
+            return Ok(last);
+        }
+    }
+}
+
+/// The bundle with this digest, as the ledger holds it.
+///
+/// # Errors
+/// When no row holds it or it cannot be read.
+pub fn recorded_bundle(reader: &Reader, digest: Digest) -> Result<Bundle, NodeError> {
+    let wanted = Filter { kind: Some(Kind::Bundle), bundle: Some(digest), limit: 1, ..Filter::default() };
+    let row = reader.list(&wanted)?.into_iter().next();
+    let row = row.ok_or(NodeError::Row { seq: Seq(0), why: format!("no row holds bundle {digest}") })?;
+    Bundle::from_canonical(row.body.unwrap_or_default().as_bytes())
+        .map_err(|problems| NodeError::Row { seq: row.seq, why: problems.render() })
+}
+
+fn promised(row: &ledger::Row, keys: &ledger::Keys) -> Result<Promised, String> {
+    let body = row.body.as_deref().ok_or("its body was pruned")?;
+    let member = row.member.ok_or("it names no member")?;
+    let sealed = row.sealed.as_deref().ok_or("its personal part was pruned")?;
+    let key = keys.key_for(member).map_err(|error| error.to_string())?;
+    let personal = key.open(&row.record_id, sealed).map_err(|error| error.to_string())?;
+    Ok(Promised::of(&read_decision(body.as_bytes(), &personal)?, body))
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// Names the part that could not start, what was found and what to do.
+    pub async fn start(options: &Options) -> Result<Node, NodeError> {
+        let bundle = Arc::new(load_bundle(options.policy.as_ref())?);
+        let models = load_models(options)?;
+        let engine = models.engine().clone();
+        let models_digest = models.digest();
+        let Opened { mut ledger, reader, inherited, escrow, layout } = open_ledger(options, &bundle)?;
+        let origin = reader.origin()?;
+        let (bus, source, memory, subjects) = connect(options, &origin).await?;
+        record_start(&mut ledger, &reader, &bundle, &models)?;
+        let position = ledger.relay(RELAY).ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;
+        let keys = ledger.keys().clone();
+        let published = catch_up(&bus, &reader, &keys, &subjects).await?;
+        position.advance(published);
+        let run = u64::from(ledger.epoch());
+        let scorer = BatchScorer::start(models, batch::Options::default());
+        let scorer = scorer.map_err(|error| NodeError::Start(error.to_string()))?;
+        let metrics = Arc::new(Metrics::default());
+        let escrow = Arc::new(Mutex::new(escrow));
+        let (feedback, feedback_in) = mpsc::unbounded_channel();
+        let (relay_out, outgoing) = mpsc::unbounded_channel();
+        let maintenance = ledger::Maintenance::start(&options.dir)?;
+        let (writer, writer_thread) = writer::start(WriterParts {
+            ledger,
+            escrow: Arc::clone(&escrow),
+            bundle: Arc::clone(&bundle),
+            relay: relay_out,
+            feedback: feedback.clone(),
+            metrics: Arc::clone(&metrics),
+        })
+        .map_err(|error| NodeError::Start(error.to_string()))?;
+        let relay = Relay {
+            bus: bus.clone(),
+            subjects: subjects.clone(),
+            bundle: Arc::clone(&bundle),
+            outgoing,
+            feedback: feedback.clone(),
+            metrics: Arc::clone(&metrics),
+            position,
+            published,
+        };
+        let clock = match options.clock {
+            ClockKind::Wall => Clock::Wall,
+            ClockKind::Events => Clock::event(),
+        };
+        let shared = Arc::new(Shared {
+            bundle: Arc::clone(&bundle),
+            stops: Stops::default(),
+            models: models_digest,
+            clock,
+            keys,
+            scorer,
+            writer: writer.clone(),
+            escrow,
+            loader: Loader::new(&options.dir),
+            feedback: feedback.clone(),
+            metrics: Arc::clone(&metrics),
+        });
+        let tree = Tree::grow(&shared, &bus, &subjects, layout, run, inherited, options).await?;
+        let stop = CancellationToken::new();
+        let intake = Intake {
+            shared,
+            bus: bus.clone(),
+            source,
+            reader,
+            feedback: feedback_in,
+            stop: stop.clone(),
+            planner: tree.planner.clone(),
+            segments: Arc::clone(&tree.segments),
+            nursery: tree.nursery.get_cell(),
+            in_flight_max: options.in_flight_max,
+            resident_max: options.resident_members_max,
+        };
+        Ok(Node {
+            bus,
+            memory,
+            subjects,
+            metrics,
+            bundle,
+            engine,
+            folder: options.dir.clone(),
+            stop,
+            intake: tokio::spawn(Box::pin(intake.run())),
+            relay: tokio::spawn(relay.run()),
+            writer,
+            writer_thread,
+            root: tree.root,
+            nursery: tree.nursery,
+            _maintenance: maintenance,
+        })
+    }
+
+    /// Stops the intake; [`Node::join`] then returns once everything admitted is durable and published.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// A token that stops the node when cancelled, for signal handlers.
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Whether the intake has ended.
+    pub fn is_finished(&self) -> bool {
+        self.intake.is_finished()
+    }
+
+    /// Waits for the node to end and closes everything in order.
+    ///
+    /// # Errors
+    /// Why the node ended on its own.
+    pub async fn join(self) -> Result<(), NodeError> {
+        let ended = self.intake.await;
+        self.writer.close();
+        let thread = self.writer_thread;
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        self.relay.await.map_err(|error| NodeError::Start(format!("the relay ended: {error}")))?;
+        self.nursery.stop(None);
+        self.root.stop(None);
+        if !matches!(joined, Ok(Ok(()))) {
+            return Err(NodeError::Start("the ledger writer panicked".to_owned()));
+        }
+        match ended {
+            Ok(result) => Ok(result?),
+            Err(error) => Err(NodeError::Start(format!("the intake ended: {error}"))),
+        }
+    }
+}
+
+/// The agents of a node.
+struct Tree {
+    root: ActorRef<Never>,
+    nursery: ActorRef<Never>,
+    planner: ActorRef<planner::Message>,
+    segments: Arc<[ActorRef<segment::Message>]>,
+}
+
+fn start_error(error: impl std::fmt::Display) -> NodeError {
+    NodeError::Start(error.to_string())
+}
+
+impl Tree {
+    async fn grow(
+        shared: &Arc<Shared>,
+        bus: &Bus,
+        subjects: &Subjects,
+        layout: Layout,
+        run: u64,
+        inherited: Inherited,
+        options: &Options,
+    ) -> Result<Tree, NodeError> {
+        let feedback = shared.feedback.clone();
+        let (root, _) = Root::spawn(None, Root { feedback: feedback.clone() }, ()).await.map_err(start_error)?;
+        let (nursery, _) = Nursery::spawn(None, Nursery { feedback }, ()).await.map_err(start_error)?;
+        let epochs = format!("{}.nego.*", subjects.prefix());
+        let quotes = bus.subscribe(&format!("{epochs}.quote")).await?;
+        let tables = bus.subscribe(&format!("{epochs}.table")).await?;
+        let answers = bus.subscribe(&format!("{epochs}.answer")).await?;
+        let mut segments = Vec::new();
+        for index in 0..layout.segments {
+            let brain = blank_segment(&shared.bundle, layout, SegmentIndex(index));
+            let actor = SegmentActor {
+                shared: Arc::clone(shared),
+                bus: bus.clone(),
+                options: segment_options(&shared.bundle, layout, SegmentIndex(index)),
+                answers: subjects.negotiation(run, "answer"),
+            };
+            let (agent, _) =
+                SegmentActor::spawn_linked(None, actor, brain, root.get_cell()).await.map_err(start_error)?;
+            segments.push(agent);
+        }
+        let segments: Arc<[ActorRef<segment::Message>]> = segments.into();
+        let actor = PlannerActor {
+            bundle: Arc::clone(&shared.bundle),
+            escrow: Arc::clone(&shared.escrow),
+            writer: shared.writer.clone(),
+            bus: bus.clone(),
+            subjects: subjects.clone(),
+            clock: shared.clock.clone(),
+            metrics: Arc::clone(&shared.metrics),
+            segments: Arc::clone(&segments),
+            run,
+            every: options.negotiate_every,
+            every_moments: options.negotiate_moments,
+        };
+        let (planner, _) =
+            PlannerActor::spawn_linked(None, actor, inherited, root.get_cell()).await.map_err(start_error)?;
+        listen(quotes, Arc::clone(&segments), |quote| segment::Message::Quote(Arc::new(quote)));
+        listen(tables, Arc::clone(&segments), |table| segment::Message::Table(Arc::new(table)));
+        listen(answers, Arc::from([planner.clone()]), |answer| planner::Message::Answer(Box::new(answer)));
+        Ok(Tree { root, nursery, planner, segments })
+    }
+}
+
+/// Delivers what arrives on a subject to agents, in the wire form's type.
+fn listen<W, M>(mut subscription: bus::Subscription, agents: Arc<[ActorRef<M>]>, wrap: fn(W) -> M)
+where
+    W: serde::de::DeserializeOwned + Clone + Send + 'static,
+    M: Send + 'static,
+{
+    tokio::spawn(async move {
+        while let Some(message) = subscription.next().await {
+            match serde_json::from_slice::<W>(&message.payload) {
+                Ok(value) => {
+                    for agent in agents.iter() {
+                        // An agent that is gone takes the node down by its supervisor.
+                        let _going_down = agent.send_message(wrap(value.clone()));
+                    }
+                }
+                Err(error) => tracing::warn!(subject = message.subject, %error, "message ignored"),
+            }
+        }
+    });
+}
+
+/// What a segment agent is made for, from the bundle.
+pub fn segment_options(bundle: &Bundle, layout: Layout, segment: SegmentIndex) -> SegmentOptions {
+    let caps = bundle.guardrails().member_caps.iter().map(|cap| cap.limit).max().unwrap_or(0);
+    SegmentOptions {
+        segment,
+        layout,
+        costs: bundle.plan().costs.iter().map(|cost| cost.0).collect(),
+        exploration: Exploration { share: bundle.experiments().exploration, ..Exploration::default() },
+        caps_max: u8::try_from(caps).unwrap_or(u8::MAX),
+    }
+}
+
+/// A segment agent before its first period: its prices come with the period.
+fn blank_segment(bundle: &Bundle, layout: Layout, segment: SegmentIndex) -> Segment {
+    Segment::new(segment_options(bundle, layout, segment), None, blank_table(bundle, layout))
+}
+
+fn blank_table(bundle: &Bundle, layout: Layout) -> PriceTable {
+    PriceTable {
+        envelope: agents::negotiation::Envelope {
+            schema: agents::negotiation::SCHEMA,
+            program: bundle.program().name.as_str().into(),
+            epoch: 0,
+            batch: 0,
+            round: 0,
+            price_version: 0,
+            deadline: Timestamp(0),
+        },
+        version: 0,
+        valid_from_batch: 0,
+        published_at: Timestamp(0),
+        ttl_micros: 0,
+        value_milli: 1000,
+        rows: vec![vec![0; layout.reward_count()]; layout.segment_count()],
+    }
+}
