@@ -441,10 +441,9 @@ impl Tree {
         let feedback = shared.feedback.clone();
         let (root, _) = Root::spawn(None, Root { feedback: feedback.clone() }, ()).await.map_err(start_error)?;
         let (nursery, _) = Nursery::spawn(None, Nursery { feedback }, ()).await.map_err(start_error)?;
-        let epochs = format!("{}.nego.*", subjects.prefix());
-        let quotes = bus.subscribe(&format!("{epochs}.quote")).await?;
-        let tables = bus.subscribe(&format!("{epochs}.table")).await?;
-        let answers = bus.subscribe(&format!("{epochs}.answer")).await?;
+        let quotes = bus.subscribe(&subjects.negotiation(run, "quote")).await?;
+        let tables = bus.subscribe(&subjects.negotiation(run, "table")).await?;
+        let answers = bus.subscribe(&subjects.negotiation(run, "answer")).await?;
         let mut segments = Vec::new();
         for index in 0..layout.segments {
             let brain = blank_segment(&shared.bundle, layout, SegmentIndex(index));

@@ -82,7 +82,7 @@ impl State {
         let money = |amount: Micros| amount.0;
         facts.set(Field::MemberTenureDays, summary.tenure_days());
         facts.set(Field::MemberRecencyDays, summary.recency_days());
-        facts.set(Field::MemberTrips, i64::from(summary.trips));
+        facts.set(Field::MemberTrips, i64::try_from(summary.trips).unwrap_or(i64::MAX));
         facts.set(Field::MemberTrips28d, i64::from(summary.trips_28d()));
         facts.set(Field::MemberTrips91d, i64::from(summary.trips_91d()));
         facts.set(Field::MemberSpend, money(summary.spend));

@@ -1,7 +1,6 @@
 //! From a scored moment to the member's proposal: every candidate judged by policy and valued.
 
-use domain::facts::Field;
-use domain::{Candidate, Facts, Level, Micros, Reason, RewardIndex, Scores, SegmentIndex};
+use domain::{Candidate, Level, Micros, Reason, RewardIndex, Scores, SegmentIndex};
 use policies::{Bundle, MomentIndex, RuleIndex, Situation, Stops};
 
 use super::Considered;
@@ -70,13 +69,6 @@ fn held(considered: &Considered, moment: MomentIndex, bundle: &Bundle, stops: St
     let situation =
         Situation { facts: &considered.facts, now: considered.now, grants: &considered.grants, stops };
     bundle.gate(moment, &situation).err()
-}
-
-/// Clears the facts that belong to one candidate, so that a record's facts do not depend on which was last.
-pub(crate) fn clear_reward_facts(facts: &mut Facts) {
-    for field in [Field::RewardKind, Field::RewardCost, Field::RewardDaysSince] {
-        facts.set(field, 0);
-    }
 }
 
 impl Proposal {

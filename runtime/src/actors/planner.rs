@@ -209,7 +209,7 @@ impl PlannerActor {
         for effect in effects {
             match effect {
                 Effect::Quote(quote) => {
-                    self.publish(quote.envelope.epoch, "quote", &quote).await;
+                    self.publish("quote", &quote).await;
                 }
                 Effect::Anchored(certificate) => {
                     let seen = mind.seen.clone();
@@ -276,7 +276,7 @@ impl PlannerActor {
     }
 
     async fn recorded(&self, mind: &mut Mind, plan: Plan) {
-        self.publish(plan.certificate.envelope.epoch, "certificate", &plan.certificate).await;
+        self.publish("certificate", &plan.certificate).await;
         if let Some(grant) = &plan.grant {
             let accepted = self.escrow.lock().unwrap_or_else(PoisonError::into_inner).accept(grant);
             if let Err(error) = accepted {
@@ -284,7 +284,7 @@ impl PlannerActor {
             }
         }
         if let Some(table) = &plan.table {
-            self.publish(table.envelope.epoch, "table", table).await;
+            self.publish("table", table).await;
             mind.recording = false;
             if let (Some(reply), Some(window)) = (mind.opening.take(), mind.window) {
                 let _gone = reply.send(window.to);
@@ -292,9 +292,9 @@ impl PlannerActor {
         }
     }
 
-    async fn publish(&self, epoch: u64, what: &str, message: &impl Serialize) {
+    async fn publish(&self, what: &str, message: &impl Serialize) {
         match serde_json::to_vec(message) {
-            Ok(bytes) => self.bus.publish(&self.subjects.negotiation(epoch, what), Bytes::from(bytes)).await,
+            Ok(bytes) => self.bus.publish(&self.subjects.negotiation(self.run, what), Bytes::from(bytes)).await,
             Err(error) => tracing::error!(%error, what, "negotiation message not rendered"),
         }
     }

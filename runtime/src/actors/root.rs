@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root
-//! ├── planner      a panic is answered with a fresh planner; prices in force carry on meanwhile
+//! ├── planner      a panic ends the node: it keeps the books of the budgets, and only the ledger can rebuild them
 //! ├── segment *    a panic ends the node: its mailbox cannot be recovered, and nothing of it was acknowledged
 //! └── nursery
 //!     └── member * a panic harms nobody else; the intake starts a new agent from the ledger
