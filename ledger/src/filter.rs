@@ -55,8 +55,9 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// The statement and its values; `since` and `until` are the rows the times stand for.
-    pub(crate) fn sql(&self, since: Option<Seq>, until: Option<Seq>) -> (String, Vec<Value>) {
+    /// The statement and its values; `since` and `until` are the rows the times stand for, `of_member` those that
+    /// may be the member's.
+    pub(crate) fn sql(&self, since: Option<Seq>, until: Option<Seq>, of_member: Option<Vec<Seq>>) -> (String, Vec<Value>) {
         let number = |number: i64| Value::Integer(number);
         let seq = |seq: Seq| Value::Integer(seq.0.cast_signed());
         let blob = |bytes: &[u8]| Value::Blob(bytes.to_vec());
@@ -80,6 +81,11 @@ impl Filter {
                 values.push(value);
                 wheres.push(format!("{condition} ?{}", values.len()));
             }
+        }
+        if let Some(seqs) = of_member {
+            let list: Vec<u64> = seqs.into_iter().map(|seq| seq.0).collect();
+            values.push(Value::Text(serde_json::json!(list).to_string()));
+            wheres.push(format!("seq IN (SELECT value FROM json_each(?{}))", values.len()));
         }
         if self.kind.is_some_and(|kind| !matches!(kind, Kind::Observed | Kind::Decision)) {
             // Says to SQLite what the partial index holds, which it cannot see through a parameter.

@@ -3,6 +3,7 @@
 //! A reader never holds a snapshot between calls: an open one would keep the WAL from being reused (it once grew
 //! to 525 MB). Long listings are read page by page.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use crate::codes;
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::index::{self, OwnTail, SharedTail};
 use crate::kind::Kind;
 use crate::merkle;
 use crate::recovery::{Files, last_seq, meta_text};
@@ -34,6 +36,9 @@ const STEPS_BETWEEN_CHECKS: i32 = 10_000;
 /// Most rows one call returns; more are read page by page.
 pub const PAGE_ROWS_MAX: u32 = 10_000;
 
+/// Most rows of one member a listing looks through; at one event an hour that is eleven years.
+const MEMBER_ROWS_MAX: u32 = 100_000;
+
 /// A read-only view of a ledger.
 pub struct Reader {
     connection: Connection,
@@ -41,6 +46,15 @@ pub struct Reader {
     /// Microseconds after `started` at which the running statement is stopped.
     deadline: Arc<AtomicU64>,
     limit: Duration,
+    tail: TailSource,
+}
+
+/// Where rows that are not in the index tables are looked up.
+enum TailSource {
+    /// The writer of this process keeps it.
+    Shared(SharedTail),
+    /// Another process writes: this reader follows.
+    Own(RefCell<OwnTail>),
 }
 
 /// A member's stored state.
@@ -68,6 +82,14 @@ impl Reader {
     /// # Errors
     /// When there is no ledger, or its file is foreign or newer.
     pub fn open(folder: &Path) -> Result<Reader, Error> {
+        Reader::with(folder, TailSource::Own(RefCell::default()))
+    }
+
+    pub(crate) fn beside(folder: &Path, tail: SharedTail) -> Result<Reader, Error> {
+        Reader::with(folder, TailSource::Shared(tail))
+    }
+
+    fn with(folder: &Path, tail: TailSource) -> Result<Reader, Error> {
         let files = Files::of(folder, None);
         if !files.database.exists() {
             return Err(Error::NoLedger(folder.to_owned()));
@@ -76,7 +98,7 @@ impl Reader {
         let mut connection = schema::connect(&files.database, Access::Read)?;
         let (started, deadline) = (Instant::now(), Arc::new(AtomicU64::new(u64::MAX)));
         set_time_limit(&mut connection, started, deadline.clone())?;
-        Ok(Reader { connection, started, deadline, limit: Duration::from_millis(STATEMENT_TIME_MAX_MS) })
+        Ok(Reader { connection, started, deadline, limit: Duration::from_millis(STATEMENT_TIME_MAX_MS), tail })
     }
 
     /// Changes the time limit of each following call.
@@ -140,8 +162,15 @@ impl Reader {
 
     /// The row that answers an event, if there is one. The fast path of intake.
     pub fn event_seq(&self, event_id: &EventId) -> Result<Option<Seq>, Error> {
-        let seq = self.one("SELECT seq FROM record WHERE event_id = ?1", [event_id.as_str()], |row| row.get(0));
-        Ok(seq?.map(|seq: i64| Seq(seq.unsigned_abs())))
+        let connection = self.start();
+        match &self.tail {
+            TailSource::Shared(tail) => index::find_event(connection, &tail.read(), event_id),
+            TailSource::Own(tail) => {
+                let size = last_seq(connection)?.0;
+                index::find_event(connection, tail.borrow_mut().refresh(connection, size)?, event_id)
+            }
+        }
+        .map_err(|error| self.fail(error))
     }
 
     /// Whether an event already has its row.
@@ -159,8 +188,7 @@ impl Reader {
 
     /// The row that answers an event.
     pub fn event(&self, event_id: &EventId) -> Result<Option<Row>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM record WHERE event_id = ?1");
-        Ok(self.rows(&sql, [event_id.as_str()])?.pop())
+        self.event_seq(event_id)?.map_or(Ok(None), |seq| self.row(seq))
     }
 
     /// The row with a record id (a decision id).
@@ -182,15 +210,45 @@ impl Reader {
 
     /// Rows of a member after `seq`, oldest first.
     pub fn member_after(&self, member: MemberId, seq: Seq, limit: u32) -> Result<Vec<Row>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM record WHERE member = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
-        self.rows(&sql, (member.0, seq.0.cast_signed(), limit.min(PAGE_ROWS_MAX)))
+        let limit = limit.min(PAGE_ROWS_MAX);
+        let mut rows = Vec::new();
+        for seq in self.member_seqs(member, seq, limit)? {
+            rows.extend(self.row(seq)?.filter(|row| row.member == Some(member)));
+        }
+        Ok(rows)
+    }
+
+    /// Positions of at most `limit` rows that may be a member's.
+    fn member_seqs(&self, member: MemberId, after: Seq, limit: u32) -> Result<Vec<Seq>, Error> {
+        let (connection, hash) = (self.start(), index::member_hash(&member));
+        // The tail first: a slice leaves it only after its rows are in the table.
+        let recent: Vec<Seq> = match &self.tail {
+            TailSource::Shared(tail) => tail.read().member(hash).collect(),
+            TailSource::Own(tail) => {
+                let size = last_seq(connection)?.0;
+                tail.borrow_mut().refresh(connection, size)?.member(hash).collect()
+            }
+        };
+        let mut seqs = index::table_rows(connection, index::Table::Member, hash, after, limit)
+            .map_err(|error| self.fail(error))?;
+        for seq in recent {
+            if seq > after && seqs.last().is_none_or(|last| seq > *last) {
+                seqs.push(seq);
+            }
+        }
+        seqs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(seqs)
     }
 
     /// Rows a filter lets through.
     pub fn list(&self, filter: &Filter) -> Result<Vec<Row>, Error> {
         let since = filter.since.map(|time| self.first_at(time)).transpose()?;
         let until = filter.until.map(|time| self.first_at(time)).transpose()?;
-        let (sql, values) = filter.sql(since, until);
+        let of_member = match filter.member {
+            None => None,
+            Some(member) => Some(self.member_seqs(member, filter.after.unwrap_or_default(), MEMBER_ROWS_MAX)?),
+        };
+        let (sql, values) = filter.sql(since, until, of_member);
         self.rows(&sql, rusqlite::params_from_iter(values))
     }
 

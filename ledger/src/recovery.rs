@@ -16,6 +16,7 @@ use crate::counter::Added;
 use crate::entry::{Entry, Seq};
 use crate::error::Error;
 use crate::head_file::HeadFile;
+use crate::index::Index;
 use crate::keys::{Keys, sync_folder};
 use crate::kind::Kind;
 use crate::lock::Lock;
@@ -97,6 +98,7 @@ impl Writer {
             unfiled: unfiled(&connection, filed)?,
             relays: load_relays(&connection)?,
             epoch: next_epoch(&connection)?,
+            index: Index::load(&connection, state.tree.size())?,
             connection,
             state,
             balances,
@@ -195,6 +197,7 @@ fn write_genesis(
         balances: &mut Balances::default(),
         scratch: &mut Vec::new(),
         counts: Added::default(),
+        index: &mut Index::load(connection, 0)?,
         partition: options.partition,
         epoch: 0,
     };

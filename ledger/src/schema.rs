@@ -22,6 +22,8 @@ const SQLITE_VERSION_MIN_TEXT: &str = "3.51.3";
 const PAGE_BYTES: i64 = 4096;
 /// Page cache of the writer in KiB: holds the inner pages of every index of 10M rows.
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
+/// How much of the file readers map instead of copying: a bound on address space, not on memory.
+const READER_MMAP_BYTES: i64 = 1 << 36;
 /// How long the writer waits for the checkpointer to finish the end of the WAL.
 const WRITER_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -31,6 +33,8 @@ const TABLES: &str = include_str!("schema.sql");
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Write,
+    /// Copies pages of the WAL, writes nothing of its own.
+    Checkpoint,
     Read,
 }
 
@@ -71,6 +75,7 @@ pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, Error> 
     }
     let mode = match access {
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        Access::Checkpoint => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -79,7 +84,8 @@ pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, Error> 
     connection.set_prepared_statement_cache_capacity(64);
     match access {
         Access::Write => writer_settings(&connection)?,
-        Access::Read => connection.pragma_update(None, "query_only", "ON")?,
+        Access::Checkpoint => connection.pragma_update(None, "wal_autocheckpoint", 0)?,
+        Access::Read => reader_settings(&connection)?,
     }
     Ok(connection)
 }
@@ -96,6 +102,12 @@ fn writer_settings(connection: &Connection) -> Result<(), Error> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.busy_timeout(WRITER_WAIT)?;
+    Ok(())
+}
+
+fn reader_settings(connection: &Connection) -> Result<(), Error> {
+    connection.pragma_update(None, "query_only", "ON")?;
+    connection.pragma_update(None, "mmap_size", READER_MMAP_BYTES)?;
     Ok(())
 }
 

@@ -24,10 +24,14 @@ CREATE TABLE record (
     sealed        BLOB
 ) STRICT;
 CREATE UNIQUE INDEX record_by_id ON record (record_id);
-CREATE UNIQUE INDEX record_by_event ON record (event_id) WHERE event_id IS NOT NULL;
-CREATE INDEX record_by_member ON record (member) WHERE member IS NOT NULL;
 CREATE INDEX record_by_segment ON record (segment, outcome) WHERE segment IS NOT NULL;
 CREATE INDEX record_by_kind ON record (kind) WHERE kind NOT IN (10, 11);
+
+-- Rows by event and by member: hashes in slices that take turns to be written, see index.rs.
+CREATE TABLE event_index (hash INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (hash, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE member_index (hash INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (hash, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE index_slice (slice INTEGER PRIMARY KEY, through INTEGER NOT NULL) STRICT;
+CREATE TABLE recent (last INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
 
 CREATE TABLE log_node (
     level INTEGER NOT NULL CHECK (level > 0 AND level % 8 = 0),
@@ -83,8 +87,6 @@ BEGIN
      WHERE NEW.seq IS NOT (SELECT ifnull(max(seq), 0) + 1 FROM record);
     SELECT RAISE(ABORT, 'record is append-only: known record id')
      WHERE EXISTS (SELECT 1 FROM record WHERE record_id = NEW.record_id);
-    SELECT RAISE(ABORT, 'record is append-only: known event id')
-     WHERE EXISTS (SELECT 1 FROM record WHERE event_id = NEW.event_id);
 END;
 
 CREATE TRIGGER log_node_refuses_update BEFORE UPDATE ON log_node

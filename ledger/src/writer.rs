@@ -3,6 +3,7 @@
 //! Owned by one plain thread. It never publishes, never decides and never reads a clock: time arrives with each
 //! call. Start reading at [`Writer::append`]; opening and its checks are in [`crate::recovery`].
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +19,11 @@ use crate::counter::Added;
 use crate::entry::{BODY_BYTES_MAX, Entry, NAME_BYTES_MAX, SEALED_BYTES_MAX, Seq, Snapshot, State};
 use crate::error::Error;
 use crate::head_file::HeadFile;
+use crate::index::{self, Hashes, Index};
 use crate::keys::Keys;
 use crate::lock::Lock;
 use crate::merkle::Frontier;
+use crate::reader::Reader;
 use crate::note::{NoteSigner, Verifier};
 use crate::tree::LEVEL_STEP;
 
@@ -111,6 +114,7 @@ pub struct Writer {
     pub(crate) connection: Connection,
     pub(crate) state: Head,
     pub(crate) balances: Balances,
+    pub(crate) index: Index,
     pub(crate) keys: Keys,
     pub(crate) signer: NoteSigner,
     pub(crate) heads: HeadFile,
@@ -182,6 +186,14 @@ impl Writer {
         self.relays.iter().find(|relay| relay.name == name).map(|relay| relay.position.clone())
     }
 
+    /// A reader in this process, which shares what the writer holds in memory.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn reader(&self) -> Result<Reader, Error> {
+        Reader::beside(&self.options.folder, self.index.tail.clone())
+    }
+
     /// Number of rows.
     pub fn size(&self) -> u64 {
         self.state.tree.size()
@@ -228,6 +240,7 @@ impl Writer {
             return Err(Error::Stopped(why.clone()));
         }
         self.file_heads()?;
+        self.check_events(batch)?;
         self.keys.flush()?;
         for relay in &mut self.relays {
             relay.writing = relay.position.get().0;
@@ -236,6 +249,7 @@ impl Writer {
             Ok((state, appended)) => {
                 self.state = state;
                 self.balances.settle();
+                self.index.settle(appended.first);
                 for relay in &mut self.relays {
                     relay.durable = relay.writing;
                 }
@@ -244,6 +258,7 @@ impl Writer {
             }
             Err(error) => {
                 self.balances.forget();
+                self.index.forget();
                 Err(self.after_failure(error, batch))
             }
         }
@@ -253,7 +268,7 @@ impl Writer {
     fn after_failure(&mut self, error: Error, batch: &[Entry]) -> Error {
         match error {
             Error::Sqlite(ref cause) => match cause.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::ConstraintViolation) => self.known_id(batch).unwrap_or(error),
+                Some(rusqlite::ErrorCode::ConstraintViolation) => self.known_record(batch).unwrap_or(error),
                 Some(rusqlite::ErrorCode::DatabaseBusy) => error,
                 _ => self.stop(error),
             },
@@ -267,28 +282,33 @@ impl Writer {
         error
     }
 
-    fn known_id(&self, batch: &[Entry]) -> Option<Error> {
-        let mut records = std::collections::BTreeMap::new();
-        let mut events = std::collections::BTreeMap::new();
-        let next = self.size() + 1;
-        for (at, entry) in (0..).zip(batch) {
-            let stored = |column: &str, value: &dyn rusqlite::ToSql| {
-                let sql = format!("SELECT seq FROM record WHERE {column} = ?1");
-                let seq = self.connection.query_row(&sql, [value], |row| row.get::<_, i64>(0)).optional();
-                seq.ok().flatten().map(|seq| Seq(seq.unsigned_abs()))
+    /// Refuses events that already have a row, here or in the ledger (invariant D-2).
+    fn check_events(&mut self, batch: &[Entry]) -> Result<(), Error> {
+        let tail = self.index.tail.read();
+        let mut fresh = HashMap::new();
+        for (seq, entry) in (self.state.tree.size() + 1..).zip(batch) {
+            let Some(event_id) = &entry.event_id else { continue };
+            let known = match fresh.insert(event_id, Seq(seq)) {
+                Some(seq) => Some(seq),
+                None => index::find_event(&self.connection, &tail, event_id)?,
             };
-            if let Some(event_id) = &entry.event_id {
-                let known = stored("event_id", &event_id.as_str());
-                if let Some(seq) = known.or(events.insert(event_id, Seq(next + at))) {
-                    return Some(Error::DuplicateEvent { event_id: event_id.clone(), seq });
-                }
-            }
-            let known = stored("record_id", &entry.record_id).or(records.insert(entry.record_id, Seq(next + at)));
-            if known.is_some() {
-                return Some(Error::DuplicateRecord(hex(&entry.record_id)));
+            if let Some(seq) = known {
+                return Err(Error::DuplicateEvent { event_id: event_id.clone(), seq });
             }
         }
-        None
+        Ok(())
+    }
+
+    /// The record id behind a refused row.
+    fn known_record(&self, batch: &[Entry]) -> Option<Error> {
+        let mut fresh = HashSet::new();
+        let mut known = |entry: &Entry| {
+            let sql = "SELECT 1 FROM record WHERE record_id = ?1";
+            let stored = self.connection.query_row(sql, [entry.record_id], |_| Ok(())).optional();
+            !fresh.insert(entry.record_id) || stored.is_ok_and(|stored| stored.is_some())
+        };
+        let entry = batch.iter().find(|entry| known(entry))?;
+        Some(Error::DuplicateRecord(hex(&entry.record_id)))
     }
 
     /// Everything inside the transaction.
@@ -302,6 +322,7 @@ impl Writer {
             balances: &mut self.balances,
             scratch: &mut self.scratch,
             counts: Added::default(),
+            index: &mut self.index,
             partition: self.options.partition,
             epoch: self.epoch,
         };
@@ -309,6 +330,7 @@ impl Writer {
             rows.insert(&mut state, at, entry)?;
         }
         rows.counts.write(&transaction)?;
+        self.index.write(&transaction, first)?;
         for snapshot in snapshots {
             write_state(&transaction, snapshot.member, snapshot.as_of, &snapshot.state)?;
         }
@@ -407,6 +429,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) balances: &'a mut Balances,
     pub(crate) scratch: &'a mut Vec<u8>,
     pub(crate) counts: Added,
+    pub(crate) index: &'a mut Index,
     pub(crate) partition: u16,
     pub(crate) epoch: u32,
 }
@@ -421,6 +444,7 @@ impl Rows<'_> {
         self.insert_row(&public, leaf, digest, entry)?;
         self.insert_nodes(state, leaf)?;
         self.counts.add(entry);
+        self.index.add(Hashes::of(entry));
         if let (Some(member), Some(snapshot)) = (entry.member, &entry.snapshot) {
             write_state(self.connection, member, seq, snapshot)?;
         }
