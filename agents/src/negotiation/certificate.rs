@@ -18,6 +18,15 @@ pub enum Purpose {
     Anchor,
 }
 
+/// A gap up to this is [`Status::Certified`], in ppm. Model error costs a hundred times more.
+pub const CERTIFIED_PPM: u32 = 5_000;
+/// A gap up to this is [`Status::Bounded`], in ppm: still far better than keeping old prices.
+pub const BOUNDED_PPM: u32 = 20_000;
+/// Most rounds with the oracle: 3-4 are usual, 11 were needed cold, and a late table is worth little.
+pub const ROUNDS_MAX: u8 = 12;
+/// Further rounds when the oracle has failed: by then 95-99 % of negotiations by sign steps had converged.
+pub const SIGN_ROUNDS_MAX: u8 = 20;
+
 /// How the negotiation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
