@@ -15,6 +15,9 @@ const ROUNDS_MAX: usize = 12;
 
 pub fn check(certificate: &Certificate) -> Result<Verified, Violation> {
     let uppers: Vec<i128> = certificate.rounds.iter().map(|round| upper(certificate, round)).collect();
+    for (round, upper) in certificate.rounds.iter().zip(&uppers) {
+        same("a round's upper bound", round.upper, *upper)?;
+    }
     let best = uppers.iter().enumerate().min_by_key(|(_, upper)| **upper).map_or(0, |(round, _)| round);
     same("best round", i128::from(certificate.best_round), best as i128)?;
     same("upper bound", certificate.upper, uppers[best])?;

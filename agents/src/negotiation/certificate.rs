@@ -5,7 +5,7 @@
 use domain::{Digest, Milli, SegmentIndex, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::integers::wide;
+use super::integers::{hex64, wide};
 use super::{Envelope, Layout, Prices, RewardDemand, RowMix, SegmentWeights};
 
 /// What the negotiation was for.
@@ -66,6 +66,7 @@ pub struct SegmentRecord {
     #[serde(with = "wide")]
     pub net_q16: i128,
     pub rows_used: u32,
+    #[serde(with = "hex64")]
     pub rows_digest: u64,
     /// How often this answer has been reused for want of a new one; 0 for an answer of this round.
     pub stale: u8,
@@ -80,6 +81,9 @@ pub struct RoundRecord {
     pub prices: Prices,
     /// One record per segment, in segment order.
     pub answers: Vec<SegmentRecord>,
+    /// The bound these prices and answers give: no plan is worth more, micros.
+    #[serde(with = "wide")]
+    pub upper: i128,
 }
 
 /// The limits within which published prices may move away from the anchor.

@@ -261,8 +261,9 @@ impl Rounds {
 
     fn record_round(&mut self) {
         let answers = self.arrived.iter_mut().filter_map(Option::take).collect();
-        let round = RoundRecord { prices: self.quoted.clone(), answers };
+        let mut round = RoundRecord { prices: self.quoted.clone(), answers, upper: 0 };
         let upper = self.ground.upper(&round);
+        round.upper = upper;
         let uses = |answer: &SegmentRecord| self.ground.uses(usize::from(answer.segment.0), &answer.demand);
         self.uses.extend(round.answers.iter().map(uses));
         self.closed.push(round);
