@@ -4,7 +4,7 @@ use domain::SegmentIndex;
 use serde::{Deserialize, Serialize};
 
 use super::Envelope;
-use super::integers::wide;
+use super::integers::{hex64, wide};
 
 /// Demand for one reward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ pub struct DemandAnswer {
     /// How many sampled rows the answer rests on.
     pub rows_used: u32,
     /// FNV-1a over the row set; equal in every round of one negotiation.
+    #[serde(with = "hex64")]
     pub rows_digest: u64,
     /// Moments this segment has seen since its window began.
     pub arrivals: u64,

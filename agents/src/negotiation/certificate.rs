@@ -5,7 +5,7 @@
 use domain::{Digest, Milli, SegmentIndex, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::integers::wide;
+use super::integers::{hex64, wide};
 use super::{Envelope, Layout, Prices, RewardDemand, RowMix, SegmentWeights};
 
 /// What the negotiation was for.
@@ -17,6 +17,15 @@ pub enum Purpose {
     /// A new centre for the corridor: start, or any change of budget, catalog, policy or calendar.
     Anchor,
 }
+
+/// A gap up to this is [`Status::Certified`], in ppm. Model error costs a hundred times more.
+pub const CERTIFIED_PPM: u32 = 5_000;
+/// A gap up to this is [`Status::Bounded`], in ppm: still far better than keeping old prices.
+pub const BOUNDED_PPM: u32 = 20_000;
+/// Most rounds with the oracle: 3-4 are usual, 11 were needed cold, and a late table is worth little.
+pub const ROUNDS_MAX: u8 = 12;
+/// Further rounds when the oracle has failed: by then 95-99 % of negotiations by sign steps had converged.
+pub const SIGN_ROUNDS_MAX: u8 = 20;
 
 /// How the negotiation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +66,7 @@ pub struct SegmentRecord {
     #[serde(with = "wide")]
     pub net_q16: i128,
     pub rows_used: u32,
+    #[serde(with = "hex64")]
     pub rows_digest: u64,
     /// How often this answer has been reused for want of a new one; 0 for an answer of this round.
     pub stale: u8,
@@ -71,6 +81,9 @@ pub struct RoundRecord {
     pub prices: Prices,
     /// One record per segment, in segment order.
     pub answers: Vec<SegmentRecord>,
+    /// The bound these prices and answers give: no plan is worth more, micros.
+    #[serde(with = "wide")]
+    pub upper: i128,
 }
 
 /// The limits within which published prices may move away from the anchor.

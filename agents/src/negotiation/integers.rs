@@ -48,6 +48,22 @@ pub mod wide {
     }
 }
 
+/// `u64` digests on the wire as 16 hex digits, for the same reason.
+pub mod hex64 {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes 16 lower-case hex digits.
+    pub fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    /// Reads hex digits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 //! (weak duality). Lower: a convex mix of answers that keeps every capacity is a plan.
 
 use crate::negotiation::integers::{EVENT_BITS, SUBSIDY_MAX, THETA_BITS, THETA_ONE};
-use crate::negotiation::{Layout, RewardDemand, RoundRecord, SegmentRecord, SegmentWeights};
+use crate::negotiation::{Layout, RewardDemand, RoundRecord, SegmentWeights};
 
 /// What every bound is computed against.
 #[derive(Clone, Debug)]
@@ -64,7 +64,8 @@ impl Ground {
     /// Makes a plan of proposed weights: rounds them down to Q30 and shrinks them until every capacity holds.
     ///
     /// `proposed` has one list per round with one weight per segment, in 0..=1; whatever is no number is 0.
-    pub fn settle_weights(&self, rounds: &mut [RoundRecord], proposed: &[Vec<f64>]) {
+    /// `uses` holds what each answer uses ([`Ground::uses`]), in the order of rounds and segments.
+    pub fn settle_weights(&self, rounds: &mut [RoundRecord], uses: &[Vec<i128>], proposed: &[Vec<f64>]) {
         let quantise = |weight: f64| (weight.clamp(0.0, 1.0) * THETA_ONE as f64) as i64;
         for (segment, _) in self.weights.iter().enumerate() {
             let mut left = THETA_ONE;
@@ -75,38 +76,11 @@ impl Ground {
                 round.answers[segment].theta_q30 = weight;
             }
         }
-        self.shrink_to_fit(rounds);
-    }
-
-    /// Scales down the weights of whoever uses an exceeded resource.
-    fn shrink_to_fit(&self, rounds: &mut [RoundRecord]) {
-        for resource in 0..self.layout.priced() {
-            let Some(capacity) = self.capacities[resource] else { continue };
-            let room = i128::from(capacity) << (EVENT_BITS + THETA_BITS);
-            let used = self.used(rounds, resource);
-            if used <= room {
-                continue;
-            }
-            // Rounding down each weight after scaling keeps the sum at or below the room. Very large rooms
-            // lose 40 bits first, so that a ratio in Q40 stays within i128.
-            let (room, used) = if room >> 86 > 0 { (room >> 40, (used >> 40) + 1) } else { (room, used) };
-            let keep_q40 = (room << 40) / used;
-            for answer in rounds.iter_mut().flat_map(|round| &mut round.answers) {
-                if self.use_of(answer, resource) > 0 {
-                    let kept = (i128::from(answer.theta_q30) * keep_q40) >> 40;
-                    answer.theta_q30 = i64::try_from(kept).unwrap_or(0);
-                }
+        for (resource, capacity) in self.capacities.iter().enumerate() {
+            if let Some(capacity) = capacity {
+                shrink_to_fit(rounds, uses, resource, i128::from(*capacity) << (EVENT_BITS + THETA_BITS));
             }
         }
-    }
-
-    fn use_of(&self, answer: &SegmentRecord, resource: usize) -> i128 {
-        self.uses(usize::from(answer.segment.0), &answer.demand)[resource]
-    }
-
-    fn used(&self, rounds: &[RoundRecord], resource: usize) -> i128 {
-        let answers = rounds.iter().flat_map(|round| &round.answers).filter(|answer| answer.theta_q30 > 0);
-        answers.map(|answer| i128::from(answer.theta_q30) * self.use_of(answer, resource)).sum()
     }
 
     /// The value in micros of the plan the weights describe, rounded down; unmet floors count against it.
@@ -124,6 +98,26 @@ impl Ground {
             value -= short * i128::from(SUBSIDY_MAX);
         }
         value >> (EVENT_BITS + THETA_BITS)
+    }
+}
+
+/// Scales down the weights of whoever uses the resource if together they use more than the room, Q46.
+fn shrink_to_fit(rounds: &mut [RoundRecord], uses: &[Vec<i128>], resource: usize, room: i128) {
+    let answers = || uses.iter().map(|uses| uses[resource]);
+    let weights = rounds.iter().flat_map(|round| &round.answers).map(|answer| i128::from(answer.theta_q30));
+    let used: i128 = weights.zip(answers()).map(|(theta, uses)| theta * uses).sum();
+    if used <= room {
+        return;
+    }
+    // Rounding down each weight after scaling keeps the sum at or below the room. Very large rooms
+    // lose 40 bits first, so that a ratio in Q40 stays within i128.
+    let (room, used) = if room >> 86 > 0 { (room >> 40, (used >> 40) + 1) } else { (room, used) };
+    let keep_q40 = (room << 40) / used;
+    for (answer, uses) in rounds.iter_mut().flat_map(|round| &mut round.answers).zip(answers()) {
+        if uses > 0 {
+            let kept = (i128::from(answer.theta_q30) * keep_q40) >> 40;
+            answer.theta_q30 = i64::try_from(kept).unwrap_or(0);
+        }
     }
 }
 

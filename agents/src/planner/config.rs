@@ -51,16 +51,10 @@ pub struct PlannerOptions {
     pub epoch: u64,
     /// Moments between two negotiations, for the limiter.
     pub batch_events: u32,
-    /// Most rounds: 3-4 are usual, 11 were needed cold, and a table is worth little when it is late.
-    pub rounds_max: u8,
     /// Time for one negotiation, microseconds.
     pub time_max_micros: i64,
     /// Time a segment agent has for one answer, microseconds.
     pub answer_micros: i64,
-    /// A gap up to this is `Certified`, ppm.
-    pub certified_ppm: u32,
-    /// A gap up to this is `Bounded`, ppm.
-    pub bounded_ppm: u32,
     /// Share of recent rows in answers once enough are known, thousandths.
     pub recent: Milli,
     /// Corridor around the anchor, thousandths; `None` without corridor.
@@ -82,11 +76,8 @@ impl Default for PlannerOptions {
         PlannerOptions {
             epoch: 1,
             batch_events: 500,
-            rounds_max: 12,
             time_max_micros: 20_000,
             answer_micros: 5_000,
-            certified_ppm: 5_000,
-            bounded_ppm: 20_000,
             recent: Milli(300),
             kappa: Some(Milli(1500)),
             limiter: 8,

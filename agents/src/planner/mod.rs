@@ -14,13 +14,13 @@ pub mod corridor;
 pub mod forecast;
 pub mod master;
 pub mod negotiation;
-pub mod oracle;
 pub mod rounds;
 pub mod rprop;
+pub mod simplex;
 pub mod treasury;
 
 pub use config::{CalendarWindow, Effect, Escalation, PlanConfig, PlannerOptions, Window};
 pub use master::{MasterProblem, MasterSolution, MasterSolver, SolverError};
 pub use negotiation::Planner;
-pub use oracle::Microlp;
+pub use simplex::Simplex;
 pub use treasury::{Imbalance, Treasury};

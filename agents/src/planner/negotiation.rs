@@ -228,21 +228,20 @@ impl Planner {
 
     fn conclude_anchor(&mut self, open: &Rounds, status: Status, now: Timestamp) -> Vec<Effect> {
         let best = open.best_prices();
-        let mut effects = Vec::new();
+        let certificate = open.certificate(status, best.clone(), None, false, self.version, now);
         match status {
             Status::Certified | Status::Bounded | Status::Fallback(FallbackReason::SolverFailed) => {
-                self.anchor = Some(best.clone());
-                self.start = best.clone();
                 if self.certified_once {
                     self.published = best.clone();
                 }
+                self.start = best.clone();
+                self.anchor = Some(best);
                 self.certified_once = true;
-                let certificate = open.certificate(status, best, None, false, self.version, now);
-                effects.push(Effect::Anchored(Box::new(certificate)));
             }
             // Without a usable anchor there is no corridor: one around wrong prices would do harm.
             Status::Fallback(_) => self.anchor = None,
         }
+        let mut effects = vec![Effect::Anchored(Box::new(certificate))];
         effects.extend(self.open_rounds(Purpose::Regular, now));
         effects
     }

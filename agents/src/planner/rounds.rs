@@ -2,6 +2,7 @@
 
 use domain::{PriceQ20, Timestamp};
 
+use crate::negotiation::certificate::{BOUNDED_PPM, CERTIFIED_PPM, ROUNDS_MAX, SIGN_ROUNDS_MAX};
 use crate::negotiation::{
     Certificate, Corridor, DemandAnswer, Envelope, FallbackReason, Layout, PriceQuote, Prices, Purpose,
     RewardDemand, RoundRecord, RowMix, SegmentRecord, Status,
@@ -10,7 +11,7 @@ use crate::negotiation::{
 use super::bounds::{Ground, gap_ppm};
 use super::config::PlannerOptions;
 use super::master::{Column, MasterProblem, MasterSolution, MasterSolver, SolverError};
-use super::rprop::{self, Rprop};
+use super::rprop::Rprop;
 use crate::negotiation::integers::SUBSIDY_MAX;
 
 /// Every so many rounds the oracle's prices are quoted as they are; otherwise half-way from the best.
@@ -37,6 +38,8 @@ pub struct Rounds {
     quoted: Prices,
     arrived: Vec<Option<SegmentRecord>>,
     closed: Vec<RoundRecord>,
+    /// What each answer of the closed rounds uses, Q16, in order of rounds and segments.
+    uses: Vec<Vec<i128>>,
     best: usize,
     best_upper: i128,
     lower: i128,
@@ -67,6 +70,7 @@ impl Rounds {
             quoted: start,
             arrived: vec![None; segments],
             closed: Vec::new(),
+            uses: Vec::new(),
             best: 0,
             best_upper: i128::MAX,
             lower: 0,
@@ -202,12 +206,12 @@ impl Rounds {
             return Step::Done(Status::Fallback(reason));
         }
         let proposal = self.propose(solver);
-        if self.gap_ppm() <= options.certified_ppm {
-            return Step::Done(self.status(options));
+        if self.gap_ppm() <= CERTIFIED_PPM {
+            return Step::Done(self.status());
         }
         let over_time = now.since(self.started_at) >= options.time_max_micros;
-        if over_time || self.closed.len() >= self.rounds_max(options) {
-            return Step::Done(self.status(options));
+        if over_time || self.closed.len() >= self.rounds_max() {
+            return Step::Done(self.status());
         }
         self.quoted = match proposal {
             Some(prices) => prices,
@@ -257,8 +261,11 @@ impl Rounds {
 
     fn record_round(&mut self) {
         let answers = self.arrived.iter_mut().filter_map(Option::take).collect();
-        let round = RoundRecord { prices: self.quoted.clone(), answers };
+        let mut round = RoundRecord { prices: self.quoted.clone(), answers, upper: 0 };
         let upper = self.ground.upper(&round);
+        round.upper = upper;
+        let uses = |answer: &SegmentRecord| self.ground.uses(usize::from(answer.segment.0), &answer.demand);
+        self.uses.extend(round.answers.iter().map(uses));
         self.closed.push(round);
         if upper < self.best_upper {
             (self.best, self.best_upper) = (self.closed.len() - 1, upper);
@@ -269,7 +276,7 @@ impl Rounds {
     fn propose(&mut self, solver: &mut (dyn MasterSolver + Send)) -> Option<Prices> {
         if self.sign_steps.is_none() {
             let scale = Scale::of(&self.ground, &self.closed);
-            let problem = scale.problem(&self.ground, &self.closed);
+            let problem = scale.problem(&self.ground, &self.closed, &self.uses);
             match solver.solve(&problem).and_then(|solution| solution.checked(&problem)) {
                 Ok(solution) => {
                     self.adopt(&proposed(&solution, &self.closed));
@@ -286,7 +293,7 @@ impl Rounds {
     }
 
     fn adopt(&mut self, weights: &[Vec<f64>]) {
-        self.ground.settle_weights(&mut self.closed, weights);
+        self.ground.settle_weights(&mut self.closed, &self.uses, weights);
         self.lower = self.ground.lower(&self.closed);
     }
 
@@ -323,20 +330,20 @@ impl Rounds {
         gap_ppm(self.best_upper, self.lower)
     }
 
-    fn rounds_max(&self, options: &PlannerOptions) -> usize {
-        let extra = self.sign_steps.as_ref().map_or(0, |_| rprop::ROUNDS_MAX);
-        usize::from(options.rounds_max) + usize::from(extra)
+    fn rounds_max(&self) -> usize {
+        let extra = self.sign_steps.as_ref().map_or(0, |_| SIGN_ROUNDS_MAX);
+        usize::from(ROUNDS_MAX) + usize::from(extra)
     }
 
-    fn status(&self, options: &PlannerOptions) -> Status {
+    fn status(&self) -> Status {
         let gap = self.gap_ppm();
         if self.stale {
             Status::Fallback(FallbackReason::StaleSegment)
         } else if self.sign_steps.is_some() {
             Status::Fallback(FallbackReason::SolverFailed)
-        } else if gap <= options.certified_ppm {
+        } else if gap <= CERTIFIED_PPM {
             Status::Certified
-        } else if gap <= options.bounded_ppm {
+        } else if gap <= BOUNDED_PPM {
             Status::Bounded
         } else {
             Status::Fallback(FallbackReason::GapTooWide)
@@ -401,22 +408,21 @@ impl Scale {
         Scale { rows, count, unit: largest }
     }
 
-    fn problem(&self, ground: &Ground, rounds: &[RoundRecord]) -> MasterProblem {
+    fn problem(&self, ground: &Ground, rounds: &[RoundRecord], uses: &[Vec<i128>]) -> MasterProblem {
         let mut problem = MasterProblem { rows: self.count, unit: self.unit, ..MasterProblem::default() };
         let floor = |floor: &i64| (*floor > 0).then(|| *floor as f64 * SUBSIDY_MAX as f64 / self.unit);
         problem.penalties = ground.floors.iter().map(floor).collect();
-        for answer in rounds.iter().flat_map(|round| &round.answers) {
+        for (answer, uses) in rounds.iter().flat_map(|round| &round.answers).zip(uses) {
             let segment = usize::from(answer.segment.0);
-            let uses = ground.uses(segment, &answer.demand).into_iter().enumerate();
-            let share = |(resource, used): (usize, i128)| {
+            let share = |(resource, used): (usize, &i128)| {
                 let (row, left) = (self.rows[resource]?, ground.capacities[resource]?);
-                (used > 0).then(|| (row, events(used) / left as f64))
+                (*used > 0).then(|| (row, events(*used) / left as f64))
             };
             let granted: i64 = answer.demand.iter().map(|demand| demand.events_q16).sum();
             problem.columns.push(Column {
                 segment,
                 value: value_micros(answer) / self.unit,
-                uses: uses.filter_map(share).collect(),
+                uses: uses.iter().enumerate().filter_map(share).collect(),
                 grants: match ground.floors[segment] {
                     0 => 0.0,
                     floor => events(i128::from(granted)) / floor as f64,

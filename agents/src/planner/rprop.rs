@@ -12,8 +12,6 @@ use crate::negotiation::integers::SUBSIDY_MAX;
 use super::bounds::Ground;
 use crate::negotiation::{Layout, RoundRecord};
 
-/// Rounds in this mode: 94.8-98.8 % of negotiations had converged by then.
-pub const ROUNDS_MAX: u8 = 20;
 /// Highest price of one unit of inventory, micros: a thousand currency units.
 const UNIT_PRICE_MAX: i64 = 1_000_000_000;
 

@@ -87,7 +87,8 @@ fn add(total: &mut [RewardDemand], rows: &Rows, prices: &[i64], value: Milli, we
 fn best(values: &[i64], prices: &[i64]) -> Option<usize> {
     let (mut best, mut chosen) = (0, usize::MAX);
     for (reward, (value, price)) in values.iter().zip(prices).enumerate() {
-        let net = value - price;
+        // Values and prices are bounded far below overflow where they are kept, see `VALUE_MAX`.
+        let net = value.wrapping_sub(*price);
         if net > best {
             (best, chosen) = (net, reward);
         }

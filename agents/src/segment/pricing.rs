@@ -9,7 +9,7 @@ use super::demand::demand;
 use super::escrow::{Demand, Refusal, Reserve};
 use super::explore::{CERTAIN, Exploration};
 use super::opportunity::OpportunityTable;
-use super::rows::{INELIGIBLE, ROWS_MAX, Row, Rows};
+use super::rows::{INELIGIBLE, ROWS_MAX, Row, Rows, VALUE_MAX};
 
 /// Candidates tried per moment: a third refusal means the escrow is empty, not that one reward ran out.
 pub const ATTEMPTS_MAX: usize = 3;
@@ -315,7 +315,7 @@ impl Segment {
                 continue;
             }
             let price = dearer(*price, steps);
-            let net = value - price - opportunity;
+            let net = value.saturating_sub(price).saturating_sub(opportunity);
             best_net = best_net.max(net);
             let reason = match (net > 0, *value > 0) {
                 (true, _) => Reason::Outbid,
@@ -478,6 +478,7 @@ fn fill(slots: &mut [i64], offer: &Offer<'_>, opportunity: i64) {
     let mask = if offer.caps_left == 0 { 0 } else { offer.mask };
     for (reward, slot) in slots.iter_mut().enumerate() {
         let value = offer.values.get(reward).filter(|_| mask >> reward & 1 == 1);
-        *slot = value.map_or(INELIGIBLE, |value| value - opportunity);
+        let net = |value: &i64| value.saturating_sub(opportunity).clamp(-VALUE_MAX, VALUE_MAX);
+        *slot = value.map_or(INELIGIBLE, net);
     }
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Rows per keep: 256 to 4,096 rows converge alike, and 1,024 answer a quote in about 12 us.
 pub const ROWS_MAX: usize = 1_024;
 
+/// Largest value kept, either sign: a billion currency units, so that sums over all rows stay within `i64`.
+pub const VALUE_MAX: i64 = 1 << 50;
+
 /// Stands for a reward that was not a candidate; below any price's reach.
 pub const INELIGIBLE: i64 = -(1 << 60);
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agents::negotiation::{Certificate, Layout, Purpose, Status};
-use agents::planner::{Effect, Microlp, PlanConfig, Planner, PlannerOptions};
+use agents::planner::{Effect, PlanConfig, Planner, PlannerOptions, Simplex};
 use agents::segment::{Choice, Escrow, Exploration, Offer, Segment, SegmentCarry, SegmentOptions};
 use domain::{SegmentIndex, Timestamp};
 
@@ -37,7 +37,7 @@ impl Market {
         let limited = config.limits.iter().map(Option::is_some).collect();
         let escrow = Escrow::new(layout, limited);
         let costs = config.costs.clone();
-        let planner = Planner::new(config, planner, Box::new(Microlp), escrow.view().clone());
+        let planner = Planner::new(config, planner, Box::new(Simplex), escrow.view().clone());
         let table = planner.first_table(now);
         let mut carries = carries.into_iter();
         let segment = |segment: u8| {
