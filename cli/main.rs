@@ -1,2 +1,99 @@
-//! placeholder until the subcommands stand.
-fn main() {}
+//! The `largesse` command: one file per subcommand, nothing decided here.
+//!
+//! Data goes to stdout, everything said to people goes to stderr. Exit codes: 0 ok, 1 runtime failure,
+//! 2 usage, 3 checked and found bad, 4 a dependency is unavailable.
+
+mod bench;
+mod completions;
+mod demo;
+mod doctor;
+mod exit;
+mod explain;
+mod log;
+mod model;
+mod output;
+mod replay;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Decides, in milliseconds after each event, which reward a loyalty program should promise a member,
+/// inside hard budgets, and proves afterwards why.
+#[derive(Parser)]
+#[command(name = "largesse", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    /// What to log to stderr: error, warn, info, debug, or a filter such as runtime=debug
+    #[arg(long, global = true, env = "LARGESSE_LOG", default_value = "warn", value_name = "FILTER")]
+    log: String,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  largesse demo                        replay a year of real purchases through the live runtime
+  largesse log list --dir largesse-demo
+  largesse log explain --dir largesse-demo ID
+  largesse replay --dir largesse-demo --all
+  largesse doctor                      check that this machine can run a node
+
+Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 checked and found bad, 4 a dependency is unavailable.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Replay real purchases through the full live runtime and show what was decided and why
+    Demo(demo::Args),
+    /// Run a live node until SIGTERM
+    Serve(serve::Args),
+    /// Check engine, ledger, NATS, policy and disk; say what to do about each problem
+    Doctor(doctor::Args),
+    /// Read and verify the decision log
+    #[command(subcommand)]
+    Log(log::Command),
+    /// Recompute decisions from their recorded inputs and compare them byte for byte
+    Replay(replay::Args),
+    /// Look at models, compute features, measure predictions
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Measure the planner or the whole decision path
+    #[command(subcommand)]
+    Bench(bench::Command),
+    /// Explain a reason or diagnostic code, e.g. `largesse explain QUIET_HOURS`
+    Explain(explain::Args),
+    /// Print a shell completion script
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page (roff), or write one page per subcommand with --dir
+    Man(completions::ManArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(&cli.log);
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Log(command) => log::run(&command),
+        Command::Replay(args) => replay::run(&args),
+        Command::Model(command) => model::run(&command),
+        Command::Bench(command) => bench::run(&command),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
+    };
+    exit::code(result)
+}
+
+fn start_logging(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // A second subscriber can only exist if a test installed one; then that one stays.
+    let _already = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::colour(&std::io::stderr()))
+        .try_init();
+}

@@ -133,6 +133,8 @@ pub struct Decision {
     pub lever: Milli,
     /// Version of the price table the segment decided with.
     pub table: u64,
+    /// How many times prices had been raised because no newer table came in time.
+    pub caution: u8,
     /// Position in the segment's own order of work; zero when the moment never reached the segment.
     pub segment_seq: u64,
     pub explored: bool,
@@ -165,6 +167,7 @@ pub struct PublicDecision {
     /// `[reward, reason number, rule + 1 or 0]` per candidate.
     pub candidates: Vec<(u8, u8, u16)>,
     pub table: u64,
+    pub caution: u8,
     pub segment_seq: u64,
     pub explored: bool,
     pub propensity: u32,
@@ -223,6 +226,7 @@ impl Decision {
             valid_until: self.valid_until,
             candidates: self.candidates.iter().map(row).collect(),
             table: self.table,
+            caution: self.caution,
             segment_seq: self.segment_seq,
             explored: self.explored,
             propensity: self.propensity,
@@ -276,6 +280,7 @@ impl Decision {
             opportunity: personal.opportunity,
             lever: personal.lever,
             table: public.table,
+            caution: public.caution,
             segment_seq: public.segment_seq,
             explored: public.explored,
             propensity: public.propensity,

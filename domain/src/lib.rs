@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod random;
 pub mod ratio;
 pub mod reason;
+pub mod record;
 pub mod time;
 
 pub use decision::{Candidate, Cause, Decision, ScoreSource, Scores};

@@ -18,12 +18,17 @@ pub enum DrawPurpose {
     Explore = 2,
 }
 
-/// A draw in 0..1,000,000 that depends only on its inputs.
-pub fn draw_ppm(seed: u64, member: u128, event: u64, purpose: DrawPurpose) -> u32 {
+/// A uniform draw of 64 bits that depends only on its inputs.
+pub fn draw64(seed: u64, member: u128, event: u64, purpose: DrawPurpose) -> u64 {
     let mut state = splitmix64(seed ^ (purpose as u64).rotate_left(56));
     for word in [(member >> 64) as u64, member as u64, event] {
         state = splitmix64(state ^ word);
     }
+    state
+}
+
+/// The same draw in 0..1,000,000, for shares in parts per million.
+pub fn draw_ppm(seed: u64, member: u128, event: u64, purpose: DrawPurpose) -> u32 {
     // Multiply-shift keeps the bias below 2^-44, invisible at a resolution of one in a million.
-    ((u128::from(state) * 1_000_000) >> 64) as u32
+    ((u128::from(draw64(seed, member, event, purpose)) * 1_000_000) >> 64) as u32
 }

@@ -1,1 +1,46 @@
-//! What was decided, for ever: the append-only SQLite record with Merkle proofs.
+//! What was decided, for ever: the append-only record of one node, and the proof that it stayed so.
+//!
+//! A ledger is a folder: `ledger.db` (SQLite), `keys.db` and `master.key` (which unseal personal parts),
+//! `checkpoints.txt` (signed heads outside the database), `verifier.txt` (the public key for auditors) and `lock`.
+//!
+//! One thread owns the [`Writer`]; any thread may have a [`Reader`] and share the [`Keys`]. This crate never
+//! decides, publishes, reads a clock for what it records, or keeps a personal value in clear. It knows no tokio, NATS or ONNX.
+//!
+//! Start reading at [`Writer::append`], then `canon` (what a leaf commits to), `merkle`, `recovery` (what a
+//! start checks) and `verify` (what a full check checks).
+
+mod budget;
+mod canon;
+mod codes;
+mod counter;
+mod entry;
+mod error;
+mod filter;
+mod head_file;
+mod keys;
+mod kind;
+mod lock;
+pub mod merkle;
+pub mod note;
+mod reader;
+mod recovery;
+mod row;
+mod schema;
+mod seal;
+mod tree;
+mod writer;
+
+pub use budget::{Balance, Posting};
+pub use canon::Public;
+pub use entry::{
+    BODY_BYTES_MAX, DEBITS_MAX, Debit, Entry, NAME_BYTES_MAX, SEALED_BYTES_MAX, Seq, Snapshot, State,
+};
+pub use error::Error;
+pub use filter::Filter;
+pub use keys::{KeyError, Keys};
+pub use kind::Kind;
+pub use reader::{Count, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
+pub use recovery::{Files, RELAYS, Recovery};
+pub use row::Row;
+pub use seal::{DataKey, DoesNotOpen, Sealed};
+pub use writer::{Appended, BATCH_MAX, Checkpoint, Options, RelayPosition, Writer};

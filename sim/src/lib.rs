@@ -1,1 +1,3 @@
 //! The deterministic host: replay, scenarios, planner benchmark.
+
+pub mod planner_bench;

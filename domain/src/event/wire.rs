@@ -48,7 +48,7 @@ impl Limits {
 }
 
 /// One wrong field of a refused event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Refusal {
     /// JSON path of the field, e.g. `data.amount`; empty when the whole text is wrong.
     pub field: String,

@@ -1,0 +1,125 @@
+//! How one event changes what a member agent knows.
+
+use domain::event::wire::Refusal;
+use domain::{DecisionId, Event, EventKind, Micros, Purpose, Reason, Settlement};
+use models::features::Purchase;
+
+use super::state::{Promise, PromiseState, State};
+
+/// Money and stock that return to the budgets because a promise ended unused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub reward: std::sync::Arc<str>,
+    pub segment: std::sync::Arc<str>,
+    pub cost: Micros,
+    /// It was only held for approval, never promised.
+    pub pending: bool,
+}
+
+impl State {
+    /// Folds one event; returns what it releases.
+    ///
+    /// # Errors
+    /// A refusal when the event refers to a promise this member does not have, or to one already ended. The
+    /// state is then unchanged.
+    pub fn fold(&mut self, event: &Event) -> Result<Option<Release>, Refusal> {
+        let released = match &event.kind {
+            EventKind::Purchase { amount, .. } => {
+                self.purchase(event, *amount);
+                None
+            }
+            EventKind::Reversal { of } => {
+                // A reversal may overtake its purchase; the history then waits for it.
+                let _removed = self.history.reverse(of.hash64());
+                self.refund_at = self.refund_at.max(Some(event.event_time));
+                None
+            }
+            EventKind::Settled { of } => {
+                let _settled = self.history.settle(of.hash64());
+                None
+            }
+            EventKind::Visit => None,
+            EventKind::Complaint => {
+                self.complaint_open = true;
+                self.complaint_at = self.complaint_at.max(Some(event.event_time));
+                None
+            }
+            EventKind::ComplaintResolved => {
+                self.complaint_open = false;
+                None
+            }
+            EventKind::SensitiveContext => {
+                self.sensitive_at = self.sensitive_at.max(Some(event.event_time));
+                None
+            }
+            EventKind::Consent { purpose, granted } => {
+                self.consent(*purpose, *granted);
+                None
+            }
+            EventKind::Objection { active } => {
+                self.objected = *active;
+                None
+            }
+            EventKind::Minor { active } => {
+                self.minor = *active;
+                None
+            }
+            EventKind::Quiet { days } => {
+                self.quiet_fired_days = self.quiet_fired_days.max(*days);
+                None
+            }
+            EventKind::Redeemed { decision } => {
+                self.close(*decision, PromiseState::Redeemed)?;
+                None
+            }
+            EventKind::Cancelled { decision } => Some(self.close(*decision, PromiseState::Cancelled)?),
+            EventKind::Expired { decision } => Some(self.close(*decision, PromiseState::Expired)?),
+        };
+        self.events += 1;
+        Ok(released)
+    }
+
+    fn purchase(&mut self, event: &Event, amount: Micros) {
+        let last = self.history.last_purchase();
+        let purchase = Purchase {
+            id: event.event_id.hash64(),
+            time: event.event_time,
+            amount,
+            settlement: if event.settlement == Settlement::Provisional {
+                Settlement::Provisional
+            } else {
+                Settlement::Settled
+            },
+        };
+        let _held = self.history.purchase(purchase);
+        if self.history.last_purchase() > last {
+            self.quiet_fired_days = 0;
+        }
+    }
+
+    fn consent(&mut self, purpose: Purpose, granted: bool) {
+        match purpose {
+            Purpose::PersonalisedMarketing => self.consent_marketing = granted,
+            Purpose::Profiling => self.consent_profiling = granted,
+        }
+    }
+
+    fn close(&mut self, decision: DecisionId, next: PromiseState) -> Result<Release, Refusal> {
+        let refuse = |reason, detail: String| Refusal::new("data.decision", reason, detail);
+        let promise = self.promises.iter_mut().find(|promise| promise.decision == decision);
+        let promise: &mut Promise = promise
+            .ok_or_else(|| refuse(Reason::UnknownReference, format!("no promise {decision} of this member")))?;
+        let pending = promise.state == PromiseState::Pending;
+        if !promise.state.is_open() || (pending && next == PromiseState::Redeemed) {
+            let detail = format!("promise {decision} is {:?} and cannot become {next:?}", promise.state);
+            return Err(refuse(Reason::BadTransition, detail));
+        }
+        promise.state = next;
+        Ok(Release {
+            reward: std::sync::Arc::clone(&promise.reward),
+            segment: std::sync::Arc::clone(&promise.segment),
+            cost: promise.cost,
+            pending,
+        })
+    }
+}

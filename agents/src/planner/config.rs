@@ -1,0 +1,130 @@
+//! What a planner is made from, and what it asks its host to do.
+
+use std::sync::Arc;
+
+use domain::{Milli, PriceQ20, Timestamp};
+
+use crate::negotiation::{Certificate, EscrowGrant, Layout, PriceQuote, PriceTable, Prices};
+
+/// A stretch of time, `from` included, `to` excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// An announced change of volume and value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CalendarWindow {
+    pub window: Window,
+    /// Multiplier of the arrival rate, thousandths.
+    pub volume: Milli,
+    /// Multiplier of values, thousandths.
+    pub value: Milli,
+}
+
+/// A program's resources and expectations for one budget window, built from its policy bundle.
+#[derive(Clone, Debug)]
+pub struct PlanConfig {
+    pub program: Arc<str>,
+    pub layout: Layout,
+    /// Face cost per reward, micros, not negative.
+    pub costs: Vec<i64>,
+    /// Limit per resource in layout order (global, segments, rewards, learn); `None` has no limit.
+    pub limits: Vec<Option<i64>>,
+    /// Rewarded events owed to each segment in the window; zero without an exposure floor.
+    pub floors: Vec<i64>,
+    /// The budget window.
+    pub window: Window,
+    /// Moments expected in the whole window, announced surges included; `None` when nobody knows.
+    pub expected_events: Option<u64>,
+    /// Moments per segment in the comparable past period; empty when there was none.
+    pub baseline_arrivals: Vec<u64>,
+    /// Announced surges and lulls, not overlapping, in time order.
+    pub calendar: Vec<CalendarWindow>,
+}
+
+/// How the planner negotiates. The defaults are the measured reference.
+#[derive(Clone, Debug)]
+pub struct PlannerOptions {
+    /// Term of this leader; must exceed every earlier one's.
+    pub epoch: u64,
+    /// Moments between two negotiations, for the limiter.
+    pub batch_events: u32,
+    /// Most rounds: 3-4 are usual, 11 were needed cold, and a table is worth little when it is late.
+    pub rounds_max: u8,
+    /// Time for one negotiation, microseconds.
+    pub time_max_micros: i64,
+    /// Time a segment agent has for one answer, microseconds.
+    pub answer_micros: i64,
+    /// A gap up to this is `Certified`, ppm.
+    pub certified_ppm: u32,
+    /// A gap up to this is `Bounded`, ppm.
+    pub bounded_ppm: u32,
+    /// Share of recent rows in answers once enough are known, thousandths.
+    pub recent: Milli,
+    /// Corridor around the anchor, thousandths; `None` without corridor.
+    pub kappa: Option<Milli>,
+    /// Most that may be spent in one batch, in multiples of the even share.
+    pub limiter: i64,
+    /// The same while there is neither a baseline nor a certificate yet.
+    pub limiter_cold: i64,
+    /// Price of money before anything is known.
+    pub first_price: PriceQ20,
+    /// Life of a price table, microseconds.
+    pub ttl_micros: i64,
+    /// Life of a lease, microseconds: longer than a table grows dearer, so caution comes before refusal.
+    pub lease_micros: i64,
+}
+
+impl Default for PlannerOptions {
+    fn default() -> PlannerOptions {
+        PlannerOptions {
+            epoch: 1,
+            batch_events: 500,
+            rounds_max: 12,
+            time_max_micros: 20_000,
+            answer_micros: 5_000,
+            certified_ppm: 5_000,
+            bounded_ppm: 20_000,
+            recent: Milli(300),
+            kappa: Some(Milli(1500)),
+            limiter: 8,
+            limiter_cold: 4,
+            first_price: PriceQ20::ONE,
+            ttl_micros: PriceTable::TTL_MICROS,
+            lease_micros: 5 * PriceTable::TTL_MICROS,
+        }
+    }
+}
+
+/// What a person should be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escalation {
+    /// The corridor has clipped prices in more than three negotiations in a row: the day is unlike its anchor.
+    CorridorClips,
+    /// Three negotiations in a row ended above 2 %.
+    GapTooWide,
+}
+
+/// What the planner asks its host to do, in order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send the quote to every segment agent and deliver their answers.
+    Quote(PriceQuote),
+    /// Record the certificate of a fresh anchor; the negotiation itself goes on.
+    Anchored(Box<Certificate>),
+    /// Record all three in the ledger first, then apply the grant at the node and send the table to all.
+    Conclude { certificate: Box<Certificate>, table: PriceTable, grant: EscrowGrant },
+    /// Have the node give back everything it has not reserved.
+    Recall,
+    /// Ask a person.
+    Escalate(Escalation),
+}
+
+impl PlanConfig {
+    /// The prices before anything is known: money at `price`, everything else free.
+    pub fn first_prices(&self, price: PriceQ20) -> Prices {
+        Prices::flat(self.layout, price)
+    }
+}

@@ -1,0 +1,475 @@
+//! The rounds of one negotiation: quotes, answers, the two bounds, and when to stop.
+
+use domain::{PriceQ20, Timestamp};
+
+use crate::negotiation::{
+    Certificate, Corridor, DemandAnswer, Envelope, FallbackReason, Layout, PriceQuote, Prices, Purpose,
+    RewardDemand, RoundRecord, RowMix, SegmentRecord, Status,
+};
+
+use super::bounds::{Ground, gap_ppm};
+use super::config::PlannerOptions;
+use super::master::{Column, MasterProblem, MasterSolution, MasterSolver, SolverError};
+use super::rprop::{self, Rprop};
+use crate::negotiation::integers::SUBSIDY_MAX;
+
+/// Every so many rounds the oracle's prices are quoted as they are; otherwise half-way from the best.
+///
+/// The half-way step damps the swings of early rounds, the full step shows the oracle its own corner.
+const FULL_STEP_EVERY: usize = 8;
+/// Highest price of one unit of inventory a quote may carry, micros.
+const UNIT_PRICE_MAX: f64 = 1e12;
+
+/// What comes after a round.
+pub enum Step {
+    Quote(Box<PriceQuote>),
+    Done(Status),
+}
+
+/// A negotiation under way.
+#[derive(Clone, Debug)]
+pub struct Rounds {
+    purpose: Purpose,
+    ground: Ground,
+    mix: RowMix,
+    envelope: Envelope,
+    started_at: Timestamp,
+    quoted: Prices,
+    arrived: Vec<Option<SegmentRecord>>,
+    closed: Vec<RoundRecord>,
+    best: usize,
+    best_upper: i128,
+    lower: i128,
+    sign_steps: Option<Rprop>,
+    stale: bool,
+    silent: bool,
+}
+
+impl Rounds {
+    /// Opens a negotiation that will first quote `start`.
+    pub fn new(
+        purpose: Purpose,
+        ground: Ground,
+        mix: RowMix,
+        envelope: Envelope,
+        start: Prices,
+        options: &PlannerOptions,
+        now: Timestamp,
+    ) -> Rounds {
+        let segments = ground.layout.segment_count();
+        let envelope = Envelope { deadline: now.plus(options.answer_micros), ..envelope };
+        let mut rounds = Rounds {
+            purpose,
+            ground,
+            mix,
+            envelope,
+            started_at: now,
+            quoted: start,
+            arrived: vec![None; segments],
+            closed: Vec::new(),
+            best: 0,
+            best_upper: i128::MAX,
+            lower: 0,
+            sign_steps: None,
+            stale: false,
+            silent: false,
+        };
+        rounds.free_what_has_no_limit();
+        rounds
+    }
+
+    /// What the negotiation is for.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// What the bounds are computed against.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// When the present round stops waiting.
+    pub fn deadline(&self) -> Timestamp {
+        self.envelope.deadline
+    }
+
+    /// Whether any round was closed.
+    pub fn has_answers(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
+    /// The prices of the best round; what was quoted while there is none.
+    pub fn best_prices(&self) -> Prices {
+        self.closed.get(self.best).map_or_else(|| self.quoted.clone(), |round| round.prices.clone())
+    }
+
+    /// The present round's question.
+    pub fn quote(&self) -> PriceQuote {
+        PriceQuote {
+            envelope: self.envelope.clone(),
+            prices: self.quoted.clone(),
+            weights: self.ground.weights.clone(),
+            mix: self.mix,
+        }
+    }
+
+    /// Takes an answer to the present round; says whether it was one.
+    pub fn accept(&mut self, answer: &DemandAnswer) -> bool {
+        let segment = usize::from(answer.segment.0);
+        let fits = self.envelope.same_round(&answer.envelope)
+            && answer.demand.len() == self.ground.layout.reward_count()
+            && self.is_possible(segment, answer);
+        match self.arrived.get_mut(segment) {
+            Some(slot @ None) if fits => {
+                *slot = Some(SegmentRecord {
+                    segment: answer.segment,
+                    demand: answer.demand.clone(),
+                    net_q16: answer.net_q16,
+                    rows_used: answer.rows_used,
+                    rows_digest: answer.rows_digest,
+                    stale: 0,
+                    theta_q30: 0,
+                });
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// A segment cannot want more events than were announced to it, nor misstate its own net sum.
+    fn is_possible(&self, segment: usize, answer: &DemandAnswer) -> bool {
+        if segment >= self.ground.weights.len() {
+            return false;
+        }
+        let events: i128 = answer.demand.iter().map(|demand| i128::from(demand.events_q16)).sum();
+        let sane = answer.demand.iter().all(|demand| demand.events_q16 >= 0);
+        sane && events <= i128::from(self.events_q16(segment))
+            && answer.net_q16 == self.net_q16(segment, &answer.demand)
+            && answer.net_q16 >= 0
+    }
+
+    /// Whether every segment has answered.
+    pub fn complete(&self) -> bool {
+        self.arrived.iter().all(Option::is_some)
+    }
+
+    /// Segments that have not answered.
+    pub fn missing(&self) -> Vec<usize> {
+        let silent = self.arrived.iter().enumerate().filter(|(_, answer)| answer.is_none());
+        silent.map(|(segment, _)| segment).collect()
+    }
+
+    /// This round's answer of a segment, while the round is open.
+    pub fn answer_of(&self, segment: usize) -> Option<&SegmentRecord> {
+        self.arrived.get(segment)?.as_ref()
+    }
+
+    /// Events announced to a segment, Q16.
+    pub fn events_q16(&self, segment: usize) -> i64 {
+        self.ground.weights[segment].phases.iter().map(|phase| phase.events_q16).sum()
+    }
+
+    /// Puts an older answer (already scaled) in a silent segment's place, or no demand at all.
+    pub fn stand_in(&mut self, segment: usize, older: Option<SegmentRecord>) {
+        self.stale = true;
+        self.silent |= older.is_none();
+        let mut record = older.unwrap_or_else(|| SegmentRecord {
+            segment: domain::SegmentIndex(segment as u8),
+            demand: vec![RewardDemand::default(); self.ground.layout.reward_count()],
+            net_q16: 0,
+            rows_used: 0,
+            rows_digest: 0,
+            stale: u8::MAX,
+            theta_q30: 0,
+        });
+        record.theta_q30 = 0;
+        record.net_q16 = self.net_q16(segment, &record.demand);
+        self.arrived[segment] = Some(record);
+    }
+
+    /// Closes the round: bounds, then stop or the next quote.
+    pub fn close(
+        &mut self,
+        solver: &mut (dyn MasterSolver + Send),
+        options: &PlannerOptions,
+        now: Timestamp,
+    ) -> Step {
+        self.record_round();
+        let nothing =
+            self.ground.events_q16() == 0 || self.closed[0].answers.iter().all(|a| a.rows_used == 0);
+        if nothing {
+            let reason = if self.silent { FallbackReason::NoAnswers } else { FallbackReason::NothingToPlan };
+            return Step::Done(Status::Fallback(reason));
+        }
+        let proposal = self.propose(solver);
+        if self.gap_ppm() <= options.certified_ppm {
+            return Step::Done(self.status(options));
+        }
+        let over_time = now.since(self.started_at) >= options.time_max_micros;
+        if over_time || self.closed.len() >= self.rounds_max(options) {
+            return Step::Done(self.status(options));
+        }
+        self.quoted = match proposal {
+            Some(prices) => prices,
+            None => self.sign_step(),
+        };
+        self.free_what_has_no_limit();
+        self.envelope.round += 1;
+        self.envelope.deadline = now.plus(options.answer_micros);
+        Step::Quote(Box::new(self.quote()))
+    }
+
+    /// The certificate of this negotiation.
+    pub fn certificate(
+        &self,
+        status: Status,
+        published: Prices,
+        corridor: Option<Corridor>,
+        clipped: bool,
+        table_version: u64,
+        now: Timestamp,
+    ) -> Certificate {
+        let upper = if self.closed.is_empty() { 0 } else { self.best_upper };
+        let certificate = Certificate {
+            envelope: self.envelope.clone(),
+            purpose: self.purpose,
+            concluded_at: now,
+            layout: self.ground.layout,
+            costs: self.ground.costs.clone(),
+            capacities: self.ground.capacities.clone(),
+            floors: self.ground.floors.clone(),
+            weights: self.ground.weights.clone(),
+            mix: self.mix,
+            rounds: self.closed.clone(),
+            best_round: self.best as u8,
+            upper,
+            lower: self.lower,
+            gap_ppm: gap_ppm(upper, self.lower),
+            status,
+            published,
+            corridor,
+            clipped,
+            table_version,
+            digest: domain::Digest::default(),
+        };
+        certificate.sealed()
+    }
+
+    fn record_round(&mut self) {
+        let answers = self.arrived.iter_mut().filter_map(Option::take).collect();
+        let round = RoundRecord { prices: self.quoted.clone(), answers };
+        let upper = self.ground.upper(&round);
+        self.closed.push(round);
+        if upper < self.best_upper {
+            (self.best, self.best_upper) = (self.closed.len() - 1, upper);
+        }
+    }
+
+    /// Asks the oracle for a plan and new prices; `None` when it fails (then sign steps take over).
+    fn propose(&mut self, solver: &mut (dyn MasterSolver + Send)) -> Option<Prices> {
+        if self.sign_steps.is_none() {
+            let scale = Scale::of(&self.ground, &self.closed);
+            let problem = scale.problem(&self.ground, &self.closed);
+            match solver.solve(&problem).and_then(|solution| solution.checked(&problem)) {
+                Ok(solution) => {
+                    self.adopt(&proposed(&solution, &self.closed));
+                    return Some(self.towards(&scale.prices(&self.ground, &solution)));
+                }
+                Err(SolverError(_)) => {
+                    let best = self.best_prices();
+                    self.sign_steps = Some(Rprop::new(&self.ground, &best));
+                }
+            }
+        }
+        self.adopt(&even_weights(&self.closed));
+        None
+    }
+
+    fn adopt(&mut self, weights: &[Vec<f64>]) {
+        self.ground.settle_weights(&mut self.closed, weights);
+        self.lower = self.ground.lower(&self.closed);
+    }
+
+    fn sign_step(&mut self) -> Prices {
+        let last = &self.closed[self.closed.len() - 1];
+        let ground = &self.ground;
+        self.sign_steps.get_or_insert_with(|| Rprop::new(ground, &last.prices)).step(ground, last)
+    }
+
+    /// In-out step: half-way from the best prices so far to the oracle's, or all the way.
+    fn towards(&self, oracle: &Prices) -> Prices {
+        if self.closed.len() % FULL_STEP_EVERY == FULL_STEP_EVERY - 1 {
+            return oracle.clone();
+        }
+        let best = &self.closed[self.best].prices;
+        let half = |from: i64, to: i64| from + (to - from) / 2;
+        let money = |from: PriceQ20, to: PriceQ20| PriceQ20(half(from.0, to.0));
+        let each =
+            |from: &[i64], to: &[i64]| from.iter().zip(to).map(|(from, to)| half(*from, *to)).collect();
+        Prices {
+            global: money(best.global, oracle.global),
+            segments: best
+                .segments
+                .iter()
+                .zip(&oracle.segments)
+                .map(|(from, to)| money(*from, *to))
+                .collect(),
+            rewards: each(&best.rewards, &oracle.rewards),
+            subsidies: each(&best.subsidies, &oracle.subsidies),
+        }
+    }
+
+    fn gap_ppm(&self) -> u32 {
+        gap_ppm(self.best_upper, self.lower)
+    }
+
+    fn rounds_max(&self, options: &PlannerOptions) -> usize {
+        let extra = self.sign_steps.as_ref().map_or(0, |_| rprop::ROUNDS_MAX);
+        usize::from(options.rounds_max) + usize::from(extra)
+    }
+
+    fn status(&self, options: &PlannerOptions) -> Status {
+        let gap = self.gap_ppm();
+        if self.stale {
+            Status::Fallback(FallbackReason::StaleSegment)
+        } else if self.sign_steps.is_some() {
+            Status::Fallback(FallbackReason::SolverFailed)
+        } else if gap <= options.certified_ppm {
+            Status::Certified
+        } else if gap <= options.bounded_ppm {
+            Status::Bounded
+        } else {
+            Status::Fallback(FallbackReason::GapTooWide)
+        }
+    }
+
+    fn net_q16(&self, segment: usize, demand: &[RewardDemand]) -> i128 {
+        let closed = self.ground.weights[segment].closed;
+        let prices = self.quoted.row(segment, &self.ground.costs, closed);
+        let net = |(demand, price): (&RewardDemand, &i64)| {
+            demand.value_q16 - i128::from(demand.events_q16) * i128::from(*price)
+        };
+        demand.iter().zip(&prices).map(net).sum()
+    }
+
+    /// A resource without limit has no price, a segment without floor no subsidy.
+    fn free_what_has_no_limit(&mut self) {
+        let (ground, prices) = (&self.ground, &mut self.quoted);
+        let free = |resource: usize| ground.capacities[resource].is_none();
+        if free(Layout::GLOBAL) {
+            prices.global = PriceQ20(0);
+        }
+        for (segment, price) in prices.segments.iter_mut().enumerate() {
+            if free(ground.layout.segment(segment)) {
+                *price = PriceQ20(0);
+            }
+        }
+        for (reward, price) in prices.rewards.iter_mut().enumerate() {
+            if free(ground.layout.reward(reward)) {
+                *price = 0;
+            }
+        }
+        for (subsidy, floor) in prices.subsidies.iter_mut().zip(&ground.floors) {
+            if *floor == 0 {
+                *subsidy = 0;
+            }
+        }
+    }
+}
+
+/// How amounts are scaled for the oracle.
+struct Scale {
+    /// Master row of each priced resource that has one.
+    rows: Vec<Option<usize>>,
+    count: usize,
+    unit: f64,
+}
+
+impl Scale {
+    /// A row for each resource with something left; the largest answer is one value unit.
+    fn of(ground: &Ground, rounds: &[RoundRecord]) -> Scale {
+        let mut count = 0;
+        let row = |capacity: &Option<i64>| {
+            capacity.filter(|left| *left > 0).map(|_| {
+                count += 1;
+                count - 1
+            })
+        };
+        let rows = ground.capacities.iter().map(row).collect();
+        let answers = rounds.iter().flat_map(|round| &round.answers);
+        let largest = answers.map(value_micros).fold(1.0, f64::max);
+        Scale { rows, count, unit: largest }
+    }
+
+    fn problem(&self, ground: &Ground, rounds: &[RoundRecord]) -> MasterProblem {
+        let mut problem = MasterProblem { rows: self.count, unit: self.unit, ..MasterProblem::default() };
+        let floor = |floor: &i64| (*floor > 0).then(|| *floor as f64 * SUBSIDY_MAX as f64 / self.unit);
+        problem.penalties = ground.floors.iter().map(floor).collect();
+        for answer in rounds.iter().flat_map(|round| &round.answers) {
+            let segment = usize::from(answer.segment.0);
+            let uses = ground.uses(segment, &answer.demand).into_iter().enumerate();
+            let share = |(resource, used): (usize, i128)| {
+                let (row, left) = (self.rows[resource]?, ground.capacities[resource]?);
+                (used > 0).then(|| (row, events(used) / left as f64))
+            };
+            let granted: i64 = answer.demand.iter().map(|demand| demand.events_q16).sum();
+            problem.columns.push(Column {
+                segment,
+                value: value_micros(answer) / self.unit,
+                uses: uses.filter_map(share).collect(),
+                grants: match ground.floors[segment] {
+                    0 => 0.0,
+                    floor => events(i128::from(granted)) / floor as f64,
+                },
+            });
+        }
+        problem
+    }
+
+    /// The oracle's prices as the integers they may be quoted in.
+    fn prices(&self, ground: &Ground, solution: &MasterSolution) -> Prices {
+        let layout = ground.layout;
+        let per_unit = |resource: usize| match (self.rows[resource], ground.capacities[resource]) {
+            (Some(row), Some(left)) => solution.prices[row] * self.unit / left as f64,
+            (Some(_) | None, _) => 0.0,
+        };
+        let money = |resource| {
+            let scaled = per_unit(resource) * PriceQ20::ONE.0 as f64;
+            PriceQ20(scaled.clamp(0.0, PriceQ20::MAX.0 as f64) as i64)
+        };
+        let subsidy = |(subsidy, floor): (&f64, &i64)| match floor {
+            0 => 0,
+            floor => (subsidy * self.unit / *floor as f64).clamp(0.0, SUBSIDY_MAX as f64) as i64,
+        };
+        Prices {
+            global: money(Layout::GLOBAL),
+            segments: (0..layout.segment_count()).map(|segment| money(layout.segment(segment))).collect(),
+            rewards: (0..layout.reward_count())
+                .map(|reward| per_unit(layout.reward(reward)).clamp(0.0, UNIT_PRICE_MAX) as i64)
+                .collect(),
+            subsidies: solution.subsidies.iter().zip(&ground.floors).map(subsidy).collect(),
+        }
+    }
+}
+
+fn events(q16: i128) -> f64 {
+    q16 as f64 / 65_536.0
+}
+
+fn value_micros(answer: &SegmentRecord) -> f64 {
+    events(answer.demand.iter().map(|demand| demand.value_q16).sum())
+}
+
+/// The oracle's column weights by round and segment.
+fn proposed(solution: &MasterSolution, rounds: &[RoundRecord]) -> Vec<Vec<f64>> {
+    let mut weights = solution.weights.iter().copied();
+    rounds.iter().map(|round| weights.by_ref().take(round.answers.len()).collect()).collect()
+}
+
+/// Without an oracle: the later half of the rounds, evenly.
+fn even_weights(rounds: &[RoundRecord]) -> Vec<Vec<f64>> {
+    let from = rounds.len() / 2;
+    let each = 1.0 / (rounds.len() - from).max(1) as f64;
+    let weight = |place: usize| if place >= from { each } else { 0.0 };
+    rounds.iter().enumerate().map(|(place, round)| vec![weight(place); round.answers.len()]).collect()
+}

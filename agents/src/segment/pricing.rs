@@ -1,0 +1,483 @@
+//! One moment at a segment agent: price the candidates, take the best one worth its price, reserve it.
+
+use domain::{Cause, Reason, RewardIndex, SegmentIndex, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::negotiation::{DemandAnswer, Layout, PriceQuote, PriceTable, Prices, SCHEMA};
+
+use super::demand::demand;
+use super::escrow::{Demand, Refusal, Reserve};
+use super::explore::{CERTAIN, Exploration};
+use super::opportunity::OpportunityTable;
+use super::rows::{INELIGIBLE, ROWS_MAX, Row, Rows};
+
+/// Candidates tried per moment: a third refusal means the escrow is empty, not that one reward ran out.
+pub const ATTEMPTS_MAX: usize = 3;
+/// How often a table that outlived its life grows dearer, in microseconds.
+const STALE_STEP_MICROS: i64 = 10_000_000;
+/// Steps of growing dearer (a quarter each, 14.6-fold in all, two minutes) before nothing is promised at all.
+const STALE_STEPS_MAX: i64 = 12;
+/// The caution recorded when prices were too old for any promise.
+pub const CAUTION_SILENT: u8 = u8::MAX;
+/// Tables between two computations of opportunity prices: they follow prices, which move little in between.
+const OPPORTUNITY_EVERY: u64 = 4;
+
+/// What a member agent asks for at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Candidate rewards, one bit each.
+    pub mask: u64,
+    /// Value per reward in micros after the lever; only those in `mask` are read.
+    pub values: &'a [i64],
+    /// Contacts the member's tightest frequency cap still allows, this one included; `u8::MAX` without a cap.
+    pub caps_left: u8,
+    /// Further moments expected from the member within that cap's window, Q16.
+    pub visits_q16: u32,
+    /// The member's size: LTV times churn times retention, micros.
+    pub scale: i64,
+    /// A uniform draw that depends on the member and the event only.
+    pub draw: u64,
+    pub now: Timestamp,
+}
+
+/// What became of one candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub reward: RewardIndex,
+    pub reason: Reason,
+    /// Price in micros.
+    pub price: i64,
+    /// Value minus price minus opportunity price, micros.
+    pub net: i64,
+}
+
+/// What the segment agent decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub chosen: Option<RewardIndex>,
+    /// One line per candidate, in reward order.
+    pub lines: Vec<Line>,
+    /// The member's price for one contact, micros.
+    pub opportunity: i64,
+    /// The best net value among the candidates, or zero when none is positive; micros.
+    pub best_net: i64,
+    /// The net value of what was chosen, or zero.
+    pub chosen_net: i64,
+    pub cause: Cause,
+    pub explored: bool,
+    /// Probability of the choice in units of 1e-9.
+    pub propensity: u32,
+    /// Version of the price table used.
+    pub table: u64,
+    /// Number of this moment in the segment's order of work, from 1.
+    pub seq: u64,
+}
+
+/// What a segment agent is made for.
+#[derive(Clone, Debug)]
+pub struct SegmentOptions {
+    pub segment: SegmentIndex,
+    pub layout: Layout,
+    /// Face cost per reward, micros.
+    pub costs: Vec<i64>,
+    pub exploration: Exploration,
+    /// The most contacts any cap allows a member; 0 when there is no cap or contacts shall not be priced.
+    pub caps_max: u8,
+}
+
+/// What a segment agent hands to the next period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentCarry {
+    /// Version of this form, [`SCHEMA`].
+    pub schema: u16,
+    pub segment: SegmentIndex,
+    /// An even sample of the period's rows.
+    pub rows: Rows,
+    /// Moments in the period.
+    pub arrivals: u64,
+}
+
+/// Why a quote or a table cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Made by another version.
+    #[error("message schema {0} is not {SCHEMA}")]
+    Schema(u16),
+    /// For another number of segments or rewards.
+    #[error("message is for another number of segments or rewards")]
+    Shape,
+}
+
+/// A segment agent's brain, the part that prices.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    options: SegmentOptions,
+    baseline: Rows,
+    recent: Rows,
+    /// The whole period, evenly sampled; the next period's baseline.
+    period: Rows,
+    /// Rows of moments since the freeze, to be kept when it ends.
+    pending: Vec<Pending>,
+    frozen: bool,
+    table: PriceTable,
+    opportunity: OpportunityTable,
+    installs: u64,
+    arrivals: u64,
+    scratch: Vec<i64>,
+}
+
+#[derive(Clone, Debug)]
+struct Pending {
+    values: Vec<i64>,
+    opportunity: i64,
+    scale: i64,
+    value_milli: u16,
+}
+
+impl Segment {
+    /// A segment agent at the start of a period. `table` holds prices to begin with.
+    pub fn new(options: SegmentOptions, baseline: Option<SegmentCarry>, table: PriceTable) -> Segment {
+        let rewards = options.layout.reward_count();
+        let fits = |carry: &SegmentCarry| carry.schema == SCHEMA && carry.rows.rewards() == rewards;
+        let baseline = baseline.filter(fits).map_or_else(|| Rows::new(rewards), |carry| carry.rows);
+        let mut segment = Segment {
+            baseline,
+            recent: Rows::new(rewards),
+            period: Rows::new(rewards),
+            pending: Vec::new(),
+            frozen: false,
+            table,
+            opportunity: OpportunityTable::default(),
+            installs: 0,
+            arrivals: 0,
+            scratch: vec![INELIGIBLE; rewards],
+            options,
+        };
+        segment.price_contacts();
+        segment
+    }
+
+    /// Decides one moment and remembers it. The reservation it makes is the only thing it changes outside.
+    pub fn decide(&mut self, offer: &Offer<'_>, reserve: &mut impl Reserve) -> Choice {
+        self.arrivals += 1;
+        let opportunity = self.opportunity.price(offer.scale, offer.caps_left, offer.visits_q16);
+        self.remember(offer, opportunity);
+        let mut choice = self.price(offer, opportunity);
+        match (self.steps_stale(offer.now), offer.caps_left) {
+            (None, _) => choice.give_up(Reason::LeaderSilent, Cause::Fallback),
+            (Some(_), 0) => choice.give_up(Reason::MemberCap, Cause::Policy),
+            (Some(_), _) => {
+                let first = self.drawn(offer, &choice);
+                self.take_best(&mut choice, first, reserve, offer.now);
+            }
+        }
+        choice
+    }
+
+    /// Remembers a moment without deciding it: members of the control group show what would have been wanted.
+    pub fn observe(&mut self, offer: &Offer<'_>) {
+        let opportunity = self.opportunity.price(offer.scale, offer.caps_left, offer.visits_q16);
+        fill(&mut self.scratch, offer, opportunity);
+        let value_milli = self.table.value_milli;
+        self.period.push_sample(Row { values: &self.scratch, opportunity, scale: offer.scale, value_milli });
+    }
+
+    /// Holds the rows still, so that every round of a negotiation sees the same ones.
+    pub fn freeze(&mut self) {
+        self.thaw();
+        self.frozen = true;
+    }
+
+    /// Lets rows move again; those of moments since the freeze are kept now.
+    pub fn thaw(&mut self) {
+        self.frozen = false;
+        for row in std::mem::take(&mut self.pending) {
+            let Pending { values, opportunity, scale, value_milli } = row;
+            self.keep(Row { values: &values, opportunity, scale, value_milli });
+        }
+    }
+
+    /// The answer to a quote. The first round of a negotiation freezes the rows.
+    ///
+    /// # Errors
+    /// A quote of another schema or shape is refused and changes nothing.
+    pub fn answer(&mut self, quote: &PriceQuote) -> Result<DemandAnswer, MessageError> {
+        self.check_quote(quote)?;
+        if quote.envelope.round == 0 || !self.frozen {
+            self.freeze();
+        }
+        let segment = usize::from(self.options.segment.0);
+        let prices = quote.prices.row(segment, &self.options.costs, quote.weights[segment].closed);
+        let demanded = demand(&self.baseline, &self.recent, quote, segment, &prices);
+        Ok(DemandAnswer {
+            envelope: quote.envelope.clone(),
+            segment: self.options.segment,
+            demand: demanded.demand,
+            net_q16: demanded.net_q16,
+            rows_used: demanded.rows_used,
+            rows_digest: self.baseline.digest() ^ self.recent.digest().rotate_left(1),
+            arrivals: self.arrivals,
+        })
+    }
+
+    /// Puts a price table in force; an older or equal version of the same epoch is ignored.
+    ///
+    /// # Errors
+    /// A table of another schema or shape is refused and the one in force stays.
+    pub fn install(&mut self, table: &PriceTable) -> Result<(), MessageError> {
+        if table.envelope.schema != SCHEMA {
+            return Err(MessageError::Schema(table.envelope.schema));
+        }
+        if table.row(self.options.segment).len() != self.options.layout.reward_count() {
+            return Err(MessageError::Shape);
+        }
+        self.thaw();
+        let order = |table: &PriceTable| (table.envelope.epoch, table.version);
+        if order(table) <= order(&self.table) && self.installs > 0 {
+            return Ok(());
+        }
+        self.table.clone_from(table);
+        if self.installs.is_multiple_of(OPPORTUNITY_EVERY) {
+            self.price_contacts();
+        }
+        self.installs += 1;
+        Ok(())
+    }
+
+    /// The table in force.
+    pub fn table(&self) -> &PriceTable {
+        &self.table
+    }
+
+    /// Moments seen in this period.
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// What the next period starts from: this period's sample, or the old baseline when nothing happened.
+    pub fn carry(&self) -> SegmentCarry {
+        let rows = if self.period.is_empty() { &self.baseline } else { &self.period };
+        SegmentCarry {
+            schema: SCHEMA,
+            segment: self.options.segment,
+            rows: rows.clone(),
+            arrivals: self.arrivals,
+        }
+    }
+
+    fn check_quote(&self, quote: &PriceQuote) -> Result<(), MessageError> {
+        let layout = self.options.layout;
+        let Prices { global: _, segments, rewards, subsidies } = &quote.prices;
+        let segment_counts = [quote.weights.len(), segments.len(), subsidies.len()];
+        if quote.envelope.schema != SCHEMA {
+            return Err(MessageError::Schema(quote.envelope.schema));
+        }
+        let fits = segment_counts.iter().all(|count| *count == layout.segment_count())
+            && rewards.len() == layout.reward_count();
+        if fits { Ok(()) } else { Err(MessageError::Shape) }
+    }
+
+    fn price_contacts(&mut self) {
+        let caps = self.options.caps_max;
+        if caps > 0 {
+            let prices = self.table.row(self.options.segment);
+            self.opportunity = OpportunityTable::compute(&self.baseline, &self.recent, prices, caps);
+        }
+    }
+
+    fn remember(&mut self, offer: &Offer<'_>, opportunity: i64) {
+        fill(&mut self.scratch, offer, opportunity);
+        let (scale, value_milli) = (offer.scale, self.table.value_milli);
+        if !self.frozen {
+            let values = std::mem::take(&mut self.scratch);
+            self.keep(Row { values: &values, opportunity, scale, value_milli });
+            self.scratch = values;
+        } else if self.pending.len() < ROWS_MAX {
+            let values = self.scratch.clone();
+            self.pending.push(Pending { values, opportunity, scale, value_milli });
+        }
+    }
+
+    fn keep(&mut self, row: Row<'_>) {
+        self.recent.push_ring(row);
+        self.period.push_sample(row);
+    }
+
+    /// Every candidate with its price and net value; none chosen yet.
+    fn price(&self, offer: &Offer<'_>, opportunity: i64) -> Choice {
+        let prices = self.table.row(self.options.segment);
+        let steps = self.steps_stale(offer.now).unwrap_or(STALE_STEPS_MAX);
+        let mut lines = Vec::with_capacity(offer.mask.count_ones() as usize);
+        let mut best_net = 0;
+        for (reward, (value, price)) in offer.values.iter().zip(prices).enumerate() {
+            if offer.mask >> reward & 1 == 0 {
+                continue;
+            }
+            let price = dearer(*price, steps);
+            let net = value - price - opportunity;
+            best_net = best_net.max(net);
+            let reason = match (net > 0, *value > 0) {
+                (true, _) => Reason::Outbid,
+                (false, true) => Reason::PricedOut,
+                (false, false) => Reason::NoValue,
+            };
+            lines.push(Line { reward: RewardIndex(reward as u8), reason, price, net });
+        }
+        Choice {
+            chosen: None,
+            lines,
+            opportunity,
+            best_net,
+            chosen_net: 0,
+            cause: Cause::Nothing,
+            explored: false,
+            propensity: CERTAIN,
+            table: self.table.version,
+            seq: self.arrivals,
+        }
+    }
+
+    /// The place of the line that exploration draws, `Some(None)` when it draws "nothing", and its odds.
+    fn drawn(&self, offer: &Offer<'_>, choice: &Choice) -> Option<(Option<usize>, u32)> {
+        let rule = self.options.exploration;
+        if choice.lines.is_empty() || !rule.explores(offer.draw) {
+            return None;
+        }
+        let may = |(_, line): &(usize, &Line)| line.net >= rule.floor_micros;
+        let places: Vec<usize> =
+            choice.lines.iter().enumerate().filter(may).map(|(place, _)| place).collect();
+        let nets: Vec<i64> = places.iter().map(|place| choice.lines[*place].net).chain([0]).collect();
+        let drawn = rule.draw(&nets, offer.draw)?;
+        Some((places.get(drawn.option).copied(), drawn.propensity))
+    }
+
+    /// Reserves the drawn line, else the best positive one, else the next best, and so on.
+    fn take_best(
+        &self,
+        choice: &mut Choice,
+        first: Option<(Option<usize>, u32)>,
+        reserve: &mut impl Reserve,
+        now: Timestamp,
+    ) {
+        if let Some((place, propensity)) = first {
+            let best = best_open(&choice.lines);
+            let other = place != best;
+            let taken = match place {
+                None => Ok(()),
+                Some(place) => reserve.reserve(&self.demand_of(&choice.lines[place], other), now),
+            };
+            if taken.is_ok() {
+                choice.explored = true;
+                choice.propensity = propensity;
+                choice.take(place, if other { Cause::Exploration } else { Cause::Nothing });
+                return;
+            }
+            // The draw could not be paid: decide as if this moment did not explore, so its odds stay honest.
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(place) = best_open(&choice.lines) else { break };
+            match reserve.reserve(&self.demand_of(&choice.lines[place], false), now) {
+                Ok(()) => {
+                    let refused = choice.best_net > choice.lines[place].net;
+                    choice.take(Some(place), if refused { Cause::Capacity } else { Cause::Nothing });
+                    return;
+                }
+                Err(refusal) => choice.refuse(place, refusal),
+            }
+        }
+        choice.leave_untried();
+    }
+
+    fn demand_of(&self, line: &Line, learn: bool) -> Demand {
+        let cost = self.options.costs[usize::from(line.reward.0)];
+        Demand { segment: self.options.segment, reward: line.reward, cost, learn }
+    }
+
+    /// How often prices have been raised for want of a newer table; [`CAUTION_SILENT`] once nothing is promised.
+    pub fn caution(&self, now: Timestamp) -> u8 {
+        self.steps_stale(now).and_then(|steps| u8::try_from(steps).ok()).unwrap_or(CAUTION_SILENT)
+    }
+
+    /// A time at which this segment's table has that caution, for replays of recorded decisions.
+    pub fn time_of_caution(&self, caution: u8) -> Timestamp {
+        match caution {
+            0 => self.table.published_at,
+            CAUTION_SILENT => Timestamp(i64::MAX),
+            steps => self.table.published_at.plus(self.table.ttl_micros + (i64::from(steps) - 1) * STALE_STEP_MICROS),
+        }
+    }
+
+    /// The choice of a moment that is not decided here (control group): nothing, at the prices in force.
+    pub fn idle(&self) -> Choice {
+        Choice {
+            chosen: None,
+            lines: Vec::new(),
+            opportunity: 0,
+            best_net: 0,
+            chosen_net: 0,
+            cause: Cause::Nothing,
+            explored: false,
+            propensity: CERTAIN,
+            table: self.table.version,
+            seq: 0,
+        }
+    }
+
+    /// How often the table has grown dearer, or `None` when it may not be used any more.
+    fn steps_stale(&self, now: Timestamp) -> Option<i64> {
+        let late = now.since(self.table.published_at).saturating_sub(self.table.ttl_micros);
+        let steps = if late < 0 { 0 } else { late / STALE_STEP_MICROS + 1 };
+        (steps <= STALE_STEPS_MAX).then_some(steps)
+    }
+}
+
+impl Choice {
+    fn take(&mut self, place: Option<usize>, cause: Cause) {
+        self.cause = cause;
+        if let Some(line) = place.and_then(|place| self.lines.get_mut(place)) {
+            line.reason = Reason::Chosen;
+            self.chosen = Some(line.reward);
+            self.chosen_net = line.net;
+        }
+    }
+
+    fn refuse(&mut self, place: usize, refusal: Refusal) {
+        self.lines[place].reason = refusal.reason();
+        self.cause = if refusal == Refusal::Lease { Cause::Fallback } else { Cause::Capacity };
+    }
+
+    /// Whoever is still waiting to be outbid was never tried.
+    fn leave_untried(&mut self) {
+        for line in self.lines.iter_mut().filter(|line| line.reason == Reason::Outbid) {
+            line.reason = Reason::NotTried;
+        }
+    }
+
+    fn give_up(&mut self, reason: Reason, cause: Cause) {
+        self.cause = cause;
+        for line in &mut self.lines {
+            line.reason = reason;
+        }
+    }
+}
+
+/// The best line that is positive and was not refused; the lowest reward wins ties.
+fn best_open(lines: &[Line]) -> Option<usize> {
+    let open = lines.iter().enumerate().filter(|(_, line)| line.reason == Reason::Outbid);
+    open.max_by_key(|(place, line)| (line.net, std::cmp::Reverse(*place))).map(|(place, _)| place)
+}
+
+/// A price after so many quarter steps; moves up whatever its sign.
+fn dearer(price: i64, steps: i64) -> i64 {
+    (0..steps).fold(price, |price, _| price + price.abs() / 4)
+}
+
+/// The offer's values net of the opportunity price, with everything else ineligible.
+fn fill(slots: &mut [i64], offer: &Offer<'_>, opportunity: i64) {
+    let mask = if offer.caps_left == 0 { 0 } else { offer.mask };
+    for (reward, slot) in slots.iter_mut().enumerate() {
+        let value = offer.values.get(reward).filter(|_| mask >> reward & 1 == 1);
+        *slot = value.map_or(INELIGIBLE, |value| value - opportunity);
+    }
+}

@@ -1,0 +1,147 @@
+//! What every subcommand prints with: formats, tables, numbers people can read.
+
+use std::io::{IsTerminal, Write};
+
+use clap::ValueEnum;
+use domain::Micros;
+use serde::Serialize;
+
+use crate::exit::{Failure, Result};
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
+    /// One JSON document per line
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// Whether to colour: a terminal, and no NO_COLOR.
+pub fn colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes a line to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn line(text: &str) -> Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}").map_err(Failure::runtime)
+}
+
+/// Writes one JSON document to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value).map_err(Failure::runtime)?;
+    writeln!(out).map_err(Failure::runtime)
+}
+
+/// Rows in one of the formats. `header` names the columns; `rows` are as wide.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn rows(format: Format, header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Result<()> {
+    match format {
+        Format::Table => table(header, rows),
+        Format::Csv => csv(header, rows),
+        Format::Jsonl => {
+            let mut out = std::io::stdout().lock();
+            for row in rows {
+                serde_json::to_writer(&mut out, &object(header, &row?)).map_err(Failure::runtime)?;
+                writeln!(out)?;
+            }
+            Ok(())
+        }
+        Format::Json => {
+            let objects: Vec<_> = rows.map(|row| Ok(object(header, &row?))).collect::<Result<_>>()?;
+            json(&objects)
+        }
+    }
+}
+
+fn object(header: &[&str], row: &[String]) -> serde_json::Map<String, serde_json::Value> {
+    header.iter().zip(row).map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect()
+}
+
+fn csv(header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Result<()> {
+    let mut writer = ::csv::Writer::from_writer(std::io::stdout().lock());
+    let flatten = |error: ::csv::Error| match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => Failure::runtime(error),
+        other => Failure::runtime(anyhow::anyhow!("{other:?}")),
+    };
+    writer.write_record(header).map_err(flatten)?;
+    for row in rows {
+        writer.write_record(row?).map_err(flatten)?;
+    }
+    writer.flush().map_err(Failure::runtime)
+}
+
+fn table(header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Result<()> {
+    let mut table = plain_table();
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row?);
+    }
+    line(&trimmed(&table))
+}
+
+/// A table without borders, columns two spaces apart.
+pub fn plain_table() -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table
+}
+
+/// The table's text without trailing spaces.
+pub fn trimmed(table: &comfy_table::Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Money to the cent, grouped, with its currency: `12,345.60 USD`.
+pub fn money(amount: Micros, currency: &str) -> String {
+    let cents = (i128::from(amount.0) + if amount.0 < 0 { -5_000 } else { 5_000 }) / 10_000;
+    let sign = if cents < 0 { "-" } else { "" };
+    let absolute = cents.unsigned_abs();
+    let units = u64::try_from(absolute / 100).unwrap_or(u64::MAX);
+    format!("{sign}{}.{:02} {currency}", grouped(units), absolute % 100)
+}
+
+/// Parts per million as a percentage with two decimals.
+pub fn percent(ppm: u64) -> String {
+    format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(money(Micros(1_234_560_000), "USD"), "1,234.56 USD");
+        assert_eq!(money(Micros(-5_000), "USD"), "-0.01 USD");
+        assert_eq!(percent(4_999), "0.49 %");
+    }
+}

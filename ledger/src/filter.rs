@@ -1,0 +1,93 @@
+//! Which rows to list.
+
+use domain::{Digest, MemberId, Outcome, Reason, Timestamp};
+use rusqlite::types::Value;
+
+use crate::codes;
+use crate::entry::Seq;
+use crate::kind::Kind;
+use crate::reader::PAGE_ROWS_MAX;
+use crate::row::COLUMNS;
+
+/// Every condition that is set must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    pub kind: Option<Kind>,
+    pub outcome: Option<Outcome>,
+    pub reason: Option<Reason>,
+    pub segment: Option<String>,
+    pub reward: Option<String>,
+    pub member: Option<MemberId>,
+    pub bundle: Option<Digest>,
+    pub models: Option<Digest>,
+    /// Recorded at this time or later.
+    pub since: Option<Timestamp>,
+    /// Recorded before this time.
+    pub until: Option<Timestamp>,
+    /// After this row.
+    pub after: Option<Seq>,
+    /// Before this row; the last row of a page continues a newest-first listing.
+    pub before: Option<Seq>,
+    pub newest_first: bool,
+    /// Rows to return, at most [`PAGE_ROWS_MAX`].
+    pub limit: u32,
+}
+
+impl Default for Filter {
+    fn default() -> Filter {
+        Filter {
+            kind: None,
+            outcome: None,
+            reason: None,
+            segment: None,
+            reward: None,
+            member: None,
+            bundle: None,
+            models: None,
+            since: None,
+            until: None,
+            after: None,
+            before: None,
+            newest_first: false,
+            limit: 100,
+        }
+    }
+}
+
+impl Filter {
+    /// The statement and its values; `since` and `until` are the rows the times stand for.
+    pub(crate) fn sql(&self, since: Option<Seq>, until: Option<Seq>) -> (String, Vec<Value>) {
+        let number = |number: i64| Value::Integer(number);
+        let seq = |seq: Seq| Value::Integer(seq.0.cast_signed());
+        let blob = |bytes: &[u8]| Value::Blob(bytes.to_vec());
+        let conditions = [
+            ("kind =", self.kind.map(|kind| number(i64::from(kind.number())))),
+            ("outcome =", self.outcome.map(|outcome| number(codes::outcome(outcome)))),
+            ("reason =", self.reason.map(|reason| number(i64::from(reason.number())))),
+            ("segment =", self.segment.clone().map(Value::Text)),
+            ("reward =", self.reward.clone().map(Value::Text)),
+            ("member =", self.member.map(|member| blob(&member.0))),
+            ("bundle =", self.bundle.map(|digest| blob(&digest.0))),
+            ("models =", self.models.map(|digest| blob(&digest.0))),
+            ("seq >=", since.map(seq)),
+            ("seq <", until.map(seq)),
+            ("seq >", self.after.map(seq)),
+            ("seq <", self.before.map(seq)),
+        ];
+        let (mut wheres, mut values) = (vec!["TRUE".to_owned()], Vec::new());
+        for (condition, value) in conditions {
+            if let Some(value) = value {
+                values.push(value);
+                wheres.push(format!("{condition} ?{}", values.len()));
+            }
+        }
+        if self.kind.is_some_and(|kind| !matches!(kind, Kind::Observed | Kind::Decision)) {
+            // Says to SQLite what the partial index holds, which it cannot see through a parameter.
+            wheres.push("kind NOT IN (10, 11)".to_owned());
+        }
+        let order = if self.newest_first { "DESC" } else { "ASC" };
+        let limit = self.limit.min(PAGE_ROWS_MAX);
+        let wheres = wheres.join(" AND ");
+        (format!("SELECT {COLUMNS} FROM record WHERE {wheres} ORDER BY seq {order} LIMIT {limit}"), values)
+    }
+}

@@ -1,0 +1,385 @@
+//! keys.db: the pseudonym key, the signing key and one data key per member, all wrapped by a master key file.
+//!
+//! The file is apart from ledger.db so that backups of the log never hold keys, and so that destroying one key
+//! erases one member everywhere. Raw member identifiers are kept only here, sealed under the member's own key.
+//! Nothing here ever decides who may unmask; callers log that first.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::MemberId;
+use domain::digest::{hex, unhex};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use zeroize::Zeroizing;
+
+use crate::note::NoteSigner;
+use crate::seal::{DataKey, hmac};
+
+/// `application_id` of keys.db: "LGSK".
+const APPLICATION_ID: i64 = 0x4C47_534B;
+/// Format of keys.db written by this build.
+const FORMAT: i64 = 1;
+
+/// Most new keys held in memory until the writer makes them durable; more than any admission limit in flight.
+pub const PENDING_KEYS_MAX: usize = 65_536;
+
+const SCHEMA: &str = "
+CREATE TABLE secret (name TEXT PRIMARY KEY, wrapped BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE member_key (
+    member    BLOB PRIMARY KEY,
+    wrapped   BLOB,
+    identity  BLOB,
+    erased_at INTEGER,
+    CHECK (length(member) = 16),
+    CHECK ((wrapped IS NULL) = (erased_at IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+";
+
+/// What is wrong with the keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("{0} is missing; without it sealed parts cannot be read and no head can be signed: restore it from the key backup")]
+    Missing(PathBuf),
+    #[error("{path} is not a usable key file: {why}; restore it from the key backup")]
+    Unusable { path: PathBuf, why: String },
+    #[error("{0} does not belong to this ledger; restore the key files that were made with it")]
+    OtherLedger(PathBuf),
+    #[error("{path} may be read by others (mode {mode:o}); run `chmod 600` on it")]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error("member {0} was erased: the key is destroyed")]
+    Erased(MemberId),
+    #[error("{doing} ({path}): {source}")]
+    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("no randomness from the operating system: {0}")]
+    Random(getrandom::Error),
+    #[error("keys.db: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// All keys of one ledger. Clones share one store.
+#[derive(Clone)]
+pub struct Keys(Arc<Inner>);
+
+struct Inner {
+    master: DataKey,
+    pseudonym: Zeroizing<[u8; 32]>,
+    program: DataKey,
+    ledger_id: [u8; 16],
+    /// Two connections, so that looking up a key never waits for another key's fsync.
+    reading: Mutex<Connection>,
+    writing: Option<Mutex<Connection>>,
+    /// New keys that are not yet durable.
+    pending: Mutex<BTreeMap<MemberId, Pending>>,
+}
+
+#[derive(Clone)]
+struct Pending {
+    key: DataKey,
+    identity: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// A panic in another thread leaves these maps and connections consistent: each is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(KeyError::Random)?;
+    Ok(bytes)
+}
+
+impl Keys {
+    /// Makes the keys of a new ledger, or returns those a creation that was cut short has left.
+    pub(crate) fn create(database: &Path, master: &Path) -> Result<Keys, KeyError> {
+        if database.exists() {
+            return Keys::open(database, master, true);
+        }
+        let key = if master.exists() { read_master(master)? } else { write_master(master)? };
+        let building = database.with_extension("db.new");
+        if building.exists() {
+            std::fs::remove_file(&building).map_err(io("remove a half-made file", &building))?;
+        }
+        let connection = Connection::open(&building)?;
+        set_up(&connection)?;
+        connection.execute_batch(SCHEMA)?;
+        for name in ["pseudonym", "signing", "program", "ledger"] {
+            let secret = Zeroizing::new(random::<32>()?);
+            let wrapped = key.seal_bytes(b"secret", name.as_bytes(), &*secret);
+            connection.execute("INSERT INTO secret (name, wrapped) VALUES (?1, ?2)", params![name, wrapped])?;
+        }
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.pragma_update(None, "user_version", FORMAT)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        connection.close().map_err(|(_, error)| error)?;
+        restrict(&building)?;
+        std::fs::rename(&building, database).map_err(io("rename", &building))?;
+        sync_folder(database)?;
+        Keys::open(database, master, true)
+    }
+
+    /// Opens existing keys.
+    pub(crate) fn open(database: &Path, master: &Path, writable: bool) -> Result<Keys, KeyError> {
+        for path in [master, database] {
+            if !path.exists() {
+                return Err(KeyError::Missing(path.to_owned()));
+            }
+            refuse_exposed(path)?;
+        }
+        let master_key = read_master(master)?;
+        let reading = Connection::open_with_flags(
+            database,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        check(&reading, database)?;
+        let writing = writable.then(|| Connection::open(database)).transpose()?;
+        if let Some(writing) = &writing {
+            set_up(writing)?;
+        }
+        let secret = |name: &str| secret(&reading, &master_key, name, database);
+        let (pseudonym, program, ledger) = (secret("pseudonym")?, secret("program")?, secret("ledger")?);
+        let mut ledger_id = [0; 16];
+        ledger_id.copy_from_slice(&ledger[..16]);
+        Ok(Keys(Arc::new(Inner {
+            pseudonym,
+            program: DataKey::from_bytes(*program),
+            ledger_id,
+            master: master_key,
+            reading: Mutex::new(reading),
+            writing: writing.map(Mutex::new),
+            pending: Mutex::default(),
+        })))
+    }
+
+    /// Opens the keys of a ledger folder for reading, e.g. to explain a decision.
+    ///
+    /// `master` is where the master key file lies, when that is not in the folder.
+    ///
+    /// # Errors
+    /// When a key file is missing, exposed or not this ledger's.
+    pub fn open_in(folder: &Path, master: Option<&Path>) -> Result<Keys, KeyError> {
+        let master = master.map_or_else(|| folder.join("master.key"), Path::to_owned);
+        Keys::open(&folder.join("keys.db"), &master, false)
+    }
+
+    /// The id these keys share with their ledger.
+    pub(crate) fn ledger_id(&self) -> [u8; 16] {
+        self.0.ledger_id
+    }
+
+    pub(crate) fn signer(&self, origin: &str) -> Result<NoteSigner, KeyError> {
+        let reading = lock(&self.0.reading);
+        let seed = secret(&reading, &self.0.master, "signing", Path::new("keys.db"))?;
+        Ok(NoteSigner::new(origin, &seed))
+    }
+
+    /// The pseudonym of a member: 128 bits of HMAC-SHA256 over the program's own identifier.
+    pub fn pseudonym(&self, raw: &str) -> MemberId {
+        let tag = hmac(&self.0.pseudonym, &[raw.as_bytes()]);
+        let mut member = MemberId::default();
+        member.0.copy_from_slice(&tag[..16]);
+        member
+    }
+
+    /// The key for personal parts without a member: dead letters, operators' notes.
+    pub fn program_key(&self) -> DataKey {
+        self.0.program.clone()
+    }
+
+    /// The data key of a member, made on first use.
+    ///
+    /// A new key becomes durable before the first row the writer appends after this call. Takes about 3 us when the key exists;
+    /// callers keep the keys of resident members.
+    ///
+    /// # Errors
+    /// [`KeyError::Erased`] when the key was destroyed; otherwise trouble with keys.db or randomness.
+    pub fn key_for(&self, member: MemberId) -> Result<DataKey, KeyError> {
+        self.key_or_new(member, None)
+    }
+
+    /// The pseudonym and data key of a member known by the program's own identifier, which is kept sealed
+    /// under that key so that it can be resolved again.
+    ///
+    /// # Errors
+    /// As [`Keys::key_for`].
+    pub fn enrol(&self, raw: &str) -> Result<(MemberId, DataKey), KeyError> {
+        let member = self.pseudonym(raw);
+        Ok((member, self.key_or_new(member, Some(raw))?))
+    }
+
+    fn key_or_new(&self, member: MemberId, raw: Option<&str>) -> Result<DataKey, KeyError> {
+        let mut pending = lock(&self.0.pending);
+        if let Some(found) = pending.get(&member) {
+            return Ok(found.key.clone());
+        }
+        if let Some(key) = self.find(member)? {
+            return Ok(key);
+        }
+        let key = DataKey::from_bytes(random()?);
+        let identity = raw.map(|raw| key.seal_bytes(b"identity", &member.0, raw.as_bytes()));
+        pending.insert(member, Pending { key: key.clone(), identity });
+        let full = pending.len() >= PENDING_KEYS_MAX;
+        drop(pending);
+        if full {
+            self.flush()?;
+        }
+        Ok(key)
+    }
+
+    /// The data key of a member, if there is one.
+    ///
+    /// # Errors
+    /// As [`Keys::key_for`].
+    pub fn find(&self, member: MemberId) -> Result<Option<DataKey>, KeyError> {
+        let reading = lock(&self.0.reading);
+        let mut statement = reading.prepare_cached("SELECT wrapped FROM member_key WHERE member = ?1")?;
+        let wrapped: Option<Option<Vec<u8>>> =
+            statement.query_row([member.0], |row| row.get(0)).optional()?;
+        match wrapped {
+            None => Ok(None),
+            Some(None) => Err(KeyError::Erased(member)),
+            Some(Some(wrapped)) => {
+                let bytes = self.0.master.open_bytes(b"member", &member.0, &wrapped);
+                let bytes = bytes.ok().and_then(|bytes| bytes.try_into().ok());
+                let why = || unusable("keys.db", format!("the key of member {member} does not unwrap"));
+                bytes.map(DataKey::from_bytes).map(Some).ok_or_else(why)
+            }
+        }
+    }
+
+    /// The program's own identifier of a member. Callers record the unmasking first.
+    ///
+    /// # Errors
+    /// As [`Keys::key_for`].
+    pub fn identity(&self, member: MemberId) -> Result<Option<String>, KeyError> {
+        let Some(key) = self.find(member)? else { return Ok(None) };
+        let reading = lock(&self.0.reading);
+        let sealed: Option<Vec<u8>> = reading.query_row(
+            "SELECT identity FROM member_key WHERE member = ?1",
+            [member.0],
+            |row| row.get(0),
+        )?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        let raw = key.open_bytes(b"identity", &member.0, &sealed).ok();
+        let raw = raw.and_then(|raw| String::from_utf8(raw).ok());
+        raw.map(Some).ok_or_else(|| unusable("keys.db", format!("the identity of {member} does not open")))
+    }
+
+    /// Makes all new keys durable. The writer calls it before it appends.
+    pub(crate) fn flush(&self) -> Result<(), KeyError> {
+        let fresh = lock(&self.0.pending).clone();
+        let Some(writing) = self.0.writing.as_ref().filter(|_| !fresh.is_empty()) else { return Ok(()) };
+        let mut writing = lock(writing);
+        let transaction = writing.transaction()?;
+        {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO member_key (member, wrapped, identity) VALUES (?1, ?2, ?3)")?;
+            for (member, new) in &fresh {
+                let wrapped = self.0.master.seal_bytes(b"member", &member.0, new.key.bytes());
+                insert.execute(params![member.0, wrapped, new.identity])?;
+            }
+        }
+        transaction.commit()?;
+        let mut pending = lock(&self.0.pending);
+        for member in fresh.keys() {
+            pending.remove(member);
+        }
+        Ok(())
+    }
+}
+
+fn unusable(path: impl Into<PathBuf>, why: String) -> KeyError {
+    KeyError::Unusable { path: path.into(), why }
+}
+
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> KeyError {
+    let path = path.to_owned();
+    move |source| KeyError::Io { doing, path, source }
+}
+
+/// Durable, and nothing deleted stays readable in the file.
+fn set_up(connection: &Connection) -> Result<(), KeyError> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(())
+}
+
+fn check(connection: &Connection, path: &Path) -> Result<(), KeyError> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let id = number("application_id").map_err(|error| unusable(path, error.to_string()))?;
+    let format = number("user_version")?;
+    if id != APPLICATION_ID {
+        return Err(unusable(path, format!("application id {id:#x}, expected {APPLICATION_ID:#x}")));
+    }
+    if format > FORMAT {
+        return Err(unusable(path, format!("format {format}, this build reads up to {FORMAT}")));
+    }
+    Ok(())
+}
+
+fn secret(
+    connection: &Connection,
+    master: &DataKey,
+    name: &str,
+    path: &Path,
+) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    let wrapped: Vec<u8> = connection
+        .query_row("SELECT wrapped FROM secret WHERE name = ?1", [name], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| unusable(path, format!("the {name} key is not there")))?;
+    let bytes = master.open_bytes(b"secret", name.as_bytes(), &wrapped);
+    let bytes = bytes.map_err(|_| KeyError::OtherLedger(path.to_owned()))?;
+    let bytes: [u8; 32] =
+        bytes.try_into().map_err(|_| unusable(path, format!("the {name} key has the wrong length")))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+fn write_master(path: &Path) -> Result<DataKey, KeyError> {
+    let bytes = Zeroizing::new(random::<32>()?);
+    let text = Zeroizing::new(format!("{}\n", hex(&*bytes)));
+    let building = path.with_extension("key.new");
+    if building.exists() {
+        std::fs::remove_file(&building).map_err(io("remove a half-made file", &building))?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&building).map_err(io("create", path))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io("write", path))?;
+    std::fs::rename(&building, path).map_err(io("rename", &building))?;
+    sync_folder(path)?;
+    Ok(DataKey::from_bytes(*bytes))
+}
+
+fn read_master(path: &Path) -> Result<DataKey, KeyError> {
+    refuse_exposed(path)?;
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(io("read", path))?);
+    let bytes = unhex(text.trim()).ok_or_else(|| unusable(path, "not 64 hex digits".to_owned()))?;
+    Ok(DataKey::from_bytes(bytes))
+}
+
+fn restrict(path: &Path) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io("restrict", path))
+}
+
+fn refuse_exposed(path: &Path) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map_err(io("look at", path))?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(KeyError::Exposed { path: path.to_owned(), mode }) }
+}
+
+/// A rename is durable only when its folder is.
+pub(crate) fn sync_folder(of: &Path) -> Result<(), KeyError> {
+    let folder = of.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync the folder", folder))
+}

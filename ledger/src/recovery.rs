@@ -1,0 +1,322 @@
+//! Opening a ledger for writing: creation, refusal of what is not ours, and comparison with what was published.
+//!
+//! Every check is bounded by the number of budgets and one tile of 256 rows, never by the number of rows, so a
+//! restart with millions of rows takes milliseconds. `verify` rescans everything.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use domain::digest::hex;
+use domain::{Digest, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::budget::Balances;
+use crate::counter::Added;
+use crate::entry::{Entry, Seq};
+use crate::error::Error;
+use crate::head_file::HeadFile;
+use crate::keys::{Keys, sync_folder};
+use crate::kind::Kind;
+use crate::lock::Lock;
+use crate::merkle::Frontier;
+use crate::note::{NoteSigner, Verifier};
+use crate::row::{self, COLUMNS};
+use crate::schema::{self, Access};
+use crate::tree::StoredNodes;
+use crate::writer::{Checkpoint, Head, Options, Relay, RelayPosition, Rows, Writer, sign, write_checkpoint};
+
+/// Relays whose positions are kept.
+pub const RELAYS: [&str; 2] = ["nats", "heads"];
+
+/// The files of a ledger folder.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub database: PathBuf,
+    pub keys: PathBuf,
+    pub master_key: PathBuf,
+    pub lock: PathBuf,
+    pub heads: PathBuf,
+    pub verifier: PathBuf,
+}
+
+impl Files {
+    /// The files of the ledger in `folder`.
+    pub fn of(folder: &Path, master_key: Option<&Path>) -> Files {
+        Files {
+            database: folder.join("ledger.db"),
+            keys: folder.join("keys.db"),
+            master_key: master_key.map_or_else(|| folder.join("master.key"), Path::to_owned),
+            lock: folder.join("lock"),
+            heads: folder.join("checkpoints.txt"),
+            verifier: folder.join("verifier.txt"),
+        }
+    }
+}
+
+/// What a start found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whether the ledger was made now.
+    pub created: bool,
+    pub rows: u64,
+    pub epoch: u32,
+    pub root: Digest,
+    /// A head signed now, because rows were written after the last one. Publish it.
+    pub checkpoint: Option<Checkpoint>,
+    /// Heads that a crash had kept from the checkpoint file.
+    pub heads_filed: usize,
+    /// Whether a crash had left half a note at the end of the checkpoint file (it was cut off).
+    pub torn_note: bool,
+}
+
+impl Writer {
+    /// Opens the ledger in a folder for writing, or creates it.
+    ///
+    /// # Errors
+    /// When another process holds it, a file is foreign, newer, damaged, older than what was published, or
+    /// its keys are missing; the error says what to do. Nothing foreign is changed.
+    pub fn open(options: &Options) -> Result<(Writer, Recovery), Error> {
+        std::fs::create_dir_all(&options.folder)
+            .map_err(|error| Error::io("create the folder", &options.folder, error))?;
+        let files = Files::of(&options.folder, options.master_key.as_deref());
+        let lock = Lock::take(&files.lock)?;
+        let created = !files.database.exists();
+        let keys = if created { create(&files, options)? } else { open_keys(&files)? };
+        let connection = schema::connect(&files.database, Access::Write)?;
+        check_guards(&connection)?;
+        let origin = meta_text(&connection, "origin")?;
+        let signer = keys.signer(&origin)?;
+        check_identity(&connection, &keys, &signer, options, &files)?;
+        let state = load_head(&connection)?;
+        let balances = Balances::load(&connection)?;
+        balances.compare_with_log(&connection)?;
+        let (mut heads, torn_note) = HeadFile::open(&files.heads)?;
+        let filed = compare_with_published(&connection, &mut heads, signer.verifier(), state.tree.size())?;
+        let mut writer = Writer {
+            unfiled: unfiled(&connection, filed)?,
+            relays: load_relays(&connection)?,
+            epoch: next_epoch(&connection)?,
+            connection,
+            state,
+            balances,
+            keys,
+            signer,
+            heads,
+            options: options.clone(),
+            stopped: None,
+            scratch: Vec::new(),
+            _lock: lock,
+        };
+        let heads_filed = writer.unfiled.len();
+        let checkpoint = writer.head_at_start(options.now)?;
+        let recovery = Recovery {
+            created,
+            rows: writer.size(),
+            epoch: writer.epoch,
+            root: writer.root(),
+            checkpoint,
+            heads_filed,
+            torn_note,
+        };
+        Ok((writer, recovery))
+    }
+
+    fn head_at_start(&mut self, now: Timestamp) -> Result<Option<Checkpoint>, Error> {
+        let fresh = self.state.tree.size() > self.state.head_size;
+        let checkpoint = fresh.then(|| sign(&self.signer, &mut self.state, now));
+        if let Some(checkpoint) = &checkpoint {
+            write_checkpoint(&self.connection, checkpoint)?;
+            self.unfiled.push(checkpoint.note.clone());
+        }
+        self.file_heads()?;
+        Ok(checkpoint)
+    }
+}
+
+/// Makes keys, then a complete database under another name, then renames it: a crash leaves either no ledger
+/// or a whole one.
+fn create(files: &Files, options: &Options) -> Result<Keys, Error> {
+    if std::fs::metadata(&files.heads).is_ok_and(|heads| heads.len() > 0) {
+        return Err(Error::CheckpointFile {
+            path: files.heads.clone(),
+            why: "it holds heads, but ledger.db is missing; restore ledger.db".to_owned(),
+        });
+    }
+    let keys = Keys::create(&files.keys, &files.master_key)?;
+    let building = files.database.with_extension("db.new");
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = building.clone().into_os_string();
+        name.push(suffix);
+        // A creation that was cut short may have left any of these.
+        let _ = std::fs::remove_file(name);
+    }
+    let signer = keys.signer(&options.origin)?;
+    let mut connection = schema::connect(&building, Access::Write)?;
+    let transaction = connection.transaction()?;
+    schema::create(&transaction)?;
+    write_genesis(&transaction, &keys, &signer, options)?;
+    transaction.commit()?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.close().map_err(|(_, error)| Error::from(error))?;
+    let verifier = format!("{}\n", signer.verifier().to_text());
+    std::fs::write(&files.verifier, verifier).map_err(|error| Error::io("write", &files.verifier, error))?;
+    std::fs::rename(&building, &files.database).map_err(|error| Error::io("rename", &building, error))?;
+    sync_folder(&files.database)?;
+    Ok(keys)
+}
+
+fn write_genesis(
+    connection: &Connection,
+    keys: &Keys,
+    signer: &NoteSigner,
+    options: &Options,
+) -> Result<(), Error> {
+    let mut insert = connection.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)")?;
+    insert.execute(("origin", &options.origin))?;
+    insert.execute(("ledger", hex(&keys.ledger_id())))?;
+    insert.execute(("partition", options.partition))?;
+    insert.execute(("epoch", 0))?;
+    let body = serde_json::json!({
+        "v": 1,
+        "format": schema::FORMAT,
+        "origin": options.origin,
+        "partition": options.partition,
+        "verifier": signer.verifier().to_text(),
+    });
+    let mut state = Head {
+        tree: Frontier::default(),
+        recorded_at: options.now,
+        head_size: 0,
+        head_time: options.now,
+    };
+    let mut rows = Rows {
+        connection,
+        balances: &mut Balances::default(),
+        scratch: &mut Vec::new(),
+        counts: Added::default(),
+        partition: options.partition,
+        epoch: 0,
+    };
+    rows.insert(&mut state, 0, &Entry::new(Kind::Genesis, keys.ledger_id(), body.to_string()))?;
+    rows.counts.write(connection)
+}
+
+fn open_keys(files: &Files) -> Result<Keys, Error> {
+    schema::check_file(&files.database)?;
+    Ok(Keys::open(&files.keys, &files.master_key, true)?)
+}
+
+pub(crate) fn check_guards(connection: &Connection) -> Result<(), Error> {
+    let differences = schema::differences(connection)?;
+    if differences.is_empty() { Ok(()) } else { Err(Error::GuardsChanged(differences.join(", "))) }
+}
+
+fn check_identity(
+    connection: &Connection,
+    keys: &Keys,
+    signer: &NoteSigner,
+    options: &Options,
+    files: &Files,
+) -> Result<(), Error> {
+    if meta_text(connection, "ledger")? != hex(&keys.ledger_id()) {
+        return Err(crate::keys::KeyError::OtherLedger(files.keys.clone()).into());
+    }
+    let partition: i64 = meta(connection, "partition")?;
+    let name = signer.verifier().name();
+    if name != options.origin || partition != i64::from(options.partition) {
+        let found = format!("it is log {name:?}, partition {partition}, not {:?}, partition {}", options.origin, options.partition);
+        return Err(Error::Foreign { path: files.database.clone(), found });
+    }
+    Ok(())
+}
+
+fn meta<T: rusqlite::types::FromSql>(connection: &Connection, key: &str) -> Result<T, Error> {
+    let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
+    value.ok_or_else(|| Error::Damaged(format!("{key} is missing in meta")))
+}
+
+pub(crate) fn meta_text(connection: &Connection, key: &str) -> Result<String, Error> {
+    meta(connection, key)
+}
+
+/// Rebuilds the frontier and re-hashes the rows of the last, unfinished tile.
+fn load_head(connection: &Connection) -> Result<Head, Error> {
+    let size: i64 = connection.query_row("SELECT ifnull(max(seq), 0) FROM record", [], |row| row.get(0))?;
+    let size = size.unsigned_abs();
+    let recorded_at = connection
+        .query_row("SELECT recorded_at FROM record ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
+        .optional()?;
+    let recorded_at = recorded_at.ok_or_else(|| Error::Damaged("there is no first row".to_owned()))?;
+    check_last_tile(connection, size)?;
+    let head = connection
+        .query_row("SELECT size, time FROM checkpoint ORDER BY size DESC LIMIT 1", [], |row| {
+            Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
+        })
+        .optional()?;
+    let (head_size, head_time) = head.unwrap_or((0, recorded_at));
+    let tree = Frontier::load(&StoredNodes(connection), size)?;
+    Ok(Head { tree, recorded_at: Timestamp(recorded_at), head_size, head_time: Timestamp(head_time) })
+}
+
+fn check_last_tile(connection: &Connection, size: u64) -> Result<(), Error> {
+    let mut statement =
+        connection.prepare(&format!("SELECT {COLUMNS} FROM record WHERE seq > ?1 ORDER BY seq"))?;
+    let mut rows = statement.query([(size & !255).cast_signed()])?;
+    let mut scratch = Vec::new();
+    while let Some(stored) = rows.next()? {
+        let public = row::public(stored)?;
+        let sealed_digest = stored.get_ref(row::SEALED_DIGEST)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+        let leaf: [u8; 32] = stored.get(row::LEAF)?;
+        if public.body.is_some() && public.leaf(sealed_digest, &mut scratch).0 != leaf {
+            return Err(Error::Damaged(format!("row {} does not hash to its leaf", public.seq)));
+        }
+    }
+    Ok(())
+}
+
+/// The last head of the checkpoint file must be a prefix of this log. Returns its size.
+fn compare_with_published(
+    connection: &Connection,
+    heads: &mut HeadFile,
+    verifier: &Verifier,
+    size: u64,
+) -> Result<u64, Error> {
+    let Some(head) = heads.last(verifier)? else { return Ok(0) };
+    if head.size > size {
+        return Err(Error::Truncated { found: size, published: head.size });
+    }
+    let root = Frontier::load(&StoredNodes(connection), head.size)?.root();
+    if root == head.root { Ok(head.size) } else { Err(Error::Forked { size: head.size }) }
+}
+
+fn unfiled(connection: &Connection, filed: u64) -> Result<Vec<String>, Error> {
+    let mut statement = connection.prepare("SELECT note FROM checkpoint WHERE size > ?1 ORDER BY size")?;
+    let notes = statement.query_map([filed.cast_signed()], |row| row.get(0))?;
+    Ok(notes.collect::<Result<_, _>>()?)
+}
+
+fn load_relays(connection: &Connection) -> Result<Vec<Relay>, Error> {
+    let mut statement = connection.prepare("SELECT seq FROM relay_position WHERE name = ?1")?;
+    let mut relay = |name: &str| {
+        let seq: Option<i64> = statement.query_row([name], |row| row.get(0)).optional()?;
+        let durable = seq.unwrap_or(0).unsigned_abs();
+        Ok(Relay { name: name.to_owned(), position: RelayPosition(Arc::new(AtomicU64::new(durable))), durable, writing: durable })
+    };
+    RELAYS.iter().map(|name| relay(name)).collect()
+}
+
+fn next_epoch(connection: &Connection) -> Result<u32, Error> {
+    let epoch: i64 = connection.query_row(
+        "UPDATE meta SET value = value + 1 WHERE key = 'epoch' RETURNING value",
+        [],
+        |row| row.get(0),
+    )?;
+    u32::try_from(epoch).map_err(|_| Error::Damaged(format!("run epoch {epoch}")))
+}
+
+/// The sequence number of the last row, for callers that only read.
+pub(crate) fn last_seq(connection: &Connection) -> Result<Seq, Error> {
+    let seq: i64 = connection.query_row("SELECT ifnull(max(seq), 0) FROM record", [], |row| row.get(0))?;
+    Ok(Seq(seq.unsigned_abs()))
+}

@@ -1,0 +1,149 @@
+//! The tables of ledger.db, format 1, their guards, and the checks and settings of every connection.
+
+use std::io::Read;
+use std::path::Path;
+
+use domain::event::TOUCHPOINT_NAMES;
+use domain::{Outcome, Reason};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::Error;
+use crate::kind::Kind;
+
+/// `application_id` of ledger.db: "LGSL".
+pub const APPLICATION_ID: i64 = 0x4C47_534C;
+/// Format written by this build.
+pub const FORMAT: i64 = 1;
+/// Older ones can corrupt a WAL database when a checkpoint and a commit race (fixed in 3.51.3).
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+const SQLITE_VERSION_MIN_TEXT: &str = "3.51.3";
+/// Bytes per page: small pages, because each row of a random index dirties one whole page.
+const PAGE_BYTES: i64 = 4096;
+/// Page cache of the writer in KiB: holds the inner pages of every index of 10M rows.
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
+/// How long the writer waits for the checkpointer to finish the end of the WAL.
+const WRITER_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+const TABLES: &str = include_str!("schema.sql");
+
+/// Which rights a connection has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Write,
+    Read,
+}
+
+/// Refuses a file that is no ledger of this build before SQLite could touch it.
+pub(crate) fn check_file(path: &Path) -> Result<(), Error> {
+    let mut header = [0; 100];
+    let read = std::fs::File::open(path).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        file.read_exact(&mut header).map(|()| length)
+    });
+    let foreign = |found: String| Err(Error::Foreign { path: path.to_owned(), found });
+    match read {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            return foreign("shorter than a database header".to_owned());
+        }
+        Err(error) => return Err(Error::io("read the header", path, error)),
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return foreign("not an SQLite file".to_owned());
+    }
+    let number = |at: usize| i64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+    let (application, format) = (number(68), number(60));
+    if application != APPLICATION_ID {
+        return foreign(format!("an SQLite file with application id {application:#x}"));
+    }
+    if format > FORMAT {
+        return Err(Error::NewerFormat { path: path.to_owned(), found: format, known: FORMAT });
+    }
+    Ok(())
+}
+
+/// Opens a connection with the settings every user of the file needs.
+pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        let found = rusqlite::version().to_owned();
+        return Err(Error::OldSqlite { found, needed: SQLITE_VERSION_MIN_TEXT });
+    }
+    let mode = match access {
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    match access {
+        Access::Write => writer_settings(&connection)?,
+        Access::Read => connection.pragma_update(None, "query_only", "ON")?,
+    }
+    Ok(connection)
+}
+
+fn writer_settings(connection: &Connection) -> Result<(), Error> {
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Error::Damaged(format!("the file system refuses WAL mode (journal mode {mode})")));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "recursive_triggers", "ON")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.busy_timeout(WRITER_WAIT)?;
+    Ok(())
+}
+
+/// Creates the tables, guards and views of an empty file.
+pub(crate) fn create(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch(TABLES)?;
+    let mut insert = connection.prepare("INSERT INTO code (field, number, name) VALUES (?1, ?2, ?3)")?;
+    let mut add = |field: &str, number: i64, name: &str| insert.execute((field, number, name)).map(|_| ());
+    for kind in Kind::ALL {
+        add("kind", i64::from(kind.number()), kind.name())?;
+    }
+    for reason in Reason::ALL {
+        add("reason", i64::from(reason.number()), reason.name())?;
+    }
+    for outcome in Outcome::ALL {
+        add("outcome", crate::codes::outcome(outcome), outcome.name())?;
+    }
+    for (number, name) in (0..).zip(TOUCHPOINT_NAMES) {
+        add("touchpoint", number, name)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    Ok(())
+}
+
+/// What differs between the schema of this file and that of this build: missing, extra or changed objects.
+pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, Error> {
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(TABLES)?;
+    let (wanted, found) = (objects(&fresh)?, objects(connection)?);
+    let mut differences = Vec::new();
+    for (name, sql) in &wanted {
+        match found.iter().find(|(other, _)| other == name) {
+            None => differences.push(format!("{name} is missing")),
+            Some((_, other)) if other != sql => differences.push(format!("{name} was changed")),
+            Some(_) => {}
+        }
+    }
+    let extra = found.iter().filter(|(name, _)| wanted.iter().all(|(other, _)| other != name));
+    differences.extend(extra.map(|(name, _)| format!("{name} was added")));
+    Ok(differences)
+}
+
+/// Names and definitions of all objects but SQLite's own statistics.
+fn objects(connection: &Connection) -> Result<Vec<(String, String)>, Error> {
+    let mut statement = connection.prepare(
+        "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

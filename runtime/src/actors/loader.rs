@@ -1,0 +1,130 @@
+//! Loading a member: its newest snapshot, then a fold of the rows after it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use agents::member::{Member, Promise, State};
+use domain::record::{PersonalObserved, read_decision};
+use domain::{MemberId, Timestamp};
+use ledger::{DataKey, Kind, Reader, Row, Seq};
+use policies::Bundle;
+
+use super::member::Written;
+
+/// Rows read at a time while folding.
+const PAGE_ROWS: u32 = 256;
+
+/// A member as the ledger knows it.
+pub struct Found {
+    pub state: State,
+    pub written: Written,
+}
+
+/// Why a member cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error("failed to open row {seq} of the member: {why}")]
+    Row { seq: Seq, why: String },
+}
+
+/// Opens the ledger for reading as often as members are loaded at once; connections are reused.
+pub struct Loader {
+    folder: PathBuf,
+    idle: Mutex<Vec<Reader>>,
+}
+
+impl Loader {
+    /// A loader for the ledger in `folder`.
+    pub fn new(folder: &Path) -> Loader {
+        Loader { folder: folder.to_owned(), idle: Mutex::new(Vec::new()) }
+    }
+
+    /// The member's state, enrolled afresh when the ledger has no row of it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or one of the member's rows does not open.
+    pub fn load(&self, member: MemberId, key: &DataKey, bundle: &Bundle) -> Result<Found, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => Reader::open(&self.folder)?,
+        };
+        let found = load(&reader, member, key, bundle);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        found
+    }
+}
+
+fn load(reader: &Reader, member: MemberId, key: &DataKey, bundle: &Bundle) -> Result<Found, Error> {
+    let stored = reader.state(member)?;
+    let restored = stored.as_ref().and_then(|stored| {
+        let plain = key.open_state(member, &stored.ciphertext).ok()?;
+        Some((State::from_snapshot(&plain)?, stored.as_of, stored.next_due))
+    });
+    // A snapshot that cannot be read is only a cache: the rows have everything.
+    let (mut state, mut seq, next_due): (State, Seq, Option<Timestamp>) = match restored {
+        Some(restored) => restored,
+        None => ((*Member::enrol(member, bundle).state).clone(), Seq::START, None),
+    };
+    let mut rows_since = 0;
+    loop {
+        let rows = reader.member_after(member, seq, PAGE_ROWS)?;
+        for row in &rows {
+            fold(&mut state, row, key)?;
+            seq = row.seq;
+            rows_since += 1;
+        }
+        if rows.len() < PAGE_ROWS as usize {
+            return Ok(Found { state, written: Written { rows_since, next_due } });
+        }
+    }
+}
+
+/// Folds one of the member's rows as it was folded when it was written.
+fn fold(state: &mut State, row: &Row, key: &DataKey) -> Result<(), Error> {
+    let wrong = |why: String| Error::Row { seq: row.seq, why };
+    let (Some(body), Some(sealed)) = (&row.body, &row.sealed) else {
+        // Pruned by retention: what it changed is in an older snapshot or too old to matter.
+        return Ok(());
+    };
+    let open = || key.open(&row.record_id, sealed).map_err(|error| wrong(error.to_string()));
+    match row.kind {
+        Kind::Observed => {
+            let observed: PersonalObserved =
+                serde_json::from_slice(&open()?).map_err(|error| wrong(error.to_string()))?;
+            let _folded = state.fold(&observed.event);
+        }
+        Kind::Decision => {
+            let decision = read_decision(body.as_bytes(), &open()?).map_err(wrong)?;
+            let _folded = state.fold(&decision.event);
+            let names = (row.reward.as_deref(), row.segment.as_deref());
+            if let (Some(reward), Some(segment)) = names
+                && let Some(promise) = Promise::of(&decision, reward, segment)
+            {
+                state.promise(promise);
+            }
+        }
+        Kind::DeadLetter
+        | Kind::Genesis
+        | Kind::Start
+        | Kind::Bundle
+        | Kind::Models
+        | Kind::Budget
+        | Kind::Outcome
+        | Kind::Certificate
+        | Kind::PriceTable
+        | Kind::Grant
+        | Kind::Bid
+        | Kind::Approval
+        | Kind::KillSwitch
+        | Kind::Operation
+        | Kind::Export
+        | Kind::Unmasking
+        | Kind::Erasure
+        | Kind::SignIn
+        | Kind::Retention => {}
+    }
+    Ok(())
+}

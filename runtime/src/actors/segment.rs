@@ -1,0 +1,154 @@
+//! The segment actor: one segment's brain, deciding proposals in the order they arrive and handing each row
+//! to the writer in that order, so that the ledger always holds a prefix of its work.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use agents::member::{Promise, Proposal, State};
+use agents::negotiation::{DemandAnswer, PriceQuote, PriceTable};
+use agents::segment::{Segment, SegmentOptions, verdict};
+use bytes::Bytes;
+use domain::{Decision, DecisionId, MemberId};
+use ledger::DataKey;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use uuid::Uuid;
+
+use super::member::{self, Verdict, Written, snapshot};
+use crate::bus::Bus;
+use crate::clock;
+use crate::metrics::Stamps;
+use crate::reward::Promised;
+use crate::rows;
+use crate::shared::Shared;
+use crate::work::WorkId;
+use crate::writer::{After, Row};
+
+/// The mailbox.
+pub enum Message {
+    /// A member agent's valued candidates.
+    Propose(Box<Job>),
+    /// The planner asks for demand at some prices.
+    Quote(Arc<PriceQuote>),
+    /// New prices are in force.
+    Table(Arc<PriceTable>),
+    /// A budget period begins: start from what the last one taught, at these prices.
+    Period(Arc<PriceTable>),
+    /// Everything proposed before this has been decided: pass it on to the writer.
+    Barrier(Arc<Barrier>),
+}
+
+/// A proposal with what is needed to record its decision.
+pub struct Job {
+    pub proposal: Box<Proposal>,
+    pub key: DataKey,
+    /// The member's state after the event, before the decision.
+    pub state: Arc<State>,
+    pub written: Written,
+    pub work: Option<WorkId>,
+    pub stamps: Stamps,
+    pub reply: ActorRef<member::Message>,
+}
+
+/// Counts the segments a failed member's proposals may still be queued at.
+pub struct Barrier {
+    pub member: MemberId,
+    pub segments: usize,
+}
+
+/// The actor.
+pub struct SegmentActor {
+    pub shared: Arc<Shared>,
+    pub bus: Bus,
+    pub options: SegmentOptions,
+    /// Subject of this node's answers.
+    pub answers: String,
+}
+
+impl Actor for SegmentActor {
+    type Msg = Message;
+    type State = Segment;
+    type Arguments = Segment;
+
+    async fn pre_start(&self, _me: ActorRef<Message>, brain: Segment) -> Result<Segment, ActorProcessingErr> {
+        Ok(brain)
+    }
+
+    async fn handle(&self, _me: ActorRef<Message>, message: Message, brain: &mut Segment) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Propose(job) => self.decide(brain, *job),
+            Message::Quote(quote) => self.answer(brain, &quote).await,
+            Message::Table(table) => install(brain, &table),
+            Message::Period(table) => {
+                *brain = Segment::new(self.options.clone(), Some(brain.carry()), (*table).clone());
+            }
+            Message::Barrier(barrier) => self.shared.writer.barrier(barrier),
+        }
+        Ok(())
+    }
+}
+
+impl SegmentActor {
+    fn decide(&self, brain: &mut Segment, job: Job) {
+        let seal = verdict::Seal {
+            id: DecisionId(Uuid::now_v7()),
+            now: self.shared.clock.now(),
+            host_now: clock::wall(),
+            bundle: &self.shared.bundle,
+            stops: self.shared.stops,
+            models: self.shared.models,
+        };
+        let decision = {
+            let mut escrow = self.shared.escrow.lock().unwrap_or_else(PoisonError::into_inner);
+            verdict::decide(brain, &job.proposal, &seal, &mut *escrow)
+        };
+        self.shared.metrics.decided(decision.outcome);
+        self.write(job, &decision);
+    }
+
+    /// Hands the row to the writer first and answers the member second: the member's next row then comes after.
+    fn write(&self, mut job: Job, decision: &Decision) {
+        let bundle = &self.shared.bundle;
+        let mut entry = rows::decision(decision, bundle, &job.key);
+        let promise = match (&entry.reward, &entry.segment) {
+            (Some(reward), Some(segment)) => Promise::of(decision, reward, segment),
+            (_, _) => None,
+        };
+        let mut written = None;
+        let promised_until = promise.as_ref().map(|promise| promise.valid_until);
+        let due = job.state.next_due(bundle).into_iter().chain(promised_until).min();
+        if job.written.wants(due) {
+            if let Some(promise) = &promise {
+                Arc::make_mut(&mut job.state).promise(promise.clone());
+            }
+            entry.snapshot = Some(snapshot(&job.state, &job.key, due));
+            written = Some(Written { rows_since: 0, next_due: due });
+        }
+        job.stamps.decided = Instant::now();
+        let announce = Promised::of(decision, &entry.body);
+        let after = match rows::demand(decision) {
+            Some(demand) => After::Spend(demand, announce),
+            None => After::Announce(announce),
+        };
+        self.shared.writer.row(Row { entry, work: job.work, stamps: job.stamps, after });
+        // The member agent may have failed meanwhile; its successor reads the row from the ledger.
+        let _failed = job.reply.send_message(member::Message::Decided(Box::new(Verdict { promise, written })));
+    }
+
+    async fn answer(&self, brain: &mut Segment, quote: &PriceQuote) {
+        match brain.answer(quote) {
+            Ok(answer) => {
+                let answer: DemandAnswer = answer;
+                // Plain integers and vectors: writing them into memory cannot fail.
+                let bytes = serde_json::to_vec(&answer).unwrap_or_default();
+                self.bus.publish(&self.answers, Bytes::from(bytes)).await;
+            }
+            Err(error) => tracing::warn!(%error, "quote ignored"),
+        }
+    }
+}
+
+fn install(brain: &mut Segment, table: &PriceTable) {
+    if let Err(error) = brain.install(table) {
+        tracing::warn!(%error, "price table ignored");
+    }
+}

@@ -1,0 +1,391 @@
+//! The bus over a NATS server with JetStream.
+//!
+//! Events are pulled from a durable consumer whose acknowledgements are cumulative: one message says
+//! "everything up to here is committed and published", which costs the server a fraction of one
+//! acknowledgement per event. Rewards are stored in a stream under their decision id.
+//!
+//! A publish that was not confirmed may have been stored: it is "unknown", never "failed". The relay asks
+//! [`NatsBus::rewards_stored_after`] before it repeats anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, consumer, stream};
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+
+use super::subject::Subjects;
+use super::{Delivery, Error, Publication, Ticket};
+
+/// How long connecting may take before the server counts as unreachable.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long one JetStream request may take.
+const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+/// After this long without an acknowledgement the server delivers again. Commits take milliseconds; 30 s
+/// leaves room for a stalled disk without a storm of redeliveries.
+const ACK_WITHIN: Duration = Duration::from_secs(30);
+/// Deliveries that may be unacknowledged; above the node's own admission bound, so that bound decides.
+const UNACKNOWLEDGED_MAX: i64 = 20_000;
+/// Messages asked for at a time.
+const PULL_BATCH: usize = 500;
+/// How many stored rewards a restarted relay reads back; above the node's bound of rewards in flight.
+const TAIL_MAX: u64 = 65_536;
+/// Rewards at or below the confirmed position in a row after which the tail counts as read.
+const TAIL_CONFIRMED_RUN: u32 = 1_000;
+/// Header naming the ledger a reward was recorded in.
+const LEDGER_HEADER: &str = "Largesse-Ledger";
+/// Header naming the record's sequence number.
+const SEQ_HEADER: &str = "Largesse-Seq";
+
+/// How to reach the server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `nats://host:port`, `tls://host:port`, with `user:password@` where the server wants it.
+    pub url: String,
+    /// Allows an unencrypted, anonymous server beyond this machine.
+    pub allow_plaintext: bool,
+    pub subjects: Subjects,
+    /// Names streams: `<PREFIX>_EVENTS`, `<PREFIX>_REWARDS`.
+    pub stream_prefix: String,
+    /// Identity of the ledger behind this node.
+    pub ledger: String,
+}
+
+/// A connected bus; clones share the connection.
+#[derive(Clone)]
+pub struct NatsBus {
+    options: Arc<Options>,
+    client: async_nats::Client,
+    context: jetstream::Context,
+    settled: Arc<Mutex<Settled>>,
+}
+
+/// The consuming end of the events.
+pub struct NatsIntake {
+    consumer: consumer::Consumer<consumer::pull::Config>,
+    messages: consumer::pull::Stream,
+    settled: Arc<Mutex<Settled>>,
+}
+
+/// Which deliveries are done, so that cumulative acknowledgements never pass one that is not.
+#[derive(Default)]
+struct Settled {
+    /// Delivered consumer sequences; the reply subject once done.
+    open: BTreeMap<u64, Option<String>>,
+}
+
+impl Settled {
+    fn delivered(&mut self, sequence: u64) {
+        self.open.insert(sequence, None);
+    }
+
+    /// Marks a delivery done; returns the reply that acknowledges everything up to the first open one.
+    fn done(&mut self, sequence: u64, reply: String) -> Option<String> {
+        if let Some(slot) = self.open.get_mut(&sequence) {
+            *slot = Some(reply);
+        }
+        let mut upto = None;
+        while let Some(entry) = self.open.first_entry() {
+            if entry.get().is_none() {
+                break;
+            }
+            upto = entry.remove();
+        }
+        upto
+    }
+}
+
+fn failed(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Error {
+    move |error| Error::Failed { what, why: error.to_string() }
+}
+
+/// The URL without user and password, for messages.
+fn redacted(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Plaintext without credentials is for loopback only.
+fn check_plaintext(options: &Options) -> Result<(), Error> {
+    let rest = options.url.split_once("://").map_or(options.url.as_str(), |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    if is_loopback(host) || rest.contains('@') || options.url.starts_with("tls://") || options.allow_plaintext {
+        return Ok(());
+    }
+    Err(Error::Plaintext { url: redacted(&options.url) })
+}
+
+/// Whether `host[:port]` names this machine itself.
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_end_matches('/');
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or(host),
+    };
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl NatsBus {
+    /// Connects and makes sure the streams exist.
+    ///
+    /// # Errors
+    /// When the server is unreachable, has no JetStream, or holds foreign streams of our names.
+    pub async fn connect(options: Options) -> Result<NatsBus, Error> {
+        check_plaintext(&options)?;
+        let url = redacted(&options.url);
+        let connecting = async_nats::ConnectOptions::new()
+            .name(format!("largesse/node@{}", env!("CARGO_PKG_VERSION")))
+            .connection_timeout(CONNECT_WITHIN)
+            .subscription_capacity(65_536)
+            .client_capacity(16_384)
+            .connect(&options.url);
+        let client = match tokio::time::timeout(CONNECT_WITHIN + Duration::from_secs(1), connecting).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => return Err(Error::Unreachable { url, why: error.to_string() }),
+            Err(_) => return Err(Error::Unreachable { url, why: "no answer in time".to_owned() }),
+        };
+        let context = jetstream::context::ContextBuilder::new()
+            .timeout(REQUEST_WITHIN)
+            .ack_timeout(REQUEST_WITHIN)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        context.query_account().await.map_err(|error| Error::NoJetStream { url, why: error.to_string() })?;
+        let bus = NatsBus { options: Arc::new(options), client, context, settled: Arc::default() };
+        bus.ensure_stream("EVENTS", bus.options.subjects.events_all()).await?;
+        bus.ensure_stream("REWARDS", bus.options.subjects.rewards_all()).await?;
+        Ok(bus)
+    }
+
+    fn stream_name(&self, what: &str) -> String {
+        format!("{}_{what}", self.options.stream_prefix)
+    }
+
+    async fn ensure_stream(&self, what: &str, subjects: String) -> Result<(), Error> {
+        let name = self.stream_name(what);
+        let config = stream::Config {
+            name: name.clone(),
+            subjects: vec![subjects.clone()],
+            storage: stream::StorageType::File,
+            // Old events and rewards leave by age; the ledger is the record.
+            max_age: Duration::from_secs(7 * 24 * 3600),
+            ..stream::Config::default()
+        };
+        let stream = self.context.get_or_create_stream(config).await.map_err(|e| failed("create a stream")(&e))?;
+        let found = stream.cached_info().config.subjects.clone();
+        if found == [subjects.clone()] {
+            Ok(())
+        } else {
+            Err(Error::ForeignStream { stream: name, found, expected: vec![subjects] })
+        }
+    }
+
+    /// The durable consumer of events.
+    ///
+    /// # Errors
+    /// When the server refuses the consumer.
+    pub async fn intake(&self) -> Result<NatsIntake, Error> {
+        let config = consumer::pull::Config {
+            durable_name: Some("largesse-intake".to_owned()),
+            ack_policy: consumer::AckPolicy::All,
+            ack_wait: ACK_WITHIN,
+            max_ack_pending: UNACKNOWLEDGED_MAX,
+            ..consumer::pull::Config::default()
+        };
+        let stream = self.context.get_stream(self.stream_name("EVENTS")).await;
+        let stream = stream.map_err(|e| failed("open the event stream")(&e))?;
+        let consumer = stream.get_or_create_consumer("largesse-intake", config).await;
+        let consumer = consumer.map_err(|e| failed("create the event consumer")(&e))?;
+        let messages = open(&consumer).await?;
+        Ok(NatsIntake { consumer, messages, settled: Arc::clone(&self.settled) })
+    }
+
+    /// Stores one event as a producer would; returns the pending confirmation.
+    ///
+    /// # Errors
+    /// When the connection is closed.
+    pub async fn send_event(&self, subject: String, id: &str, bytes: Bytes) -> Result<PendingEvent, Error> {
+        let message = jetstream::message::PublishMessage::build().message_id(id).payload(bytes);
+        let pending = self.context.send_publish(subject, message).await;
+        Ok(PendingEvent(pending.map_err(|e| failed("publish an event")(&e))?))
+    }
+
+    pub(super) async fn publish(&self, subject: &str, payload: Bytes) {
+        if let Err(error) = self.client.publish(subject.to_owned(), payload).await {
+            tracing::warn!(subject, %error, "visibility message not published");
+        }
+    }
+
+    pub(super) async fn publish_rewards(&self, rewards: &[Publication]) -> Result<(), Error> {
+        let mut pending = Vec::with_capacity(rewards.len());
+        for reward in rewards {
+            let message = jetstream::message::PublishMessage::build()
+                .message_id(&reward.message_id)
+                .header("ce-specversion", "1.0")
+                .header("ce-type", "largesse.v1.reward")
+                .header("ce-id", reward.message_id.as_str())
+                .header("ce-source", self.options.ledger.as_str())
+                .header(LEDGER_HEADER, self.options.ledger.as_str())
+                .header(SEQ_HEADER, reward.seq.to_string())
+                .payload(reward.payload.clone());
+            let sent = self.context.send_publish(reward.subject.clone(), message).await;
+            pending.push(sent.map_err(|e| failed("publish a reward")(&e))?);
+        }
+        for confirmation in pending {
+            confirmation.await.map_err(|e| failed("confirm a reward")(&e))?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn subscribe(&self, pattern: &str) -> Result<async_nats::Subscriber, Error> {
+        let subscriber = self.client.subscribe(pattern.to_owned()).await.map_err(|e| failed("subscribe")(&e))?;
+        // A subscription is only certain to see what is published after the server knows of it.
+        self.client.flush().await.map_err(|e| failed("flush a subscription")(&e))?;
+        Ok(subscriber)
+    }
+
+    pub(super) async fn acknowledge(&self, tickets: Vec<Ticket>) {
+        let upto = {
+            let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut upto = None;
+            for ticket in tickets {
+                if let Ticket::Nats { sequence, reply } = ticket {
+                    upto = settled.done(sequence, reply).or(upto);
+                }
+            }
+            upto
+        };
+        if let Some(reply) = upto
+            && let Err(error) = self.client.publish(reply, Bytes::from_static(b"+ACK")).await
+        {
+            // The server will deliver again and the ledger will answer with the stored decision.
+            tracing::warn!(%error, "acknowledgement not sent");
+        }
+    }
+
+    pub(super) async fn rewards_stored_after(&self, seq: u64) -> Result<BTreeSet<String>, Error> {
+        let stream = self.context.get_stream(self.stream_name("REWARDS")).await;
+        let mut stream = stream.map_err(|e| failed("open the reward stream")(&e))?;
+        let state = stream.info().await.map_err(|e| failed("read the reward stream")(&e))?.state.clone();
+        let oldest = state.first_sequence.max(state.last_sequence.saturating_sub(TAIL_MAX)).max(1);
+        let (mut stored, mut confirmed_run) = (BTreeSet::new(), 0);
+        for position in (oldest..=state.last_sequence).rev() {
+            let Ok(message) = stream.get_raw_message(position).await else { continue };
+            let header = |name: &str| message.headers.get(name).map(|value| value.as_str().to_owned());
+            if header(LEDGER_HEADER).as_deref() != Some(self.options.ledger.as_str()) {
+                continue;
+            }
+            let recorded: u64 = header(SEQ_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0);
+            if recorded > seq {
+                confirmed_run = 0;
+                stored.extend(header("Nats-Msg-Id"));
+            } else {
+                confirmed_run += 1;
+            }
+            if confirmed_run >= TAIL_CONFIRMED_RUN {
+                break;
+            }
+        }
+        Ok(stored)
+    }
+}
+
+/// A published event whose storage is not yet confirmed.
+pub struct PendingEvent(jetstream::context::PublishAckFuture);
+
+impl PendingEvent {
+    /// Waits until the server has stored it.
+    ///
+    /// # Errors
+    /// When no confirmation came; the event may be stored all the same.
+    pub async fn stored(self) -> Result<(), Error> {
+        self.0.await.map(|_| ()).map_err(|e| failed("confirm an event")(&e))
+    }
+}
+
+async fn open(consumer: &consumer::Consumer<consumer::pull::Config>) -> Result<consumer::pull::Stream, Error> {
+    let messages = consumer.stream().max_messages_per_batch(PULL_BATCH).messages().await;
+    messages.map_err(|e| failed("pull events")(&e))
+}
+
+impl NatsIntake {
+    pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Vec<Delivery>>, Error> {
+        let mut deliveries = Vec::new();
+        while deliveries.is_empty() {
+            match self.messages.next().await {
+                Some(Ok(message)) => deliveries.extend(self.delivery(&message)),
+                Some(Err(error)) => self.reopen(&error).await?,
+                None => return Ok(None),
+            }
+        }
+        while deliveries.len() < limit {
+            match self.messages.next().now_or_never() {
+                Some(Some(Ok(message))) => deliveries.extend(self.delivery(&message)),
+                Some(_) | None => break,
+            }
+        }
+        Ok(Some(deliveries))
+    }
+
+    fn delivery(&self, message: &jetstream::Message) -> Option<Delivery> {
+        let info = message.info().ok()?;
+        let sequence = info.consumer_sequence;
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).delivered(sequence);
+        let reply = message.reply.as_ref()?.to_string();
+        let attempt = u32::try_from(info.delivered).unwrap_or(1);
+        Some(Delivery { bytes: message.payload.clone(), attempt, ticket: Ticket::Nats { sequence, reply } })
+    }
+
+    /// The server went away or lost its heartbeat: wait a little and ask again; the client reconnects itself.
+    async fn reopen(&mut self, error: &dyn std::fmt::Display) -> Result<(), Error> {
+        tracing::warn!(%error, "event source interrupted, pulling again");
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if let Ok(messages) = open(&self.consumer).await {
+                self.messages = messages;
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_never_pass_an_open_delivery() {
+        let mut settled = Settled::default();
+        for sequence in 1..=4 {
+            settled.delivered(sequence);
+        }
+        assert_eq!(settled.done(2, "r2".to_owned()), None);
+        assert_eq!(settled.done(4, "r4".to_owned()), None);
+        assert_eq!(settled.done(1, "r1".to_owned()), Some("r2".to_owned()));
+        assert_eq!(settled.done(3, "r3".to_owned()), Some("r4".to_owned()));
+    }
+
+    #[test]
+    fn passwords_do_not_reach_messages() {
+        assert_eq!(redacted("nats://user:secret@host:4222"), "nats://host:4222");
+        assert_eq!(redacted("nats://127.0.0.1:4222"), "nats://127.0.0.1:4222");
+    }
+
+    #[test]
+    fn anonymous_plaintext_stays_on_this_machine() {
+        let options = |url: &str| Options {
+            url: url.to_owned(),
+            allow_plaintext: false,
+            subjects: Subjects::default(),
+            stream_prefix: "LARGESSE".to_owned(),
+            ledger: "test".to_owned(),
+        };
+        assert!(check_plaintext(&options("nats://10.0.0.1:4222")).is_err());
+        assert!(check_plaintext(&options("nats://localhost.example.com:4222")).is_err());
+        assert!(check_plaintext(&options("nats://127.0.0.1:4222")).is_ok());
+        assert!(check_plaintext(&options("nats://[::1]:4222")).is_ok());
+        assert!(check_plaintext(&options("tls://10.0.0.1:4222")).is_ok());
+    }
+}

@@ -1,0 +1,53 @@
+//! The host's clock: wall time for a live node, event time when a file of past events is replayed live.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use domain::Timestamp;
+
+/// Where a node takes "now" from. Brains never see it; they get the value.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The machine's clock.
+    Wall,
+    /// The highest event time seen so far, so that a year of purchases replays in seconds.
+    Event(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock driven by events, not yet started.
+    pub fn event() -> Clock {
+        Clock::Event(Arc::new(AtomicI64::new(0)))
+    }
+
+    /// The time decisions are made at.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Clock::Wall => wall(),
+            Clock::Event(watermark) => Timestamp(watermark.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Tells the clock of an event's time; moves only an event clock, and only forwards.
+    pub fn witness(&self, event_time: Timestamp) {
+        match self {
+            Clock::Wall => {}
+            Clock::Event(watermark) => {
+                watermark.fetch_max(event_time.0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The time to judge an event's claims by. An event clock has none of its own before the first event,
+    /// so a replayed file is judged by the machine's clock.
+    pub fn judge(&self) -> Timestamp {
+        wall()
+    }
+}
+
+/// The machine's clock.
+pub fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,227 @@
+//! The node's configuration file and the options it turns into.
+//!
+//! The document is versioned by its keys: unknown keys are refused, every key has a default, and the doc
+//! comment of a key is its manual. [`Options`] is what the node runs on.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::bus::subject::{BadPrefix, Subjects};
+
+/// `largesse.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Document {
+    pub node: NodeSection,
+    pub nats: NatsSection,
+    pub models: ModelsSection,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSection {
+    /// Folder of the ledger and its keys; made when absent. Relative to the configuration file.
+    pub dir: PathBuf,
+    /// Folder of the policy bundle; the starter grocery bundle when absent.
+    pub policy: Option<PathBuf>,
+    /// Member agents kept in memory; the least recently used leave first.
+    pub resident_members_max: usize,
+    /// Events being handled at once; more wait in the bus.
+    pub in_flight_max: usize,
+    /// Where time comes from: `wall`, or `events` to replay the past live.
+    pub clock: ClockKind,
+}
+
+/// Values of `node.clock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockKind {
+    Wall,
+    Events,
+}
+
+impl Default for NodeSection {
+    fn default() -> NodeSection {
+        NodeSection {
+            dir: PathBuf::from("largesse-data"),
+            policy: None,
+            resident_members_max: RESIDENT_MEMBERS_MAX,
+            in_flight_max: IN_FLIGHT_MAX,
+            clock: ClockKind::Wall,
+        }
+    }
+}
+
+/// `[nats]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatsSection {
+    /// `nats://host:port`; without it the node uses the in-process bus. Also `LARGESSE_NATS_URL`.
+    pub url: Option<String>,
+    /// First tokens of every subject.
+    pub subject_prefix: String,
+    /// Allows an unencrypted, anonymous server beyond this machine.
+    pub allow_plaintext: bool,
+}
+
+impl Default for NatsSection {
+    fn default() -> NatsSection {
+        NatsSection {
+            url: None,
+            subject_prefix: crate::bus::subject::PREFIX.to_owned(),
+            allow_plaintext: false,
+        }
+    }
+}
+
+/// `[models]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelsSection {
+    /// Path of `libonnxruntime.so`; without it the embedded pure-Rust engine runs. Also `ORT_DYLIB_PATH`.
+    pub onnxruntime: Option<PathBuf>,
+    /// Folder with models and their manifests; the shipped ones when absent.
+    pub dir: Option<PathBuf>,
+}
+
+/// Default of `node.resident_members_max`: about 0.5 GiB of agents and their histories.
+pub const RESIDENT_MEMBERS_MAX: usize = 50_000;
+/// Default of `node.in_flight_max`: a few full commit batches, so that commits stay full while latency under
+/// load stays at tens of milliseconds.
+pub const IN_FLIGHT_MAX: usize = 2_048;
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to read {path}: {why}")]
+    Unreadable { path: PathBuf, why: std::io::Error },
+    #[error("{path}: {why}")]
+    Invalid { path: PathBuf, why: String },
+    #[error(transparent)]
+    Prefix(#[from] BadPrefix),
+}
+
+/// What one node runs on.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub dir: PathBuf,
+    pub policy: Option<PathBuf>,
+    pub resident_members_max: usize,
+    pub in_flight_max: usize,
+    pub clock: ClockKind,
+    pub nats: Option<NatsOptions>,
+    pub onnxruntime: Option<PathBuf>,
+    pub models_dir: Option<PathBuf>,
+    /// How often prices are negotiated at the latest, while moments come in.
+    pub negotiate_every: Duration,
+    /// Moments after which prices are negotiated at the latest.
+    pub negotiate_moments: u64,
+}
+
+/// The NATS part of [`Options`].
+#[derive(Clone, Debug)]
+pub struct NatsOptions {
+    pub url: String,
+    pub subjects: Subjects,
+    pub stream_prefix: String,
+    pub allow_plaintext: bool,
+}
+
+impl NatsOptions {
+    /// A server under the default subjects.
+    pub fn at(url: &str) -> NatsOptions {
+        NatsOptions {
+            url: url.to_owned(),
+            subjects: Subjects::default(),
+            stream_prefix: stream_prefix(crate::bus::subject::PREFIX),
+            allow_plaintext: false,
+        }
+    }
+}
+
+/// Streams are named after the subjects: `largesse.v1` gives `LARGESSE`, `acme.loyalty.v2` `ACME_LOYALTY`.
+fn stream_prefix(prefix: &str) -> String {
+    let tokens = prefix.split('.').filter(|token| {
+        let version = token.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+        !version
+    });
+    tokens.collect::<Vec<_>>().join("_").to_uppercase().replace('-', "_")
+}
+
+impl Options {
+    /// Defaults around a ledger folder.
+    pub fn in_dir(dir: &Path) -> Options {
+        Options {
+            dir: dir.to_owned(),
+            policy: None,
+            resident_members_max: RESIDENT_MEMBERS_MAX,
+            in_flight_max: IN_FLIGHT_MAX,
+            clock: ClockKind::Wall,
+            nats: None,
+            onnxruntime: None,
+            models_dir: None,
+            negotiate_every: Duration::from_millis(100),
+            negotiate_moments: 500,
+        }
+    }
+
+    /// Reads a configuration file; paths in it are relative to the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has an unknown key or a value out of range.
+    pub fn load(path: &Path) -> Result<Options, Error> {
+        let text = std::fs::read_to_string(path).map_err(|why| Error::Unreadable { path: path.to_owned(), why })?;
+        let invalid = |why: String| Error::Invalid { path: path.to_owned(), why };
+        let document: Document = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        if document.node.in_flight_max == 0 || document.node.resident_members_max == 0 {
+            return Err(invalid("node.in_flight_max and node.resident_members_max must be at least 1".to_owned()));
+        }
+        let nats = match document.nats.url {
+            None => None,
+            Some(url) => Some(NatsOptions {
+                url,
+                subjects: Subjects::under(&document.nats.subject_prefix)?,
+                stream_prefix: stream_prefix(&document.nats.subject_prefix),
+                allow_plaintext: document.nats.allow_plaintext,
+            }),
+        };
+        Ok(Options {
+            policy: document.node.policy.map(|policy| base.join(policy)),
+            resident_members_max: document.node.resident_members_max,
+            in_flight_max: document.node.in_flight_max,
+            clock: document.node.clock,
+            nats,
+            onnxruntime: document.models.onnxruntime.map(|library| base.join(library)),
+            models_dir: document.models.dir.map(|dir| base.join(dir)),
+            ..Options::in_dir(&base.join(document.node.dir))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default_node() {
+        let document: Document = toml::from_str("").unwrap();
+        assert_eq!(document.node.resident_members_max, RESIDENT_MEMBERS_MAX);
+        assert!(document.nats.url.is_none());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        assert!(toml::from_str::<Document>("[node]\nfolder = \"x\"").is_err());
+        assert!(toml::from_str::<Document>("[natz]\n").is_err());
+    }
+
+    #[test]
+    fn streams_are_named_after_the_subjects() {
+        assert_eq!(stream_prefix("largesse.v1"), "LARGESSE");
+        assert_eq!(stream_prefix("acme.loyalty-eu.v2"), "ACME_LOYALTY_EU");
+    }
+}

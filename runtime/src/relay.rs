@@ -1,0 +1,120 @@
+//! The outbox relay: publishes what is committed, then lets the intake acknowledge it.
+//!
+//! The outbox is the ledger itself: a granted decision's row is what its reward message is rendered from. The
+//! relay keeps the last published sequence number beside the ledger; after a crash it starts there and asks
+//! the bus which of the following rewards are already out, so none is repeated and none is lost (D-3, D-4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::Outcome;
+use ledger::Seq;
+use policies::Bundle;
+use tokio::sync::mpsc;
+
+use crate::bus::subject::Subjects;
+use crate::bus::{Bus, Publication};
+use crate::metrics::Metrics;
+use crate::reward::publication;
+use crate::work::Feedback;
+use crate::writer::{Committed, Outgoing};
+
+/// Rows after which the position is written down. A crash re-reads at most so many rows.
+const POSITION_EVERY: u64 = 4_096;
+/// How long a failed publication waits before it is tried again, doubling up to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// The relay of one node.
+pub struct Relay {
+    pub bus: Bus,
+    pub subjects: Subjects,
+    pub bundle: Arc<Bundle>,
+    pub outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    pub feedback: mpsc::UnboundedSender<Feedback>,
+    pub metrics: Arc<Metrics>,
+    pub position: ledger::RelayPosition,
+    pub published: Seq,
+}
+
+impl Relay {
+    /// Runs until the writer has closed and everything is out.
+    ///
+    /// # Errors
+    /// When the position cannot be written down.
+    pub async fn run(mut self) -> Result<(), ledger::Error> {
+        let mut written = self.published;
+        while let Some(outgoing) = self.outgoing.recv().await {
+            match outgoing {
+                Outgoing::Rows(rows) => self.rows(rows).await,
+                Outgoing::Checkpoint(note) => {
+                    self.bus.publish(&self.subjects.checkpoint(), Bytes::from(note)).await;
+                }
+            }
+            if self.published.0 >= written.0 + POSITION_EVERY {
+                self.position.set(self.published)?;
+                written = self.published;
+            }
+        }
+        self.position.set(self.published)
+    }
+
+    async fn rows(&mut self, rows: Vec<Committed>) {
+        let rewards: Vec<Publication> = rows.iter().filter_map(|row| self.reward(row)).collect();
+        self.publish(&rewards).await;
+        if self.bus.is_heard() {
+            self.decisions(&rows).await;
+        }
+        if let Some(last) = rows.last() {
+            self.published = last.seq;
+        }
+        let stamps: Vec<_> = rows.iter().filter(|row| row.work.is_some()).map(|row| row.stamps).collect();
+        self.metrics.finished(&stamps);
+        let done: Vec<_> = rows.iter().filter_map(|row| row.work).collect();
+        if !done.is_empty() {
+            // The intake outlives the relay.
+            let _closing = self.feedback.send(Feedback::Done(done));
+        }
+    }
+
+    fn reward(&self, row: &Committed) -> Option<Publication> {
+        let promised = row.announce.as_ref()?;
+        if promised.public.outcome != Outcome::Granted {
+            return None;
+        }
+        publication(row.seq.0, promised, &self.bundle, &self.subjects)
+    }
+
+    /// Publishes until it is confirmed: a promise that is recorded goes out, however long the bus is away.
+    async fn publish(&self, rewards: &[Publication]) {
+        if rewards.is_empty() {
+            return;
+        }
+        let mut wait = RETRY_FIRST;
+        let mut missing = rewards.to_vec();
+        while let Err(error) = self.bus.publish_rewards(&missing).await {
+            tracing::warn!(%error, rewards = missing.len(), "rewards not confirmed, trying again");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_MAX);
+            // Not confirmed is not the same as not stored: only repeat what is not out there.
+            if let Ok(stored) = self.bus.rewards_stored_after(self.published.0).await {
+                missing.retain(|reward| !stored.contains(&reward.message_id));
+            }
+        }
+        for _ in rewards {
+            self.metrics.count(|c| &c.published);
+        }
+    }
+
+    /// The public part of every decision, for risk and analytics; loss is tolerable, the ledger has them.
+    async fn decisions(&self, rows: &[Committed]) {
+        for promised in rows.iter().filter_map(|row| row.announce.as_ref()) {
+            let segment = promised.public.segment.map_or("none", |index| self.bundle.segment(index).id.as_str());
+            let subject = self.subjects.decision(promised.public.outcome.name(), segment);
+            if let Ok(bytes) = serde_json::to_vec(&promised.public) {
+                self.bus.publish(&subject, Bytes::from(bytes)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! From what an agent decided to the ledger row that says so.
+
+use std::sync::Arc;
+
+use agents::member::Release;
+use agents::segment::Demand;
+use domain::event::wire::Refusal;
+use domain::record::{self, Forms};
+use domain::{Decision, Event, MemberId, Outcome, RewardIndex, Scores, SegmentIndex, Timestamp};
+use ledger::{DataKey, Debit, Entry, Kind};
+use policies::Bundle;
+use uuid::Uuid;
+
+/// The budget of the whole program.
+pub const GLOBAL: &str = "global";
+
+/// The budget of a segment.
+pub fn segment_budget(id: &str) -> Arc<str> {
+    format!("segment/{id}").into()
+}
+
+/// The stock of a reward, in units.
+pub fn inventory_budget(id: &str) -> Arc<str> {
+    format!("inventory/{id}").into()
+}
+
+/// An entry under two forms, the personal one sealed under the member's key.
+fn entry(kind: Kind, id: Uuid, forms: Forms, key: &DataKey) -> Entry {
+    let record_id = id.into_bytes();
+    // Public forms are JSON we rendered ourselves, so always UTF-8.
+    let body = String::from_utf8(forms.public).unwrap_or_default();
+    let mut entry = Entry::new(kind, record_id, body);
+    entry.sealed = Some(key.seal(&record_id, &forms.personal));
+    entry
+}
+
+/// The row of a decision, with its budget debits.
+pub fn decision(decision: &Decision, bundle: &Bundle, key: &DataKey) -> Entry {
+    let mut entry = entry(Kind::Decision, decision.id.0, record::decision(decision), key);
+    about(&mut entry, &decision.event);
+    entry.outcome = Some(decision.outcome);
+    entry.reason = Some(decision.reason);
+    entry.segment = decision.segment.map(|segment| bundle.segment(segment).id.as_str().into());
+    entry.reward = decision.chosen.map(|reward| bundle.reward(reward).id.as_str().into());
+    entry.bundle = Some(decision.bundle);
+    entry.models = decision.models;
+    entry.debits = debits(decision, bundle);
+    entry
+}
+
+/// The row of an event that only changed facts; what it releases goes back to the budgets.
+pub fn observed(
+    event: &Event,
+    at: Timestamp,
+    triggered: Option<(u8, Option<u16>)>,
+    scores: Option<Scores>,
+    release: Option<&Release>,
+    bundle: &Bundle,
+    key: &DataKey,
+) -> Entry {
+    let mut entry = entry(Kind::Observed, Uuid::now_v7(), record::observed(event, at, triggered, scores), key);
+    about(&mut entry, event);
+    if let Some(release) = release {
+        entry.debits = give_back(release, bundle);
+    }
+    entry
+}
+
+/// The row of a refused event: the producer's bytes sealed, the refusals in clear.
+pub fn dead_letter(bytes: &[u8], at: Timestamp, refusals: &[Refusal], key: &DataKey) -> Entry {
+    let mut entry = entry(Kind::DeadLetter, Uuid::now_v7(), record::dead_letter(bytes, at, refusals), key);
+    entry.reason = refusals.first().map(|refusal| refusal.reason);
+    entry
+}
+
+/// The row of an event that is refused although its member and id are known.
+pub fn dead_letter_of(event: &Event, member: MemberId, at: Timestamp, refusals: &[Refusal], key: &DataKey) -> Entry {
+    let bytes = serde_json::to_vec(event).unwrap_or_default();
+    let mut entry = dead_letter(&bytes, at, refusals, key);
+    about(&mut entry, event);
+    entry.member = Some(member);
+    entry
+}
+
+fn about(entry: &mut Entry, event: &Event) {
+    entry.event_time = Some(event.event_time);
+    entry.member = Some(event.member);
+    entry.event_id = Some(event.event_id.clone());
+    entry.touchpoint = Some(event.touchpoint);
+}
+
+/// What the chosen reward uses, if anything was promised or is held for approval.
+pub fn demand(decision: &Decision) -> Option<Demand> {
+    let (segment, reward) = (decision.segment?, decision.chosen?);
+    Some(Demand { segment, reward, cost: decision.cost.0, learn: learns(decision) })
+}
+
+fn learns(decision: &Decision) -> bool {
+    decision.cause == domain::Cause::Exploration
+}
+
+fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
+    let (Some(segment), Some(reward)) = (decision.segment, decision.chosen) else { return Vec::new() };
+    let make = if decision.outcome == Outcome::Pending { Debit::reserve } else { Debit::commit };
+    uses(segment, reward, decision.cost.0, bundle).into_iter().map(|(id, amount)| make(id, amount)).collect()
+}
+
+/// The release of a promise that ended unused.
+fn give_back(release: &Release, bundle: &Bundle) -> Vec<Debit> {
+    let make = if release.pending { Debit::release } else { Debit::give_back };
+    let mut debits = vec![make(GLOBAL.into(), release.cost), make(segment_budget(&release.segment), release.cost)];
+    let limited = bundle.reward_named(&release.reward).is_some_and(|reward| bundle.reward(reward).inventory.is_some());
+    if limited {
+        debits.push(make(inventory_budget(&release.reward), domain::Micros(1)));
+    }
+    debits
+}
+
+/// The budgets a promise draws on, with amounts in micros (units for inventories).
+fn uses(segment: SegmentIndex, reward: RewardIndex, cost: i64, bundle: &Bundle) -> Vec<(Arc<str>, domain::Micros)> {
+    let terms = bundle.reward(reward);
+    let mut uses = vec![
+        (Arc::from(GLOBAL), domain::Micros(cost)),
+        (segment_budget(&bundle.segment(segment).id), domain::Micros(cost)),
+    ];
+    if terms.inventory.is_some() {
+        uses.push((inventory_budget(&terms.id), domain::Micros(1)));
+    }
+    uses
+}

@@ -1,0 +1,311 @@
+//! The ledger writer: one thread that owns the write connection.
+//!
+//! It commits whatever is waiting, up to [`BATCH_ROWS_MAX`] rows at a time: while one batch is on its way to
+//! the disk the next one gathers, so a quiet node commits at once and a busy one shares each flush. After the
+//! commit it settles the escrow and hands the batch to the relay. Any failure to commit takes the node down
+//! with nothing acknowledged: the producer still has every event.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use agents::member::Release;
+use agents::segment::{Demand, Escrow};
+use domain::{MemberId, RewardIndex};
+use ledger::{Entry, Seq, Snapshot};
+use policies::Bundle;
+use tokio::sync::mpsc as channel;
+
+use crate::actors::segment::Barrier;
+use crate::clock;
+use crate::metrics::{Metrics, Stamps};
+use crate::reward::Promised;
+use crate::work::{Feedback, WorkId};
+
+/// Rows in one transaction at most. 256 rows of about 1 KB cost 2-3 ms with their flush; larger batches gain
+/// little and make the first row of a batch wait longer.
+const BATCH_ROWS_MAX: usize = 256;
+/// How long the thread sleeps without work before it looks after checkpoints.
+const IDLE_WAKE: Duration = Duration::from_millis(250);
+
+/// One row on its way, with what follows its commit.
+pub struct Row {
+    pub entry: Entry,
+    pub work: Option<WorkId>,
+    pub stamps: Stamps,
+    pub after: After,
+}
+
+/// What follows the commit of a row.
+pub enum After {
+    /// Nothing but the acknowledgement.
+    Nothing,
+    /// Tell the world about the decision.
+    Announce(Promised),
+    /// Count the promise as spent, then tell the world.
+    Spend(Demand, Promised),
+    /// Return what a promise held.
+    Release(Box<Release>),
+    /// Call back: a plan may take effect now that it is recorded.
+    Then(Box<dyn FnOnce(Seq) + Send>),
+}
+
+/// A committed row, for the relay.
+pub struct Committed {
+    pub seq: Seq,
+    pub work: Option<WorkId>,
+    pub stamps: Stamps,
+    pub announce: Option<Promised>,
+}
+
+/// What the relay receives, in commit order.
+pub enum Outgoing {
+    Rows(Vec<Committed>),
+    /// A signed head of the ledger.
+    Checkpoint(String),
+}
+
+enum Command {
+    Row(Box<Row>),
+    State(MemberId, ledger::State),
+    Leave(MemberId, ledger::State),
+    Barrier(Arc<Barrier>),
+    Close,
+}
+
+/// The sending end; cheap to clone. The queue needs no bound of its own: every row belongs to an admitted
+/// unit of work, and those are bounded by the node's permits.
+#[derive(Clone)]
+pub struct WriterHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl WriterHandle {
+    fn send(&self, command: Command) {
+        // The thread ends only after Close or a fatal error; either way the node is going down.
+        let _closing = self.commands.send(command);
+    }
+
+    /// Appends a row.
+    pub fn row(&self, row: Row) {
+        self.send(Command::Row(Box::new(row)));
+    }
+
+    /// Writes a member's state down without a row.
+    pub fn state(&self, member: MemberId, state: ledger::State) {
+        self.send(Command::State(member, state));
+    }
+
+    /// Writes a member's state down and tells the intake once it is durable.
+    pub fn leave(&self, member: MemberId, state: ledger::State) {
+        self.send(Command::Leave(member, state));
+    }
+
+    /// Everything one segment had of a failed member has been handed over.
+    pub fn barrier(&self, barrier: Arc<Barrier>) {
+        self.send(Command::Barrier(barrier));
+    }
+
+    /// Commits what is queued, checkpoints and ends the thread.
+    pub fn close(&self) {
+        self.send(Command::Close);
+    }
+}
+
+/// What the thread works with.
+pub struct WriterParts {
+    pub ledger: ledger::Writer,
+    pub escrow: Arc<Mutex<Escrow>>,
+    pub bundle: Arc<Bundle>,
+    pub relay: channel::UnboundedSender<Outgoing>,
+    pub feedback: channel::UnboundedSender<Feedback>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the operating system refuses a thread.
+pub fn start(parts: WriterParts) -> std::io::Result<(WriterHandle, JoinHandle<()>)> {
+    let (commands, receiver) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("ledger-writer".to_owned()).spawn(move || {
+        let mut writer = WriterThread { parts, batch: Batch::default(), barriers: BTreeMap::new() };
+        if let Err(error) = writer.run(&receiver) {
+            let _closing = writer.parts.feedback.send(Feedback::Fatal(error.to_string()));
+        }
+    })?;
+    Ok((WriterHandle { commands }, thread))
+}
+
+/// What goes into the next transaction.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<Row>,
+    states: Vec<(MemberId, ledger::State)>,
+    leaving: Vec<MemberId>,
+    drained: Vec<MemberId>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.states.is_empty() && self.drained.is_empty()
+    }
+}
+
+struct WriterThread {
+    parts: WriterParts,
+    batch: Batch,
+    /// Segments that have passed each failed member's barrier.
+    barriers: BTreeMap<MemberId, usize>,
+}
+
+impl WriterThread {
+    fn run(&mut self, commands: &mpsc::Receiver<Command>) -> Result<(), ledger::Error> {
+        loop {
+            let mut open = match commands.recv_timeout(IDLE_WAKE) {
+                Ok(command) => self.take(command),
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+            while open && self.batch.rows.len() < BATCH_ROWS_MAX {
+                match commands.try_recv() {
+                    Ok(command) => open = self.take(command),
+                    Err(_) => break,
+                }
+            }
+            self.commit()?;
+            if !open {
+                return self.close();
+            }
+        }
+    }
+
+    /// Returns false on the order to close.
+    fn take(&mut self, command: Command) -> bool {
+        match command {
+            Command::Row(row) => self.batch.rows.push(*row),
+            Command::State(member, state) => self.batch.states.push((member, state)),
+            Command::Leave(member, state) => {
+                self.batch.states.push((member, state));
+                self.batch.leaving.push(member);
+            }
+            Command::Barrier(barrier) => {
+                let passed = self.barriers.entry(barrier.member).or_insert(0);
+                *passed += 1;
+                if *passed >= barrier.segments {
+                    self.barriers.remove(&barrier.member);
+                    self.batch.drained.push(barrier.member);
+                }
+            }
+            Command::Close => return false,
+        }
+        true
+    }
+
+    fn commit(&mut self) -> Result<(), ledger::Error> {
+        let now = clock::wall();
+        if self.batch.is_empty() {
+            self.checkpoint(now)?;
+            return Ok(());
+        }
+        let started = Instant::now();
+        let mut batch = std::mem::take(&mut self.batch);
+        let entries: Vec<Entry> = batch.rows.iter_mut().map(|row| take_entry(&mut row.entry)).collect();
+        let seqs = self.parts.ledger.append(entries, now)?;
+        let as_of = self.parts.ledger.tail();
+        let states = std::mem::take(&mut batch.states).into_iter();
+        let snapshots: Vec<Snapshot> =
+            states.map(|(member, state)| Snapshot { member, as_of, state }).collect();
+        if !snapshots.is_empty() {
+            self.parts.ledger.put_snapshots(&snapshots)?;
+        }
+        let committed = Instant::now();
+        self.count(started, batch.rows.len());
+        self.settle(&batch.rows);
+        self.announce(batch, &seqs, committed);
+        self.checkpoint(now)
+    }
+
+    fn count(&self, started: Instant, rows: usize) {
+        let counters = &self.parts.metrics.counters;
+        let add = |counter: &std::sync::atomic::AtomicU64, amount| {
+            counter.fetch_add(amount, std::sync::atomic::Ordering::Relaxed);
+        };
+        add(&counters.commits, 1);
+        add(&counters.records, rows as u64);
+        add(&counters.commit_us, u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Moves the escrow along with what is now durable.
+    fn settle(&self, rows: &[Row]) {
+        let mut escrow = self.parts.escrow.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            let moved = match &row.after {
+                After::Spend(demand, promised) if promised.public.outcome == domain::Outcome::Granted => {
+                    escrow.settle(demand)
+                }
+                After::Release(release) => match demand_of(release, &self.parts.bundle) {
+                    Some(demand) if release.pending => escrow.release(&demand),
+                    Some(demand) => escrow.refund(&demand),
+                    // The reward or segment left the catalog; its budget left with it.
+                    None => Ok(()),
+                },
+                After::Spend(..) | After::Nothing | After::Announce(_) | After::Then(_) => Ok(()),
+            };
+            if let Err(error) = moved {
+                tracing::error!(%error, invariant = "B-2", "escrow and ledger disagree");
+            }
+        }
+    }
+
+    fn announce(&self, batch: Batch, seqs: &[Seq], committed: Instant) {
+        let mut out = Vec::with_capacity(batch.rows.len());
+        for (row, seq) in batch.rows.into_iter().zip(seqs) {
+            let announce = match row.after {
+                After::Announce(promised) | After::Spend(_, promised) => Some(promised),
+                After::Then(call) => {
+                    call(*seq);
+                    None
+                }
+                After::Nothing | After::Release(_) => None,
+            };
+            let stamps = Stamps { committed, ..row.stamps };
+            out.push(Committed { seq: *seq, work: row.work, stamps, announce });
+        }
+        let _closing = self.parts.relay.send(Outgoing::Rows(out));
+        for member in batch.leaving {
+            let _closing = self.parts.feedback.send(Feedback::Left(member));
+        }
+        for member in batch.drained {
+            let _closing = self.parts.feedback.send(Feedback::Drained(member));
+        }
+    }
+
+    fn checkpoint(&mut self, now: domain::Timestamp) -> Result<(), ledger::Error> {
+        if let Some(note) = self.parts.ledger.checkpoint_if_due(now)? {
+            let _closing = self.parts.relay.send(Outgoing::Checkpoint(note));
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), ledger::Error> {
+        let note = self.parts.ledger.checkpoint(clock::wall())?;
+        if let Some(note) = note {
+            let _closing = self.parts.relay.send(Outgoing::Checkpoint(note));
+        }
+        Ok(())
+    }
+}
+
+fn take_entry(entry: &mut Entry) -> Entry {
+    std::mem::replace(entry, Entry::new(entry.kind, entry.record_id, String::new()))
+}
+
+/// What a released promise had used, in the present bundle's positions.
+fn demand_of(release: &Release, bundle: &Bundle) -> Option<Demand> {
+    let segment = bundle.segment_named(&release.segment)?;
+    let reward: RewardIndex = bundle.reward_named(&release.reward)?;
+    Some(Demand { segment, reward, cost: release.cost.0, learn: false })
+}
