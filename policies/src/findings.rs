@@ -4,7 +4,7 @@
 //! finding that refuses is the refusal the gate gave.
 
 use domain::facts::{Field, NEVER, Scope};
-use domain::{Facts, Reason, RewardIndex, SegmentIndex, time};
+use domain::{Facts, Reason, RewardIndex, SegmentIndex};
 use serde::Serialize;
 
 use crate::bundle::{
@@ -193,12 +193,8 @@ impl Trace<'_> {
     }
 
     fn cap(&mut self, cap: &Cap) {
-        let window = i64::from(cap.window_days) * time::DAY;
-        let counts = self.situation.grants.iter().filter(|grant| {
-            cap.rewards >> grant.reward.0 & 1 == 1 && self.situation.now.since(grant.at) < window
-        });
         let values = vec![
-            (format!("promises in the last {} days", cap.window_days), counts.count().to_string()),
+            (format!("promises in the last {} days", cap.window_days), cap.count(self.situation).to_string()),
             ("allowed".into(), cap.limit.to_string()),
         ];
         self.key(cap.rule, cap.is_used_up(self.situation), values);

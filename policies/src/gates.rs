@@ -18,6 +18,8 @@ use crate::rules::{Refusal, RuleIndex};
 pub const GRANTS_MAX: usize = 64;
 
 /// A promise a member received, for frequency caps. Cancelled promises are not listed.
+///
+/// `reward` is a position in the bundle that is asked; a host that activates another bundle translates by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     /// When it was promised.
@@ -207,8 +209,7 @@ impl Bundle {
         }
     }
 
-    /// How far back promises matter, in microseconds: the longest window of any cap, and the time a fact about
-    /// past promises can speak of.
+    /// How far back promises matter, in microseconds: the longest window of any cap.
     pub fn longest_window(&self) -> i64 {
         let caps = self.guardrails.member_caps.iter().chain(&self.guardrails.reward_caps);
         let days = caps.map(|cap| i64::from(cap.window_days)).max().unwrap_or(0);
@@ -271,13 +272,20 @@ pub(crate) fn exceeds(share: domain::Ppm, facts: &Facts) -> bool {
 }
 
 impl Cap {
-    /// Whether the window that ends now holds as many promises as allowed. A promise exactly one window old no
-    /// longer counts; one from the future (a clock that jumped back) does.
+    /// Whether the window that ends now holds as many promises as allowed.
     pub fn is_used_up(&self, situation: &Situation<'_>) -> bool {
+        self.count(situation) >= usize::from(self.limit)
+    }
+
+    /// Promises that count against it. One exactly a window old no longer counts; one from the future (a clock
+    /// that jumped back) does.
+    pub fn count(&self, situation: &Situation<'_>) -> usize {
         let window = i64::from(self.window_days) * time::DAY;
-        let counts = |grant: &&Grant| {
-            self.rewards >> grant.reward.0 & 1 == 1 && situation.now.since(grant.at) < window
-        };
-        situation.grants.iter().filter(counts).count() >= usize::from(self.limit)
+        let counts = |grant: &&Grant| self.covers(grant.reward) && situation.now.since(grant.at) < window;
+        situation.grants.iter().filter(counts).count()
+    }
+
+    fn covers(&self, reward: RewardIndex) -> bool {
+        self.rewards == u64::MAX || self.rewards.checked_shr(reward.0.into()).unwrap_or(0) & 1 == 1
     }
 }

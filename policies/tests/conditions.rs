@@ -3,6 +3,8 @@
 //! Random conditions are written twice: as a loyalty team writes them (money and ratios as decimals), and for
 //! the oracle with every value as the integer it is held as, since CEL has no exact decimals.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fmt::Write as _;
 
 use cel::{Context, Value};

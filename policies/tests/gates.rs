@@ -1,5 +1,7 @@
 //! What the gates of the starter bundle say, one claim per test, and the trace held to the gates.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use domain::facts::{Field, NEVER};

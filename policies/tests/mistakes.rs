@@ -1,5 +1,7 @@
 //! Every kind of mistake reads well: what, where, what was expected, how to repair it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use support::{edited, edited_all};

@@ -18,7 +18,8 @@ use super::{Fault, Truth, lower};
 use crate::codes::Code;
 use crate::problem::{closest, did_you_mean};
 
-/// Longest condition in bytes. The longest sensible one seen fits in 160; reading stays under a millisecond.
+/// Longest condition in bytes. The longest sensible one seen fits in 160; the worst 400 bytes tried (brackets,
+/// dots, signs) are read in 1.6 ms.
 pub const EXPR_BYTES_MAX: usize = 400;
 /// Most facts, literals and operators in a condition: bounds its evaluation below 200 ns.
 pub const NODES_MAX: usize = 64;

@@ -89,10 +89,8 @@ impl Lowering<'_, '_> {
         }
         let mut values = Vec::with_capacity(items.elements.len());
         for item in &items.elements {
-            match self.number(item, kind) {
-                Number::Constant(value) => values.push(value),
-                _ => return self.bug(item),
-            }
+            let Number::Constant(value) = self.number(item, kind) else { return self.bug(item) };
+            values.push(value);
         }
         Truth::OneOf { number: Box::new(self.number(needle, kind)), values: values.into_boxed_slice() }
     }
@@ -129,10 +127,13 @@ impl Lowering<'_, '_> {
 
     fn arithmetic(&mut self, expr: &IdedExpr, call: &CallExpr, kind: Shape) -> Number {
         match (call.func_name.as_str(), call.args.as_slice()) {
-            (op::NEGATE, [inner]) => match self.number(inner, kind) {
-                Number::Constant(value) => Number::Constant(value.saturating_neg()),
-                inner => Number::Negative(Box::new(inner)),
-            },
+            (op::NEGATE, [inner]) => {
+                let inner = self.number(inner, kind);
+                if let Number::Constant(value) = inner {
+                    return Number::Constant(value.saturating_neg());
+                }
+                Number::Negative(Box::new(inner))
+            }
             (op::ADD, [left, right]) => {
                 Number::Sum(Box::new((self.number(left, kind), self.number(right, kind))))
             }
