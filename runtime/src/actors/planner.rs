@@ -11,7 +11,7 @@ use agents::check;
 use agents::negotiation::{
     Certificate, DemandAnswer, EscrowGrant, Layout, PriceTable, Status,
 };
-use agents::planner::{Effect, Microlp, PlanConfig, Planner, PlannerOptions, Window};
+use agents::planner::{Effect, Simplex, PlanConfig, Planner, PlannerOptions, Window};
 use agents::segment::{Escrow, EscrowView};
 use bytes::Bytes;
 use domain::Timestamp;
@@ -372,7 +372,7 @@ impl PlannerActor {
             ..PlannerOptions::default()
         };
         let held = self.escrow.lock().unwrap_or_else(PoisonError::into_inner).view().clone();
-        Planner::new(config, options, Box::new(Microlp::default()), held)
+        Planner::new(config, options, Box::new(Simplex), held)
     }
 
     /// Raises every limit to what all periods so far allow; unspent money and stock carry over.
