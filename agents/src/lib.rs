@@ -9,4 +9,5 @@ pub mod check;
 pub mod member;
 pub mod negotiation;
 pub mod planner;
+pub mod policy;
 pub mod segment;

@@ -107,6 +107,8 @@ pub struct Decision {
     pub id: DecisionId,
     /// The event that made the moment.
     pub event: Event,
+    /// The host's time when the event was admitted; facts and scores are as of it.
+    pub considered_at: Timestamp,
     /// The host's time at the decision.
     pub decided_at: Timestamp,
     /// Index of the moment in the bundle, and its level.
@@ -131,7 +133,7 @@ pub struct Decision {
     /// The member's own price for one of its scarce contacts.
     pub opportunity: Micros,
     pub lever: Milli,
-    /// Version of the price table the segment decided with.
+    /// The price table the segment decided with; ids rise over runs and periods.
     pub table: u64,
     /// How many times prices had been raised because no newer table came in time.
     pub caution: u8,
@@ -154,6 +156,7 @@ pub struct PublicDecision {
     pub v: u32,
     pub semantics: u32,
     pub decision: DecisionId,
+    pub considered_at: Timestamp,
     pub decided_at: Timestamp,
     pub moment: u8,
     pub level: Level,
@@ -214,6 +217,7 @@ impl Decision {
             v: RECORD_VERSION,
             semantics: crate::SEMANTICS_VERSION,
             decision: self.id,
+            considered_at: self.considered_at,
             decided_at: self.decided_at,
             moment: self.moment,
             level: self.level,
@@ -264,6 +268,7 @@ impl Decision {
         });
         Some(Decision {
             id: public.decision,
+            considered_at: public.considered_at,
             decided_at: public.decided_at,
             moment: public.moment,
             level: public.level,

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::directory::Directory;
 use self::flight::{Flight, InFlight};
-use crate::actors::{member, planner, segment};
+use crate::actors::{member, policy, segment};
 use crate::bus::{self, Bus, Delivery, Ticket};
 use crate::clock::Clock;
 use crate::metrics::Stamps;
@@ -61,7 +61,7 @@ pub struct Intake {
     pub reader: Reader,
     pub feedback: mpsc::UnboundedReceiver<Feedback>,
     pub stop: CancellationToken,
-    pub planner: ActorRef<planner::Message>,
+    pub policy: ActorRef<policy::Message>,
     pub segments: Arc<[ActorRef<segment::Message>]>,
     /// Supervises the member agents.
     pub nursery: ractor::ActorCell,
@@ -249,16 +249,16 @@ impl Desk {
         if self.period_end.is_some_and(|end| now < end) {
             return Ok(());
         }
-        let answer = self.parts.planner.call(|reply| planner::Message::Open { now, reply }, None).await;
+        let answer = self.parts.policy.call(|reply| policy::Message::Open { now, reply }, None).await;
         match answer {
             Ok(ractor::rpc::CallResult::Success(end)) => {
                 self.period_end = Some(end);
                 Ok(())
             }
             Ok(ractor::rpc::CallResult::Timeout | ractor::rpc::CallResult::SenderError) => {
-                Err(Error::Fatal("the planner did not open a budget period".to_owned()))
+                Err(Error::Fatal("the policy agent did not open a budget period".to_owned()))
             }
-            Err(error) => Err(Error::Fatal(format!("the planner is gone: {error}"))),
+            Err(error) => Err(Error::Fatal(format!("the policy agent is gone: {error}"))),
         }
     }
 

@@ -7,22 +7,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use agents::negotiation::{Layout, PriceTable};
-use agents::segment::{Escrow, Exploration, Segment, SegmentOptions};
+use agents::negotiation::{Layout, Period};
+use agents::policy::{GlobalPolicy, Periods, budgets};
+use agents::segment::Escrow;
 use domain::record::read_decision;
-use domain::{Digest, Outcome, SegmentIndex, Timestamp};
+use domain::{Digest, Outcome};
 use ledger::{Entry, Filter, Kind, Reader, Seq};
 use models::batch::{self, BatchScorer};
 use models::engine::{Choice, Engine, EngineInfo};
 use models::scorer::{Models, Source};
-use policies::{Bundle, Stops};
+use policies::Bundle;
 use ractor::{Actor, ActorRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::actors::loader::Loader;
-use crate::actors::planner::{self, Inherited, PeriodRow, PlannerActor};
+use crate::actors::planner::{self, PlannerActor};
+use crate::actors::policy::{self, PolicyActor};
 use crate::actors::root::{Never, Nursery, Root};
 use crate::actors::segment::{self, SegmentActor};
 use crate::bus::memory::MemoryBus;
@@ -35,7 +37,6 @@ use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::reward::{Promised, publication};
-use crate::rows;
 use crate::shared::Shared;
 use crate::writer::{self, WriterHandle, WriterParts};
 
@@ -116,50 +117,42 @@ pub fn load_models(options: &Options) -> Result<Models, NodeError> {
 struct Opened {
     ledger: ledger::Writer,
     reader: Reader,
-    inherited: Inherited,
+    policy: GlobalPolicy,
     escrow: Escrow,
-    layout: Layout,
 }
 
-fn open_ledger(options: &Options, bundle: &Bundle) -> Result<Opened, NodeError> {
-    let shape = || NodeError::Shape { segments: bundle.segments().len(), rewards: bundle.rewards().len() };
-    let segments = u8::try_from(bundle.segments().len()).map_err(|_| shape())?;
-    let rewards = u8::try_from(bundle.rewards().len()).map_err(|_| shape())?;
-    let layout = Layout::new(segments, rewards).ok_or_else(shape)?;
+fn open_ledger(options: &Options, bundle: &Arc<Bundle>) -> Result<Opened, NodeError> {
     let origin = format!("largesse/{}", bus::subject::token(&bundle.program().name));
     let (ledger, recovery) = ledger::Writer::open(&ledger::Options::new(&options.dir, &origin, clock::wall()))?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = Reader::open(&options.dir)?;
-    let inherited = inherited(&reader)?;
-    let escrow = escrow(&ledger, bundle, layout);
-    Ok(Opened { ledger, reader, inherited, escrow, layout })
+    let policy = GlobalPolicy::new(Arc::clone(bundle), periods(&reader)?).ok_or_else(|| NodeError::Shape {
+        segments: bundle.segments().len(),
+        rewards: bundle.rewards().len(),
+    })?;
+    let escrow = escrow(&ledger, bundle, policy.layout());
+    Ok(Opened { ledger, reader, policy, escrow })
 }
 
 /// The budget periods earlier runs opened.
-fn inherited(reader: &Reader) -> Result<Inherited, NodeError> {
+fn periods(reader: &Reader) -> Result<Periods, NodeError> {
     let newest = Filter { kind: Some(Kind::Budget), newest_first: true, limit: 1, ..Filter::default() };
-    let Some(row) = reader.list(&newest)?.into_iter().next() else {
-        return Ok(Inherited { periods: 0, period_end: None });
-    };
-    let body = row.body.unwrap_or_default();
-    let period: PeriodRow = serde_json::from_str(&body)
+    let Some(row) = reader.list(&newest)?.into_iter().next() else { return Ok(Periods::default()) };
+    let period: Period = serde_json::from_str(&row.body.unwrap_or_default())
         .map_err(|error| NodeError::Row { seq: row.seq, why: error.to_string() })?;
-    Ok(Inherited { periods: period.period, period_end: Some(period.to) })
+    Ok(Periods { opened: period.period, end: Some(period.to) })
 }
 
 /// The escrow as the ledger's budgets say, with nothing granted yet.
 fn escrow(ledger: &ledger::Writer, bundle: &Bundle, layout: Layout) -> Escrow {
-    let names = std::iter::once(Arc::from(rows::GLOBAL))
-        .chain(bundle.segments().iter().map(|segment| rows::segment_budget(&segment.id)))
-        .chain(bundle.rewards().iter().map(|reward| rows::inventory_budget(&reward.id)));
-    let balances: Vec<_> = names.map(|name| ledger.balance(&name)).collect();
+    let balances: Vec<_> = budgets::ids(bundle).iter().map(|id| ledger.balance(id)).collect();
     let pad = |mut amounts: Vec<i64>| {
         amounts.resize(layout.len(), 0);
         amounts
     };
     let reserved = pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.reserved.0)).collect());
     let spent = pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.committed.0)).collect());
-    let limited = planner::limits(bundle, 1).iter().map(Option::is_some).collect();
+    let limited = budgets::limits(bundle, 1).iter().map(Option::is_some).collect();
     Escrow::rebuild(layout, limited, reserved, spent)
 }
 
@@ -293,7 +286,7 @@ impl Node {
         let models = load_models(options)?;
         let engine = models.engine().clone();
         let models_digest = models.digest();
-        let Opened { mut ledger, reader, inherited, escrow, layout } = open_ledger(options, &bundle)?;
+        let Opened { mut ledger, reader, policy, escrow } = open_ledger(options, &bundle)?;
         let origin = reader.origin()?;
         let (bus, source, memory, subjects) = connect(options, &origin).await?;
         record_start(&mut ledger, &reader, &bundle, &models)?;
@@ -334,7 +327,7 @@ impl Node {
         };
         let shared = Arc::new(Shared {
             bundle: Arc::clone(&bundle),
-            stops: Stops::default(),
+            stops: policy.stops(),
             models: models_digest,
             clock,
             keys,
@@ -345,7 +338,7 @@ impl Node {
             feedback: feedback.clone(),
             metrics: Arc::clone(&metrics),
         });
-        let tree = Tree::grow(&shared, &bus, &subjects, layout, run, inherited, options).await?;
+        let tree = Tree::grow(&shared, &bus, &subjects, run, policy, options).await?;
         let stop = CancellationToken::new();
         let intake = Intake {
             shared,
@@ -354,7 +347,7 @@ impl Node {
             reader,
             feedback: feedback_in,
             stop: stop.clone(),
-            planner: tree.planner.clone(),
+            policy: tree.policy.clone(),
             segments: Arc::clone(&tree.segments),
             nursery: tree.nursery.get_cell(),
             in_flight_max: options.in_flight_max,
@@ -420,7 +413,7 @@ impl Node {
 struct Tree {
     root: ActorRef<Never>,
     nursery: ActorRef<Never>,
-    planner: ActorRef<planner::Message>,
+    policy: ActorRef<policy::Message>,
     segments: Arc<[ActorRef<segment::Message>]>,
 }
 
@@ -433,9 +426,8 @@ impl Tree {
         shared: &Arc<Shared>,
         bus: &Bus,
         subjects: &Subjects,
-        layout: Layout,
         run: u64,
-        inherited: Inherited,
+        policy: GlobalPolicy,
         options: &Options,
     ) -> Result<Tree, NodeError> {
         let feedback = shared.feedback.clone();
@@ -445,12 +437,10 @@ impl Tree {
         let tables = bus.subscribe(&subjects.negotiation(run, "table")).await?;
         let answers = bus.subscribe(&subjects.negotiation(run, "answer")).await?;
         let mut segments = Vec::new();
-        for index in 0..layout.segments {
-            let brain = blank_segment(&shared.bundle, layout, SegmentIndex(index));
+        for brain in policy.segments() {
             let actor = SegmentActor {
                 shared: Arc::clone(shared),
                 bus: bus.clone(),
-                options: segment_options(&shared.bundle, layout, SegmentIndex(index)),
                 answers: subjects.negotiation(run, "answer"),
             };
             let (agent, _) =
@@ -467,16 +457,20 @@ impl Tree {
             clock: shared.clock.clone(),
             metrics: Arc::clone(&shared.metrics),
             segments: Arc::clone(&segments),
+            layout: policy.layout(),
             run,
             every: options.negotiate_every,
             every_moments: options.negotiate_moments,
         };
         let (planner, _) =
-            PlannerActor::spawn_linked(None, actor, inherited, root.get_cell()).await.map_err(start_error)?;
+            PlannerActor::spawn_linked(None, actor, (), root.get_cell()).await.map_err(start_error)?;
         listen(quotes, Arc::clone(&segments), |quote| segment::Message::Quote(Arc::new(quote)));
         listen(tables, Arc::clone(&segments), |table| segment::Message::Table(Arc::new(table)));
         listen(answers, Arc::from([planner.clone()]), |answer| planner::Message::Answer(Box::new(answer)));
-        Ok(Tree { root, nursery, planner, segments })
+        let actor = PolicyActor { planner };
+        let (policy, _) =
+            PolicyActor::spawn_linked(None, actor, policy, root.get_cell()).await.map_err(start_error)?;
+        Ok(Tree { root, nursery, policy, segments })
     }
 }
 
@@ -499,41 +493,4 @@ where
             }
         }
     });
-}
-
-/// What a segment agent is made for, from the bundle.
-pub fn segment_options(bundle: &Bundle, layout: Layout, segment: SegmentIndex) -> SegmentOptions {
-    let caps = bundle.guardrails().member_caps.iter().map(|cap| cap.limit).max().unwrap_or(0);
-    SegmentOptions {
-        segment,
-        layout,
-        costs: bundle.plan().costs.iter().map(|cost| cost.0).collect(),
-        exploration: Exploration { share: bundle.experiments().exploration, ..Exploration::default() },
-        caps_max: u8::try_from(caps).unwrap_or(u8::MAX),
-    }
-}
-
-/// A segment agent before its first period: its prices come with the period.
-fn blank_segment(bundle: &Bundle, layout: Layout, segment: SegmentIndex) -> Segment {
-    Segment::new(segment_options(bundle, layout, segment), None, blank_table(bundle, layout))
-}
-
-fn blank_table(bundle: &Bundle, layout: Layout) -> PriceTable {
-    PriceTable {
-        envelope: agents::negotiation::Envelope {
-            schema: agents::negotiation::SCHEMA,
-            program: bundle.program().name.as_str().into(),
-            epoch: 0,
-            batch: 0,
-            round: 0,
-            price_version: 0,
-            deadline: Timestamp(0),
-        },
-        version: 0,
-        valid_from_batch: 0,
-        published_at: Timestamp(0),
-        ttl_micros: 0,
-        value_milli: 1000,
-        rows: vec![vec![0; layout.reward_count()]; layout.segment_count()],
-    }
 }

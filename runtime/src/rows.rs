@@ -1,28 +1,14 @@
 //! From what an agent decided to the ledger row that says so.
 
-use std::sync::Arc;
-
 use agents::member::Release;
+use agents::policy::budgets;
 use agents::segment::Demand;
 use domain::event::wire::Refusal;
 use domain::record::{self, Forms};
-use domain::{Decision, Event, MemberId, Outcome, RewardIndex, Scores, SegmentIndex, Timestamp};
+use domain::{Decision, Event, MemberId, Micros, Outcome, Scores, Timestamp};
 use ledger::{DataKey, Debit, Entry, Kind};
 use policies::Bundle;
 use uuid::Uuid;
-
-/// The budget of the whole program.
-pub const GLOBAL: &str = "global";
-
-/// The budget of a segment.
-pub fn segment_budget(id: &str) -> Arc<str> {
-    format!("segment/{id}").into()
-}
-
-/// The stock of a reward, in units.
-pub fn inventory_budget(id: &str) -> Arc<str> {
-    format!("inventory/{id}").into()
-}
 
 /// An entry under two forms, the personal one sealed under the member's key.
 fn entry(kind: Kind, id: Uuid, forms: Forms, key: &DataKey) -> Entry {
@@ -102,29 +88,18 @@ fn learns(decision: &Decision) -> bool {
 fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
     let (Some(segment), Some(reward)) = (decision.segment, decision.chosen) else { return Vec::new() };
     let make = if decision.outcome == Outcome::Pending { Debit::reserve } else { Debit::commit };
-    uses(segment, reward, decision.cost.0, bundle).into_iter().map(|(id, amount)| make(id, amount)).collect()
+    let uses = budgets::uses(bundle, segment, reward, decision.cost);
+    uses.into_iter().map(|(id, amount)| make(id, amount)).collect()
 }
 
 /// The release of a promise that ended unused.
 fn give_back(release: &Release, bundle: &Bundle) -> Vec<Debit> {
     let make = if release.pending { Debit::release } else { Debit::give_back };
-    let mut debits = vec![make(GLOBAL.into(), release.cost), make(segment_budget(&release.segment), release.cost)];
-    let limited = bundle.reward_named(&release.reward).is_some_and(|reward| bundle.reward(reward).inventory.is_some());
-    if limited {
-        debits.push(make(inventory_budget(&release.reward), domain::Micros(1)));
+    let mut debits =
+        vec![make(budgets::GLOBAL.into(), release.cost), make(budgets::segment(&release.segment), release.cost)];
+    let reward = bundle.reward_named(&release.reward);
+    if reward.is_some_and(|reward| bundle.reward(reward).inventory.is_some()) {
+        debits.push(make(budgets::inventory(&release.reward), Micros(1)));
     }
     debits
-}
-
-/// The budgets a promise draws on, with amounts in micros (units for inventories).
-fn uses(segment: SegmentIndex, reward: RewardIndex, cost: i64, bundle: &Bundle) -> Vec<(Arc<str>, domain::Micros)> {
-    let terms = bundle.reward(reward);
-    let mut uses = vec![
-        (Arc::from(GLOBAL), domain::Micros(cost)),
-        (segment_budget(&bundle.segment(segment).id), domain::Micros(cost)),
-    ];
-    if terms.inventory.is_some() {
-        uses.push((inventory_budget(&terms.id), domain::Micros(1)));
-    }
-    uses
 }

@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod grant;
 pub mod integers;
 pub mod layout;
+pub mod plan;
 pub mod quote;
 pub mod table;
 
@@ -18,6 +19,7 @@ pub use answer::{DemandAnswer, RewardDemand};
 pub use certificate::{Certificate, Corridor, FallbackReason, Purpose, RoundRecord, SegmentRecord, Status};
 pub use grant::{Draw, EscrowGrant, EscrowReturn};
 pub use layout::{Layout, Resource};
+pub use plan::{PLAN_VERSION, Period, Plan};
 pub use quote::{Phase, PriceQuote, Prices, RowMix, SegmentWeights};
 pub use table::PriceTable;
 

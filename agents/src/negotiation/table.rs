@@ -24,9 +24,17 @@ pub struct PriceTable {
     pub rows: Vec<Vec<i64>>,
 }
 
+/// Bits of a table id that hold the version: 16 million tables are nineteen days of ten a second.
+const VERSION_BITS: u32 = 24;
+
 impl PriceTable {
     /// Default life of a table: 30 s survives a leader change, and a stale price costs under 0.1 % by then.
     pub const TTL_MICROS: i64 = 30_000_000;
+
+    /// One number for epoch and version, rising over both: what a decision record names.
+    pub fn id(&self) -> u64 {
+        self.envelope.epoch << VERSION_BITS | self.version & ((1 << VERSION_BITS) - 1)
+    }
 
     /// One segment's prices, or nothing when the table is for fewer segments.
     pub fn row(&self, segment: SegmentIndex) -> &[i64] {

@@ -158,6 +158,11 @@ impl Segment {
         segment
     }
 
+    /// This agent at the start of the next period, with what this one taught.
+    pub fn next_period(&self, table: PriceTable) -> Segment {
+        Segment::new(self.options.clone(), Some(self.carry()), table)
+    }
+
     /// Decides one moment and remembers it. The reservation it makes is the only thing it changes outside.
     pub fn decide(&mut self, offer: &Offer<'_>, reserve: &mut impl Reserve) -> Choice {
         self.arrivals += 1;

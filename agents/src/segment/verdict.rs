@@ -51,7 +51,7 @@ pub fn decide(segment: &mut Segment, proposal: &Proposal, seal: &Seal<'_>, reser
     decision.scores = proposal.scores;
     decision.models = proposal.scores.map(|_| seal.models);
     decision.opportunity = Micros(choice.opportunity);
-    decision.table = choice.table;
+    decision.table = segment.table().id();
     decision.caution = segment.caution(seal.host_now);
     decision.segment_seq = choice.seq;
     decision.explored = choice.explored;
@@ -264,6 +264,7 @@ fn skeleton(considered: &Considered, seal: &Seal<'_>) -> Decision {
     Decision {
         id: seal.id,
         event: considered.event.clone(),
+        considered_at: considered.now,
         decided_at: seal.now,
         moment: considered.moment.0,
         level: domain::Level::L3,

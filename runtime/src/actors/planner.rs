@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use agents::check;
 use agents::negotiation::{
-    Certificate, DemandAnswer, EscrowGrant, Layout, PriceTable, Status,
+    Certificate, DemandAnswer, EscrowGrant, Layout, PLAN_VERSION, Period, Plan, PriceTable, Status,
 };
-use agents::planner::{Effect, Simplex, PlanConfig, Planner, PlannerOptions, Window};
+use agents::planner::{Effect, PlanConfig, Planner, PlannerOptions, Simplex};
+use agents::policy::{self, Opening, budgets};
 use agents::segment::{Escrow, EscrowView};
 use bytes::Bytes;
 use domain::Timestamp;
-use domain::time::DAY;
 use ledger::{Debit, Entry, Kind};
 use policies::Bundle;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::segment;
@@ -27,7 +27,6 @@ use crate::bus::Bus;
 use crate::bus::subject::Subjects;
 use crate::clock::{self, Clock};
 use crate::metrics::{Metrics, Stamps};
-use crate::rows;
 use crate::writer::{After, Row, WriterHandle};
 
 /// After this long without a negotiation one is held anyway, so that tables (30 s) and leases stay alive.
@@ -36,41 +35,16 @@ const RENEW_AFTER: Duration = Duration::from_secs(20);
 const ANSWER_MICROS: i64 = 100_000;
 /// Time for one negotiation of the live node.
 const NEGOTIATION_MICROS: i64 = 500_000;
-/// Budget periods one run may open: the epoch of a negotiation holds the run above and the period below.
-const PERIODS_PER_RUN: u64 = 1 << 16;
-
 /// The mailbox.
 pub enum Message {
     /// Look at the clock.
     Tick,
-    /// Make sure a budget period is open at this time and that the node may spend; answers with its end.
-    Open { now: Timestamp, reply: RpcReplyPort<Timestamp> },
+    /// A budget period begins: record it and answer with its end once the first plan is in force.
+    Period { opening: Opening, reply: RpcReplyPort<Timestamp> },
     /// A segment agent's answer.
     Answer(Box<DemandAnswer>),
     /// A plan is in the ledger.
     Recorded(Box<Plan>),
-}
-
-/// What a negotiation led to; also the body of its ledger row, schema 1.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Plan {
-    pub v: u32,
-    pub certificate: Certificate,
-    pub table: Option<PriceTable>,
-    pub grant: Option<EscrowGrant>,
-    /// Moments each segment had seen when its rows were frozen for this negotiation.
-    pub seen: Vec<u64>,
-}
-
-/// The body of a row that opens a budget period, schema 1.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PeriodRow {
-    pub v: u32,
-    pub period: u64,
-    pub from: Timestamp,
-    pub to: Timestamp,
-    /// The first table of the period, in force until the first negotiation ends.
-    pub table: PriceTable,
 }
 
 /// The actor.
@@ -83,49 +57,41 @@ pub struct PlannerActor {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub segments: Arc<[ActorRef<segment::Message>]>,
+    pub layout: Layout,
     /// The run of this node.
     pub run: u64,
     pub every: Duration,
     pub every_moments: u64,
 }
 
-/// What the leader knows of earlier runs.
-#[derive(Clone, Debug)]
-pub struct Inherited {
-    /// Budget periods opened so far, and when the last one ends.
-    pub periods: u64,
-    pub period_end: Option<Timestamp>,
-}
-
 /// The actor's state.
 pub struct Mind {
     brain: Option<Planner>,
-    inherited: Inherited,
-    /// Period opened by this run.
-    window: Option<Window>,
     seen: Vec<u64>,
+    /// Moments of each segment in the open period, as last heard.
+    arrivals: Vec<u64>,
     /// A plan is on its way to the ledger.
     recording: bool,
     moments_before: u64,
     begun: Instant,
     /// Program time when the negotiation began; host time passes on top of it.
     begun_at: Timestamp,
-    opening: Option<RpcReplyPort<Timestamp>>,
+    /// Who waits for the first plan of a period, and the period's end.
+    opening: Option<(RpcReplyPort<Timestamp>, Timestamp)>,
 }
 
 impl Actor for PlannerActor {
     type Msg = Message;
     type State = Mind;
-    type Arguments = Inherited;
+    type Arguments = ();
 
-    async fn pre_start(&self, me: ActorRef<Message>, inherited: Inherited) -> Result<Mind, ActorProcessingErr> {
+    async fn pre_start(&self, me: ActorRef<Message>, (): ()) -> Result<Mind, ActorProcessingErr> {
         // A fifth of the shortest interval between two negotiations.
         me.send_interval((self.every / 5).max(Duration::from_millis(1)), || Message::Tick);
         Ok(Mind {
             brain: None,
-            inherited,
-            window: None,
-            seen: vec![0; self.bundle.segments().len()],
+            seen: vec![0; self.layout.segment_count()],
+            arrivals: Vec::new(),
             recording: false,
             moments_before: 0,
             begun: Instant::now(),
@@ -137,7 +103,7 @@ impl Actor for PlannerActor {
     async fn handle(&self, me: ActorRef<Message>, message: Message, mind: &mut Mind) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Tick => self.tick(mind, &me).await,
-            Message::Open { now, reply } => self.open(mind, now, reply, &me).await,
+            Message::Period { opening, reply } => self.open(mind, opening, reply, &me).await,
             Message::Answer(answer) => self.answer(mind, &answer, &me).await,
             Message::Recorded(plan) => self.recorded(mind, *plan).await,
         }
@@ -146,11 +112,6 @@ impl Actor for PlannerActor {
 }
 
 impl PlannerActor {
-    fn layout(&self) -> Option<Layout> {
-        let segments = u8::try_from(self.bundle.segments().len()).ok()?;
-        Layout::new(segments, u8::try_from(self.bundle.rewards().len()).ok()?)
-    }
-
     /// The planner's own time: program time when the negotiation began, plus host time since.
     fn planner_now(&self, mind: &Mind) -> Timestamp {
         mind.begun_at.plus(i64::try_from(mind.begun.elapsed().as_micros()).unwrap_or(i64::MAX))
@@ -196,6 +157,10 @@ impl PlannerActor {
     async fn answer(&self, mind: &mut Mind, answer: &DemandAnswer, me: &ActorRef<Message>) {
         let now = self.planner_now(mind);
         let Some(brain) = &mut mind.brain else { return };
+        mind.arrivals.resize(self.layout.segment_count(), 0);
+        if let Some(arrivals) = mind.arrivals.get_mut(usize::from(answer.segment.0)) {
+            *arrivals = answer.arrivals;
+        }
         if answer.envelope.round == 0
             && let Some(seen) = mind.seen.get_mut(usize::from(answer.segment.0))
         {
@@ -213,14 +178,14 @@ impl PlannerActor {
                 }
                 Effect::Anchored(certificate) => {
                     let seen = mind.seen.clone();
-                    let plan = Plan { v: 1, certificate: *certificate, table: None, grant: None, seen };
+                    let plan = Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None, seen };
                     self.record(mind, plan, me);
                 }
                 Effect::Conclude { certificate, table, grant } => {
                     let (table, grant) = in_host_time(table, grant);
                     let seen = mind.seen.clone();
                     let plan =
-                        Plan { v: 1, certificate: *certificate, table: Some(table), grant: Some(grant), seen };
+                        Plan { v: PLAN_VERSION, certificate: *certificate, table: Some(table), grant: Some(grant), seen };
                     self.count(&plan.certificate);
                     mind.recording = true;
                     self.record(mind, plan, me);
@@ -286,8 +251,8 @@ impl PlannerActor {
         if let Some(table) = &plan.table {
             self.publish("table", table).await;
             mind.recording = false;
-            if let (Some(reply), Some(window)) = (mind.opening.take(), mind.window) {
-                let _gone = reply.send(window.to);
+            if let Some((reply, end)) = mind.opening.take() {
+                let _gone = reply.send(end);
             }
         }
     }
@@ -310,62 +275,35 @@ fn in_host_time(mut table: PriceTable, mut grant: EscrowGrant) -> (PriceTable, E
 }
 
 impl PlannerActor {
-    async fn open(&self, mind: &mut Mind, now: Timestamp, reply: RpcReplyPort<Timestamp>, me: &ActorRef<Message>) {
-        if let Some(window) = mind.window.filter(|window| now < window.to) {
-            let _gone = reply.send(window.to);
-            return;
-        }
-        let Some(layout) = self.layout() else { return };
-        let (from, periods) = self.next_window(mind, now);
-        let window = Window { from, to: from.plus(self.period_micros()) };
-        let brain = self.brain(layout, window, periods);
-        let mut table = brain.first_table(from);
+    async fn open(&self, mind: &mut Mind, opening: Opening, reply: RpcReplyPort<Timestamp>, me: &ActorRef<Message>) {
+        let brain = self.brain(opening, std::mem::take(&mut mind.arrivals));
+        let mut table = brain.first_table(opening.window.from);
         table.published_at = clock::wall();
-        self.open_budgets(mind, window, periods, &table);
+        self.record_period(opening, &table);
         for segment in self.segments.iter() {
             let _going_down = segment.send_message(segment::Message::Period(Arc::new(table.clone())));
         }
-        mind.inherited = Inherited { periods, period_end: Some(window.to) };
-        mind.window = Some(window);
         mind.brain = Some(brain);
-        mind.opening = Some(reply);
+        mind.recording = false;
+        mind.opening = Some((reply, opening.window.to));
         self.begin(mind, me).await;
     }
 
-    fn period_micros(&self) -> i64 {
-        i64::from(self.bundle.plan().period_days) * DAY
-    }
-
-    /// When the period that holds `now` begins, and how many will have been opened with it.
-    fn next_window(&self, mind: &Mind, now: Timestamp) -> (Timestamp, u64) {
-        let length = self.period_micros();
-        match mind.inherited.period_end {
-            None => (now, 1),
-            // Within the last period an earlier run opened.
-            Some(end) if now < end => (end.plus(-length), mind.inherited.periods),
-            Some(end) => {
-                let passed = now.since(end).div_euclid(length);
-                let opened = u64::try_from(passed).unwrap_or(0) + 1;
-                (end.plus(passed * length), mind.inherited.periods + opened)
-            }
-        }
-    }
-
-    fn brain(&self, layout: Layout, window: Window, periods: u64) -> Planner {
+    fn brain(&self, opening: Opening, baseline_arrivals: Vec<u64>) -> Planner {
         let plan = self.bundle.plan();
         let config = PlanConfig {
             program: self.bundle.program().name.as_str().into(),
-            layout,
+            layout: self.layout,
             costs: plan.costs.iter().map(|cost| cost.0).collect(),
-            limits: limits(&self.bundle, periods),
+            limits: budgets::limits(&self.bundle, opening.period),
             floors: vec![0; plan.segment_count()],
-            window,
+            window: opening.window,
             expected_events: None,
-            baseline_arrivals: Vec::new(),
+            baseline_arrivals,
             calendar: Vec::new(),
         };
         let options = PlannerOptions {
-            epoch: self.run * PERIODS_PER_RUN + periods,
+            epoch: policy::epoch(self.run, opening.period),
             batch_events: u32::try_from(self.every_moments).unwrap_or(u32::MAX),
             answer_micros: ANSWER_MICROS,
             time_max_micros: NEGOTIATION_MICROS,
@@ -376,38 +314,18 @@ impl PlannerActor {
     }
 
     /// Raises every limit to what all periods so far allow; unspent money and stock carry over.
-    fn open_budgets(&self, mind: &Mind, window: Window, periods: u64, table: &PriceTable) {
-        let row = PeriodRow { v: 1, period: periods, from: window.from, to: window.to, table: table.clone() };
-        let Ok(body) = serde_json::to_string(&row) else { return };
+    fn record_period(&self, opening: Opening, table: &PriceTable) {
+        let Opening { window, period, raises } = opening;
+        let row = Period { v: PLAN_VERSION, period, from: window.from, to: window.to, table: table.clone() };
+        // Plain integers and text: rendering them cannot fail.
+        let body = serde_json::to_string(&row).unwrap_or_default();
         let mut entry = Entry::new(Kind::Budget, Uuid::now_v7().into_bytes(), body);
         entry.bundle = Some(self.bundle.digest());
-        if periods > mind.inherited.periods {
-            entry.debits = budget_limits(&self.bundle, periods);
+        if raises {
+            let limited = budgets::limited(&self.bundle, period);
+            entry.debits = limited.into_iter().map(|(id, limit)| Debit::limit(id, limit)).collect();
         }
-        self.writer.row(Row {
-            entry,
-            work: None,
-            stamps: Stamps::at(Instant::now()),
-            after: After::Nothing,
-        });
+        let stamps = Stamps::at(Instant::now());
+        self.writer.row(Row { entry, work: None, stamps, after: After::Nothing });
     }
-}
-
-/// Limits of every resource after `periods` periods, in layout order.
-pub fn limits(bundle: &Bundle, periods: u64) -> Vec<Option<i64>> {
-    let plan = bundle.plan();
-    let times = |amount: i64| amount.saturating_mul(i64::try_from(periods).unwrap_or(i64::MAX));
-    let money = std::iter::once(plan.global).chain(plan.segments.iter().copied());
-    let stock = plan.inventory.iter().map(|units| units.map(|units| times(i64::from(units))));
-    // Exploration has no budget of its own here: its share of moments bounds it.
-    money.map(|limit| Some(times(limit.0))).chain(stock).chain([None]).collect()
-}
-
-fn budget_limits(bundle: &Bundle, periods: u64) -> Vec<Debit> {
-    let limits = limits(bundle, periods);
-    let names = std::iter::once(Arc::from(rows::GLOBAL))
-        .chain(bundle.segments().iter().map(|segment| rows::segment_budget(&segment.id)))
-        .chain(bundle.rewards().iter().map(|reward| rows::inventory_budget(&reward.id)));
-    let named = names.zip(limits);
-    named.filter_map(|(name, limit)| Some(Debit::limit(name, domain::Micros(limit?)))).collect()
 }

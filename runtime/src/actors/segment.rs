@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use agents::member::{Promise, Proposal, State};
 use agents::negotiation::{DemandAnswer, PriceQuote, PriceTable};
-use agents::segment::{Segment, SegmentOptions, verdict};
+use agents::segment::{Segment, verdict};
 use bytes::Bytes;
 use domain::{Decision, DecisionId, MemberId};
 use ledger::DataKey;
@@ -59,7 +59,6 @@ pub struct Barrier {
 pub struct SegmentActor {
     pub shared: Arc<Shared>,
     pub bus: Bus,
-    pub options: SegmentOptions,
     /// Subject of this node's answers.
     pub answers: String,
 }
@@ -79,7 +78,7 @@ impl Actor for SegmentActor {
             Message::Quote(quote) => self.answer(brain, &quote).await,
             Message::Table(table) => install(brain, &table),
             Message::Period(table) => {
-                *brain = Segment::new(self.options.clone(), Some(brain.carry()), (*table).clone());
+                *brain = brain.next_period((*table).clone());
             }
             Message::Barrier(barrier) => self.shared.writer.barrier(barrier),
         }

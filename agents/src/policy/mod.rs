@@ -1,0 +1,148 @@
+//! The global policy agent: what is in force for the whole program.
+//!
+//! It owns the bundle, the kill switches and the calendar of budget periods, and says what every other agent
+//! is made for. It never looks at a member, never prices and never spends: it opens budgets, the planner
+//! shares them out.
+//!
+//! Start at [`GlobalPolicy::open`]; [`budgets`] names the budgets a promise draws on.
+
+pub mod budgets;
+
+use std::sync::Arc;
+
+use domain::time::DAY;
+use domain::{SegmentIndex, Timestamp};
+use policies::{Bundle, Stops};
+
+use crate::negotiation::{Envelope, Layout, PriceTable, SCHEMA};
+use crate::planner::Window;
+use crate::segment::{Exploration, Segment, SegmentOptions};
+
+/// The budget periods opened so far; a cache of the ledger's budget rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Periods {
+    /// How many limits have been opened.
+    pub opened: u64,
+    /// When the last period ends.
+    pub end: Option<Timestamp>,
+}
+
+/// A budget period that begins, or that a restarted node takes up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    pub window: Window,
+    /// Periods opened so far, this one included.
+    pub period: u64,
+    /// Whether limits rise with it; false when an earlier run already raised them.
+    pub raises: bool,
+}
+
+/// The brain of the global policy agent.
+#[derive(Clone, Debug)]
+pub struct GlobalPolicy {
+    bundle: Arc<Bundle>,
+    stops: Stops,
+    layout: Layout,
+    periods: Periods,
+    window: Option<Window>,
+}
+
+impl GlobalPolicy {
+    /// The agent of a program; `None` when the bundle has more segments or rewards than can be negotiated.
+    pub fn new(bundle: Arc<Bundle>, periods: Periods) -> Option<GlobalPolicy> {
+        let segments = u8::try_from(bundle.segments().len()).ok()?;
+        let layout = Layout::new(segments, u8::try_from(bundle.rewards().len()).ok()?)?;
+        Some(GlobalPolicy { bundle, stops: Stops::default(), layout, periods, window: None })
+    }
+
+    /// The bundle in force.
+    pub fn bundle(&self) -> &Arc<Bundle> {
+        &self.bundle
+    }
+
+    /// What operators stopped.
+    pub fn stops(&self) -> Stops {
+        self.stops
+    }
+
+    /// The shape of every vector of the negotiation.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The period this run has open.
+    pub fn window(&self) -> Option<Window> {
+        self.window
+    }
+
+    /// Makes sure a period is open at `now`; `None` when one already is.
+    ///
+    /// Limits open anew each period, counted from the program's first event, and what was not spent carries
+    /// over: after `n` periods every limit is `n` times that of the bundle.
+    pub fn open(&mut self, now: Timestamp) -> Option<Opening> {
+        if self.window.is_some_and(|window| now < window.to) {
+            return None;
+        }
+        let length = i64::from(self.bundle.plan().period_days) * DAY;
+        let (from, passed) = match self.periods.end {
+            None => (now, 1),
+            // Within the last period an earlier run opened.
+            Some(end) if now < end => (end.plus(-length), 0),
+            Some(end) => {
+                let skipped = now.since(end).div_euclid(length);
+                (end.plus(skipped * length), u64::try_from(skipped).unwrap_or(0) + 1)
+            }
+        };
+        let window = Window { from, to: from.plus(length) };
+        self.periods = Periods { opened: self.periods.opened + passed, end: Some(window.to) };
+        self.window = Some(window);
+        Some(Opening { window, period: self.periods.opened, raises: passed > 0 })
+    }
+
+    /// What a segment agent is made for.
+    pub fn segment_options(&self, segment: SegmentIndex) -> SegmentOptions {
+        let caps = self.bundle.guardrails().member_caps.iter().map(|cap| cap.limit).max().unwrap_or(0);
+        SegmentOptions {
+            segment,
+            layout: self.layout,
+            costs: self.bundle.plan().costs.iter().map(|cost| cost.0).collect(),
+            exploration: Exploration { share: self.bundle.experiments().exploration, ..Exploration::default() },
+            caps_max: u8::try_from(caps).unwrap_or(u8::MAX),
+        }
+    }
+
+    /// Every segment agent before its first period; prices come with the period.
+    pub fn segments(&self) -> Vec<Segment> {
+        let table = self.blank_table();
+        let indices = (0..self.layout.segments).map(SegmentIndex);
+        indices.map(|segment| Segment::new(self.segment_options(segment), None, table.clone())).collect()
+    }
+
+    /// A table nobody may spend by: it was never published.
+    fn blank_table(&self) -> PriceTable {
+        let envelope = Envelope {
+            schema: SCHEMA,
+            program: self.bundle.program().name.as_str().into(),
+            epoch: 0,
+            batch: 0,
+            round: 0,
+            price_version: 0,
+            deadline: Timestamp(0),
+        };
+        PriceTable {
+            envelope,
+            version: 0,
+            valid_from_batch: 0,
+            published_at: Timestamp(0),
+            ttl_micros: 0,
+            value_milli: 1000,
+            rows: vec![vec![0; self.layout.reward_count()]; self.layout.segment_count()],
+        }
+    }
+}
+
+/// The epoch of a negotiation: the run of the node above, the budget period below, so that it rises over both.
+pub fn epoch(run: u64, period: u64) -> u64 {
+    // 65,536 periods are centuries of weeks.
+    run << 16 | period & 0xFFFF
+}

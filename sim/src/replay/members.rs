@@ -1,0 +1,129 @@
+//! Members rebuilt by folding their own rows, and the rows they lead to.
+
+use std::collections::BTreeMap;
+
+use agents::member::{Member, Promise, Proposed, Step};
+use agents::segment::verdict;
+use domain::record::{self, Forms, PersonalObserved, PublicObserved};
+use domain::{Decision, Event, MemberId, Scores};
+use ledger::{DataKey, KeyError, Keys, Kind, Row};
+use policies::Stops;
+
+use super::run::Run;
+use super::{Difference, Error, Report};
+
+/// A row as the replay sees it.
+pub enum Rebuilt {
+    /// It cannot be opened any more.
+    Erased,
+    Same(Kind),
+    Different(Kind, Difference),
+}
+
+/// Every member met so far.
+pub struct Members {
+    keys: Keys,
+    members: BTreeMap<MemberId, Option<(Member, DataKey)>>,
+}
+
+impl Members {
+    /// No members yet.
+    pub fn new(keys: Keys) -> Members {
+        Members { keys, members: BTreeMap::new() }
+    }
+
+    /// Recomputes a row about a member and moves the member on.
+    pub fn rebuild(&mut self, row: &Row, run: &mut Run, report: &mut Report) -> Result<Rebuilt, Error> {
+        let wrong = |why: &str| Error::Row { seq: row.seq, why: why.to_owned() };
+        let id = row.member.ok_or_else(|| wrong("it names no member"))?;
+        let known = match self.members.get_mut(&id) {
+            Some(known) => known,
+            None => {
+                let fresh = match self.keys.find(id) {
+                    Ok(Some(key)) => Some((Member::enrol(id, run.bundle()), key)),
+                    Ok(None) | Err(KeyError::Erased(_)) => None,
+                    Err(error) => return Err(error.into()),
+                };
+                self.members.entry(id).or_insert(fresh)
+            }
+        };
+        let (Some((member, key)), Some(body), Some(sealed)) = (known, &row.body, &row.sealed) else {
+            return Ok(Rebuilt::Erased);
+        };
+        let personal = key.open(&row.record_id, sealed).map_err(|error| wrong(&error.to_string()))?;
+        let found = Forms { public: body.clone().into_bytes(), personal };
+        let again = if row.kind == Kind::Decision {
+            decision(row, &found, member, run, report)?
+        } else {
+            observed(row, &found, member, run)?
+        };
+        let difference = Difference::between(row.seq, "personal", &found.personal, &again.personal)
+            .or_else(|| Difference::between(row.seq, "public", &found.public, &again.public));
+        Ok(difference.map_or(Rebuilt::Same(row.kind), |difference| Rebuilt::Different(row.kind, difference)))
+    }
+}
+
+fn decision(row: &Row, found: &Forms, member: &mut Member, run: &mut Run, report: &mut Report) -> Result<Forms, Error> {
+    let recorded = record::read_decision(&found.public, &found.personal)
+        .map_err(|why| Error::Row { seq: row.seq, why })?;
+    let again = decide_again(&recorded, member, run, report);
+    // The member goes on from what was recorded, so that one difference is reported once.
+    if let (Some(reward), Some(segment)) = (&row.reward, &row.segment)
+        && let Some(promise) = Promise::of(&recorded, reward, segment)
+    {
+        std::sync::Arc::make_mut(&mut member.state).promise(promise);
+    }
+    Ok(match again {
+        Some(again) => record::decision(&again),
+        // The replay does not see a moment here at all.
+        None => Forms { public: b"null".to_vec(), personal: b"null".to_vec() },
+    })
+}
+
+fn decide_again(recorded: &Decision, member: &mut Member, run: &mut Run, report: &mut Report) -> Option<Decision> {
+    let bundle = std::sync::Arc::clone(run.bundle());
+    let seal = verdict::Seal {
+        id: recorded.id,
+        now: recorded.decided_at,
+        host_now: recorded.decided_at,
+        bundle: &bundle,
+        stops: Stops::default(),
+        models: recorded.models.unwrap_or_default(),
+    };
+    let considered = match member.handle(&recorded.event, recorded.considered_at, &bundle, Stops::default()) {
+        Step::Denied(considered, refusal) => return Some(verdict::denied(&considered, refusal, &seal)),
+        Step::Score(considered) | Step::Unscored(considered) => considered,
+        Step::Observed { .. } | Step::Refused(_) => return None,
+    };
+    // The row that was scored must be the one the events lead to; the scores themselves came from outside.
+    let features = considered.features.digest();
+    let scores = recorded.scores.map(|scores| Scores { features, ..scores });
+    match considered.propose(scores, &bundle, Stops::default()) {
+        Proposed::NotAMoment(_) => None,
+        Proposed::Proposal(proposal) => match proposal.segment {
+            Err(refusal) => Some(verdict::without_segment(&proposal, refusal, &seal)),
+            Ok(segment) => run.decide(segment, &proposal, recorded, report),
+        },
+    }
+}
+
+fn observed(row: &Row, found: &Forms, member: &mut Member, run: &Run) -> Result<Forms, Error> {
+    let wrong = |error: serde_json::Error| Error::Row { seq: row.seq, why: error.to_string() };
+    let public: PublicObserved = serde_json::from_slice(&found.public).map_err(wrong)?;
+    let personal: PersonalObserved = serde_json::from_slice(&found.personal).map_err(wrong)?;
+    let event: &Event = &personal.event;
+    let at = public.observed_at;
+    let considered = match member.handle(event, at, run.bundle(), Stops::default()) {
+        Step::Observed { .. } | Step::Refused(_) | Step::Denied(..) => {
+            return Ok(record::observed(event, at, None, None));
+        }
+        Step::Score(considered) | Step::Unscored(considered) => considered,
+    };
+    let features = considered.features.digest();
+    let scores = personal.scores.map(|scores| Scores { features, ..scores });
+    let moment = considered.moment;
+    Ok(match considered.propose(scores, run.bundle(), Stops::default()) {
+        Proposed::NotAMoment(rule) => record::observed(event, at, Some((moment.0, Some(rule.0))), scores),
+        Proposed::Proposal(_) => record::observed(event, at, None, scores),
+    })
+}

@@ -1,0 +1,297 @@
+//! Replay: the same brains, driven by the ledger's rows on a virtual clock, must give the same bytes.
+//!
+//! Members are rebuilt by folding their events, segments by deciding their moments in order, prices from the
+//! recorded plans. Scores, reservations and decision ids are taken as recorded: they came from outside the
+//! brains. Every decision is then rendered again and compared byte for byte, every demand answer and
+//! certificate is checked again. A row of another `semantics_version` is refused.
+//!
+//! Start at [`replay`]; [`run`] holds one run's segments, [`compare`] says what differs.
+
+pub mod compare;
+mod members;
+mod recorded;
+mod run;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+
+use agents::negotiation::{Period, Plan};
+use agents::policy::{GlobalPolicy, Periods};
+use domain::{Digest, SEMANTICS_VERSION};
+use ledger::{Filter, Keys, Kind, Reader, Row, Seq};
+use policies::Bundle;
+use serde::Serialize;
+
+pub use compare::Difference;
+use members::{Members, Rebuilt};
+use run::{Control, Run};
+
+/// Rows read at a time.
+const PAGE_ROWS: u32 = 1_000;
+/// Differences kept for the report; the count goes on.
+const DIFFERENCES_MAX: usize = 100;
+
+/// Why a replay cannot be done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error(transparent)]
+    Keys(#[from] ledger::KeyError),
+    #[error("row {seq} was decided under semantics version {found}, this build has {SEMANTICS_VERSION}; replay it with the build that wrote it")]
+    OtherSemantics { seq: Seq, found: u32 },
+    #[error("row {seq}: {why}")]
+    Row { seq: Seq, why: String },
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Decisions recomputed and compared.
+    pub decisions: u64,
+    /// Rows (decisions, observed events, demand answers, certificates) that came out differently.
+    pub mismatches: u64,
+    /// Events that only changed facts, recomputed and compared.
+    pub observed: u64,
+    /// Certificates verified by the independent checker.
+    pub certificates: u64,
+    /// Demand answers recomputed from the segments' own rows and compared.
+    pub answers: u64,
+    /// Rows that cannot be replayed because their member was erased or their parts were pruned.
+    pub erased: u64,
+    /// The first differences, in ledger order.
+    pub differences: Vec<Difference>,
+}
+
+impl Report {
+    /// Whether everything came out as recorded.
+    pub fn is_identical(&self) -> bool {
+        self.mismatches == 0
+    }
+
+    fn differ(&mut self, difference: Difference) {
+        self.mismatches += 1;
+        if self.differences.len() < DIFFERENCES_MAX {
+            self.differences.push(difference);
+        }
+    }
+}
+
+/// Replays the ledger in `folder` from its first row and compares the rows of `scope`; `None` is all of them.
+///
+/// `progress(done, of)` is called once per page of rows.
+///
+/// # Errors
+/// When the ledger cannot be read, or was written under other semantics. What merely differs is in the report.
+pub fn replay(
+    folder: &Path,
+    scope: Option<RangeInclusive<u64>>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Report, Error> {
+    let reader = Reader::open(folder)?;
+    let keys = Keys::open_in(folder, None)?;
+    let last = scope.as_ref().map_or(u64::MAX, |scope| *scope.end()).min(reader.size()?);
+    let controls = controls(&reader)?;
+    let mut replay = Replay {
+        reader: &reader,
+        bundles: BTreeMap::new(),
+        members: Members::new(keys),
+        run: None,
+        controls,
+        scope,
+        report: Report::default(),
+    };
+    let mut seq = Seq::START;
+    while seq.0 < last {
+        let page = reader.after(seq, PAGE_ROWS)?;
+        if page.is_empty() {
+            break;
+        }
+        for row in page.iter().filter(|row| row.seq.0 <= last) {
+            replay.row(row)?;
+        }
+        seq = page.last().map_or(seq, |row| row.seq);
+        progress(seq.0.min(last), last);
+    }
+    if let Some(run) = &mut replay.run {
+        run.finish(&mut replay.report);
+    }
+    Ok(replay.report)
+}
+
+/// Plans and periods of each run, by the row that started the run: segments need them ahead of the decisions
+/// that were made while they were under way.
+fn controls(reader: &Reader) -> Result<BTreeMap<Seq, Vec<Control>>, Error> {
+    let mut rows = Vec::new();
+    for kind in [Kind::Start, Kind::Budget, Kind::Certificate] {
+        let mut after = None;
+        loop {
+            let filter = Filter { kind: Some(kind), after, limit: PAGE_ROWS, ..Filter::default() };
+            let page = reader.list(&filter)?;
+            after = page.last().map(|row| row.seq);
+            let full = page.len() == PAGE_ROWS as usize;
+            rows.extend(page);
+            if !full {
+                break;
+            }
+        }
+    }
+    rows.sort_by_key(|row| row.seq);
+    let mut runs: BTreeMap<Seq, Vec<Control>> = BTreeMap::new();
+    let mut run = Seq::START;
+    for row in rows {
+        if row.kind == Kind::Start {
+            run = row.seq;
+        } else {
+            runs.entry(run).or_default().extend(control(&row)?);
+        }
+    }
+    Ok(runs)
+}
+
+fn control(row: &Row) -> Result<Vec<Control>, Error> {
+    let wrong = |error: serde_json::Error| Error::Row { seq: row.seq, why: error.to_string() };
+    let body = row.body.as_deref().unwrap_or_default();
+    if row.kind == Kind::Budget {
+        let period: Period = serde_json::from_str(body).map_err(wrong)?;
+        return Ok(vec![Control::Period(Arc::new(period.table))]);
+    }
+    let plan: Plan = serde_json::from_str(body).map_err(wrong)?;
+    let table = plan.table.clone().map(|table| Control::Install(Arc::new(table)));
+    Ok(std::iter::once(Control::Freeze(row.seq, Arc::new(plan))).chain(table).collect())
+}
+
+struct Replay<'r> {
+    reader: &'r Reader,
+    bundles: BTreeMap<Digest, Arc<Bundle>>,
+    members: Members,
+    run: Option<Run>,
+    controls: BTreeMap<Seq, Vec<Control>>,
+    scope: Option<RangeInclusive<u64>>,
+    report: Report,
+}
+
+impl Replay<'_> {
+    fn row(&mut self, row: &Row) -> Result<(), Error> {
+        match row.kind {
+            Kind::Start => self.start(row),
+            Kind::Bundle => self.bundle(row),
+            Kind::Certificate => self.certificate(row),
+            Kind::Observed | Kind::Decision => self.member_row(row),
+            // Budgets are checked by the ledger's own verification; dead letters changed nothing.
+            Kind::Budget
+            | Kind::DeadLetter
+            | Kind::Genesis
+            | Kind::Models
+            | Kind::Outcome
+            | Kind::PriceTable
+            | Kind::Grant
+            | Kind::Bid
+            | Kind::Approval
+            | Kind::KillSwitch
+            | Kind::Operation
+            | Kind::Export
+            | Kind::Unmasking
+            | Kind::Erasure
+            | Kind::SignIn
+            | Kind::Retention => Ok(()),
+        }
+    }
+
+    fn in_scope(&self, row: &Row) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.contains(&row.seq.0))
+    }
+
+    fn start(&mut self, row: &Row) -> Result<(), Error> {
+        if let Some(run) = &mut self.run {
+            run.finish(&mut self.report);
+        }
+        // The bundle of a run follows its start row when it changed; otherwise the last one stays.
+        let bundle = self.bundles.values().next_back().cloned();
+        let controls = self.controls.remove(&row.seq).unwrap_or_default();
+        let bundle = match self.next_bundle(row.seq)? {
+            Some(next) => Some(next),
+            None => self.run.as_ref().map(|run| Arc::clone(run.bundle())).or(bundle),
+        };
+        self.run = match bundle {
+            Some(bundle) => Some(Run::new(bundle, controls).ok_or_else(|| Error::Row {
+                seq: row.seq,
+                why: "its bundle has more segments or rewards than can be negotiated".to_owned(),
+            })?),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// The bundle recorded right after a start row, if one was.
+    fn next_bundle(&mut self, start: Seq) -> Result<Option<Arc<Bundle>>, Error> {
+        match self.reader.after(start, 1)?.first() {
+            Some(row) if row.kind == Kind::Bundle => {
+                self.bundle(row)?;
+                Ok(row.bundle.and_then(|digest| self.bundles.get(&digest).cloned()))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn bundle(&mut self, row: &Row) -> Result<(), Error> {
+        let wrong = |why: String| Error::Row { seq: row.seq, why };
+        let bundle = Bundle::from_canonical(row.body.as_deref().unwrap_or_default().as_bytes())
+            .map_err(|problems| wrong(problems.render()))?;
+        self.bundles.insert(bundle.digest(), Arc::new(bundle));
+        Ok(())
+    }
+
+    fn certificate(&mut self, row: &Row) -> Result<(), Error> {
+        if !self.in_scope(row) {
+            return Ok(());
+        }
+        self.report.certificates += 1;
+        let wrong = |error: serde_json::Error| Error::Row { seq: row.seq, why: error.to_string() };
+        let plan: Plan = serde_json::from_str(row.body.as_deref().unwrap_or_default()).map_err(wrong)?;
+        let verified = match &plan.table {
+            Some(table) => agents::check::verify_table(&plan.certificate, table).err(),
+            None => agents::check::verify(&plan.certificate).err(),
+        };
+        if let Some(violation) = verified {
+            self.report.differ(Difference::of(row.seq, "certificate", "verified", &violation.to_string()));
+        }
+        Ok(())
+    }
+
+    fn member_row(&mut self, row: &Row) -> Result<(), Error> {
+        if row.semantics != SEMANTICS_VERSION {
+            return Err(Error::OtherSemantics { seq: row.seq, found: row.semantics });
+        }
+        let compare = self.in_scope(row);
+        let Some(run) = &mut self.run else {
+            return Err(Error::Row { seq: row.seq, why: "no run was started before it".to_owned() });
+        };
+        let rebuilt = self.members.rebuild(row, run, &mut self.report)?;
+        match (rebuilt, compare) {
+            (Rebuilt::Erased, _) => self.report.erased += 1,
+            (Rebuilt::Same(_), false) | (Rebuilt::Different(_, _), false) => {}
+            (Rebuilt::Same(kind), true) => self.count(kind),
+            (Rebuilt::Different(kind, difference), true) => {
+                self.count(kind);
+                self.report.differ(difference);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, kind: Kind) {
+        if kind == Kind::Decision {
+            self.report.decisions += 1;
+        } else {
+            self.report.observed += 1;
+        }
+    }
+}
+
+/// The policy agent of a replayed run.
+fn policy(bundle: &Arc<Bundle>) -> Option<GlobalPolicy> {
+    GlobalPolicy::new(Arc::clone(bundle), Periods::default())
+}
