@@ -279,3 +279,24 @@ impl Finding {
         bundle.rule(self.rule).map(|rule| rule.reason)
     }
 }
+
+/// One line of an explanation: a mark, the rule, its condition, and the values found.
+///
+/// `x` refuses, `!` is a warning or audit that applies, `+` holds, `-` does not hold.
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = match (self.refuses, self.holds, self.action) {
+            (true, _, _) => 'x',
+            (false, true, Some(_)) => '!',
+            (false, true, None) => '+',
+            (false, false, _) => '-',
+        };
+        write!(f, "{mark} {}", self.id)?;
+        if let Some(expr) = &self.expr {
+            write!(f, ": {expr}")?;
+        }
+        let values: Vec<String> =
+            self.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        if values.is_empty() { Ok(()) } else { write!(f, "  [{}]", values.join(", ")) }
+    }
+}

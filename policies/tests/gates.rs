@@ -487,3 +487,15 @@ fn grocery_once() -> &'static Bundle {
     static BUNDLE: std::sync::OnceLock<Bundle> = std::sync::OnceLock::new();
     BUNDLE.get_or_init(grocery)
 }
+
+#[test]
+fn an_explanation_shows_every_condition_with_the_values_found() {
+    let bundle = grocery();
+    let grants = [granted(20, bundle.reward_named("voucher-5").unwrap().0)];
+    let facts = with(&[(Field::MemberHoursSinceOffer, 480), (Field::MemberOffers28d, 1)]);
+    let moment = bundle.moment_named("big-basket").unwrap();
+    let loyal = bundle.segment_named("loyal").unwrap();
+    let findings = bundle.findings(moment, Some(loyal), &situation(&facts, &grants));
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
