@@ -87,6 +87,40 @@ fn main() -> ExitCode {
     exit::code(result)
 }
 
+/// Runs a future on a runtime with one worker per core.
+fn block_on<T>(future: impl Future<Output = exit::Result<T>>) -> exit::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(exit::Failure::runtime)?.block_on(future)
+}
+
+/// The exit code an error of a node means.
+fn node_errors(error: runtime::NodeError) -> exit::Failure {
+    use runtime::NodeError;
+    match error {
+        NodeError::Policy { .. } | NodeError::Shape { .. } => exit::Failure::found_bad(error),
+        NodeError::Engine(_) | NodeError::Models(_) | NodeError::Bus(_) => exit::Failure::unavailable(error),
+        NodeError::Ledger(error) => ledger_errors(error),
+        NodeError::Intake(_) | NodeError::Start(_) | NodeError::Row { .. } => exit::Failure::runtime(error),
+    }
+}
+
+/// The exit code an error of the ledger means.
+fn ledger_errors(error: ledger::Error) -> exit::Failure {
+    use ledger::Error;
+    match error {
+        Error::Locked { .. } | Error::NoLedger(_) | Error::DiskFull => exit::Failure::unavailable(error),
+        Error::Foreign { .. }
+        | Error::NewerFormat { .. }
+        | Error::Damaged(_)
+        | Error::GuardsChanged(_)
+        | Error::Truncated { .. }
+        | Error::Forked { .. }
+        | Error::CheckpointFile { .. }
+        | Error::BudgetDrift { .. } => exit::Failure::found_bad(error),
+        other => exit::Failure::runtime(other),
+    }
+}
+
 fn start_logging(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));

@@ -1,0 +1,56 @@
+//! `largesse log verify`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::exit::{Result, Verdict};
+use crate::output::{self, Format, grouped};
+
+/// Rescan everything
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder the demo or the node wrote
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+pub fn run(args: &Args) -> Result {
+    let bar = output::progress("verifying");
+    let report = ledger::verify(&args.dir, &ledger::VerifyOptions::default(), |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(crate::ledger_errors)?;
+    if args.output == Format::Table {
+        let verdict = if report.is_verified() { "verified" } else { "NOT VERIFIED" };
+        output::line(&format!(
+            "{} rows, {} signed heads, root {}: {verdict}",
+            grouped(report.rows),
+            grouped(report.heads),
+            report.root
+        ))?;
+        for finding in &report.findings {
+            let place = finding.seq.map_or_else(|| "ledger".to_owned(), |seq| format!("row {seq}"));
+            output::line(&format!("{place}: {}", finding.what))?;
+        }
+        if let Some(seq) = report.first_bad {
+            output::line(&format!("first bad row: {seq}"))?;
+        }
+    } else {
+        let findings: Vec<_> = report
+            .findings
+            .iter()
+            .map(|finding| json!({ "seq": finding.seq.map(|seq| seq.0), "what": finding.what }))
+            .collect();
+        output::json(&json!({
+            "verified": report.is_verified(), "rows": report.rows, "heads": report.heads, "root": report.root,
+            "first_bad": report.first_bad.map(|seq| seq.0), "findings": findings,
+        }))?;
+    }
+    Ok(if report.is_verified() { Verdict::Ok } else { Verdict::FoundBad })
+}

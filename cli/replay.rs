@@ -1,0 +1,92 @@
+//! `largesse replay`: decisions recomputed from their recorded inputs.
+
+use std::path::{Path, PathBuf};
+
+use ledger::Reader;
+use sim::replay::{self, Report};
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::output::{self, Format, grouped};
+
+/// Recompute decisions from their recorded inputs and compare them byte for byte
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("scope").required(true).args(["all", "range", "id"])))]
+pub struct Args {
+    /// Folder the demo or the node wrote
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Every decision of the ledger
+    #[arg(long)]
+    all: bool,
+    /// Rows A to B by sequence number, e.g. 100..200
+    #[arg(long, value_name = "A..B")]
+    range: Option<String>,
+    /// One decision: its id, event id or sequence number
+    id: Option<String>,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+pub fn run(args: &Args) -> Result {
+    let scope = match (&args.range, &args.id) {
+        (Some(range), _) => Some(parse_range(range)?),
+        (None, Some(id)) => {
+            let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+            let row = crate::log::find(&reader, id)?;
+            Some(row.seq.0..=row.seq.0)
+        }
+        (None, None) => None,
+    };
+    let report = with_progress(&args.dir, scope)?;
+    if args.output == Format::Table {
+        show(&report)?;
+    } else {
+        output::json(&report)?;
+    }
+    Ok(if report.is_identical() { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u64>> {
+    let wrong = || Failure::usage(format!("{text:?} is not a range of sequence numbers such as 100..200"));
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let number = |text: &str| text.trim_start_matches('=').trim().parse::<u64>().map_err(|_| wrong());
+    let (from, to) = (number(from)?, number(to)?);
+    if from > to { Err(wrong()) } else { Ok(from..=to) }
+}
+
+/// Replays with a progress bar on a terminal.
+pub fn with_progress(dir: &Path, scope: Option<std::ops::RangeInclusive<u64>>) -> Result<Report> {
+    let bar = output::progress("replaying");
+    let report = replay::replay(dir, scope, |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    report.map_err(|error| match error {
+        replay::Error::OtherSemantics { .. } => Failure::found_bad(error),
+        replay::Error::Ledger(error) => crate::ledger_errors(error),
+        replay::Error::Keys(_) | replay::Error::Row { .. } => Failure::runtime(error),
+    })
+}
+
+fn show(report: &Report) -> Result<()> {
+    output::line(&format!(
+        "{} decisions, {} other member rows, {} demand answers and {} certificates recomputed: {}",
+        grouped(report.decisions),
+        grouped(report.observed),
+        grouped(report.answers),
+        grouped(report.certificates),
+        if report.is_identical() { "identical".to_owned() } else { format!("{} DIFFER", grouped(report.mismatches)) },
+    ))?;
+    if report.erased > 0 {
+        output::line(&format!("{} rows cannot be replayed: their member was erased", grouped(report.erased)))?;
+    }
+    for difference in &report.differences {
+        output::line(&format!(
+            "row {}: {} was recorded as {} and recomputes to {}",
+            difference.seq, difference.field, difference.recorded, difference.recomputed
+        ))?;
+    }
+    Ok(())
+}

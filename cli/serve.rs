@@ -1,0 +1,99 @@
+//! `largesse serve`: the live node until a signal ends it.
+
+use std::path::PathBuf;
+
+use runtime::{Node, Options};
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::node_errors;
+
+/// Longest time from SIGTERM to exit: stop intake, drain, last signed head.
+const SHUTDOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Run a live node until SIGTERM
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without a [nats] url the node uses its in-process bus, which only embedded producers can reach.
+On SIGTERM or Ctrl-C the node stops its intake, finishes what it has admitted, signs a last ledger
+head and exits 0 within ten seconds.
+
+Example largesse.toml:
+  [node]
+  dir = \"largesse-data\"
+  policy = \"policies/bundles/grocery\"
+  [nats]
+  url = \"nats://127.0.0.1:4222\"")]
+pub struct Args {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "largesse.toml")]
+    config: PathBuf,
+    /// NATS server, instead of the configuration's
+    #[arg(long, value_name = "URL", env = "LARGESSE_NATS_URL")]
+    nats: Option<String>,
+    /// Ledger folder, instead of the configuration's
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result {
+    let mut options = Options::load(&args.config).map_err(Failure::usage)?;
+    if let Some(url) = &args.nats {
+        options.nats = Some(runtime::config::NatsOptions::at(url));
+    }
+    if let Some(dir) = &args.dir {
+        options.dir.clone_from(dir);
+    }
+    super::block_on(async {
+        let node = Node::start(&options).await.map_err(node_errors)?;
+        announce(&node, &options);
+        let stop = node.stopper();
+        tokio::select! {
+            () = signalled() => eprintln!("largesse: stopping; finishing what was admitted"),
+            () = ended(&node) => {}
+        }
+        stop.cancel();
+        match tokio::time::timeout(SHUTDOWN_WITHIN, node.join()).await {
+            Ok(result) => result.map_err(node_errors)?,
+            Err(_) => {
+                let message = "the node did not finish within 10 s; what was not finished will be delivered again";
+                return Err(Failure::runtime(anyhow::anyhow!(message)));
+            }
+        }
+        Ok(Verdict::Ok)
+    })
+}
+
+fn announce(node: &Node, options: &Options) {
+    let bus = options.nats.as_ref().map_or("in-process bus", |nats| nats.url.as_str());
+    eprintln!(
+        "largesse {}: {} on {bus}, engine {} {}, ledger {}",
+        env!("CARGO_PKG_VERSION"),
+        node.bundle.program().name,
+        node.engine.name,
+        node.engine.version,
+        node.folder.display(),
+    );
+    eprintln!("ready");
+}
+
+async fn ended(node: &Node) {
+    while !node.is_finished() {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+/// SIGTERM or Ctrl-C.
+async fn signalled() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be handled; stop the node with Ctrl-C");
+            let _interrupted = tokio::signal::ctrl_c().await;
+            return;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
