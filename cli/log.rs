@@ -32,7 +32,7 @@ pub fn run(command: &Command) -> Result {
     }
 }
 
-/// The row a person means: a decision id (or a unique beginning of one is not enough), an event id, or a
+/// The row a person means: a decision id, an event id, or a
 /// sequence number.
 ///
 /// # Errors
@@ -55,4 +55,9 @@ pub fn find(reader: &Reader, id: &str) -> Result<Row> {
         return Ok(row);
     }
     Err(Failure::usage(format!("no row has decision id, event id or sequence number {id:?}; `largesse log list` shows them")))
+}
+
+/// An explanation as people read it, without the list of facts.
+pub fn explain_text(explanation: &sim::explain::Explanation) -> String {
+    explain::text(explanation, false)
 }

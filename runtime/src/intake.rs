@@ -121,7 +121,13 @@ impl Desk {
                 () = tokio::time::sleep(TIMERS_EVERY), if matches!(self.parts.shared.clock, Clock::Wall) => {}
             }
             self.ask_timers().await?;
+            self.gauge();
         }
+    }
+
+    fn gauge(&self) {
+        let gauge = &self.parts.shared.metrics.counters.in_flight;
+        gauge.store(self.flight.len() as u64, std::sync::atomic::Ordering::Release);
     }
 
     async fn drain(&mut self) -> Result<(), Error> {
@@ -169,6 +175,9 @@ impl Desk {
 impl Desk {
     async fn admit(&mut self, deliveries: Vec<Delivery>) -> Result<(), Error> {
         let received = Instant::now();
+        // Before the deliveries are counted as received, so that "received and nothing in flight" means done.
+        let gauge = &self.parts.shared.metrics.counters.in_flight;
+        gauge.fetch_add(deliveries.len() as u64, std::sync::atomic::Ordering::Release);
         for delivery in deliveries {
             self.parts.shared.metrics.count(|c| &c.received);
             let limits = Limits::at(self.parts.shared.clock.judge());

@@ -66,6 +66,7 @@ macro_rules! counters {
 
 counters! {
     received: "Deliveries received.",
+    in_flight: "Units of work admitted and not yet done.",
     duplicates: "Redeliveries answered with the stored row.",
     dead_letters: "Events refused with a coded reason.",
     observed: "Events that only changed facts.",
@@ -131,6 +132,14 @@ impl Metrics {
             Outcome::Pending => &c.pending,
             Outcome::Fallback => &c.fallback,
         });
+    }
+
+    /// Forgets the latencies so far, e.g. after warming up.
+    pub fn restart_latencies(&self) {
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        for histogram in &mut latencies.stages {
+            histogram.reset();
+        }
     }
 
     /// Records the stages of a batch of events that ended now.

@@ -6,5 +6,6 @@
 //! Start reading at [`replay`] (a ledger's decisions recomputed) or [`planner_bench`] (allocation against the
 //! exact optimum).
 
+pub mod explain;
 pub mod planner_bench;
 pub mod replay;

@@ -93,7 +93,7 @@ impl State {
     }
 
     /// The member's promises as caps count them: not cancelled, and still in the bundle's catalog.
-    pub(super) fn grants(&self, bundle: &Bundle, now: Timestamp) -> Vec<Grant> {
+    pub fn grants(&self, bundle: &Bundle, now: Timestamp) -> Vec<Grant> {
         let window = bundle.longest_window();
         let counted = self.promises.iter().filter(|promise| {
             promise.state != PromiseState::Cancelled && now.since(promise.granted_at) < window

@@ -129,11 +129,28 @@ fn is_loopback(host: &str) -> bool {
 }
 
 impl NatsBus {
+    /// Connects without changing anything and says what is there.
+    ///
+    /// # Errors
+    /// When the server is unreachable or has no JetStream.
+    pub async fn probe(options: &Options) -> Result<String, Error> {
+        let bus = NatsBus::attach(options.clone()).await?;
+        let info = bus.client.server_info();
+        Ok(format!("nats-server {} at {}, JetStream on", info.version, redacted(&bus.options.url)))
+    }
+
     /// Connects and makes sure the streams exist.
     ///
     /// # Errors
     /// When the server is unreachable, has no JetStream, or holds foreign streams of our names.
     pub async fn connect(options: Options) -> Result<NatsBus, Error> {
+        let bus = NatsBus::attach(options).await?;
+        bus.ensure_stream("EVENTS", bus.options.subjects.events_all()).await?;
+        bus.ensure_stream("REWARDS", bus.options.subjects.rewards_all()).await?;
+        Ok(bus)
+    }
+
+    async fn attach(options: Options) -> Result<NatsBus, Error> {
         check_plaintext(&options)?;
         let url = redacted(&options.url);
         let connecting = async_nats::ConnectOptions::new()
@@ -153,10 +170,7 @@ impl NatsBus {
             .backpressure_on_inflight(true)
             .build(client.clone());
         context.query_account().await.map_err(|error| Error::NoJetStream { url, why: error.to_string() })?;
-        let bus = NatsBus { options: Arc::new(options), client, context, settled: Arc::default() };
-        bus.ensure_stream("EVENTS", bus.options.subjects.events_all()).await?;
-        bus.ensure_stream("REWARDS", bus.options.subjects.rewards_all()).await?;
-        Ok(bus)
+        Ok(NatsBus { options: Arc::new(options), client, context, settled: Arc::default() })
     }
 
     fn stream_name(&self, what: &str) -> String {
@@ -206,8 +220,8 @@ impl NatsBus {
     ///
     /// # Errors
     /// When the connection is closed.
-    pub async fn send_event(&self, subject: String, id: &str, bytes: Bytes) -> Result<PendingEvent, Error> {
-        let message = jetstream::message::PublishMessage::build().message_id(id).payload(bytes);
+    pub async fn send_event(&self, subject: String, bytes: Bytes) -> Result<PendingEvent, Error> {
+        let message = jetstream::message::PublishMessage::build().payload(bytes);
         let pending = self.context.send_publish(subject, message).await;
         Ok(PendingEvent(pending.map_err(|e| failed("publish an event")(&e))?))
     }

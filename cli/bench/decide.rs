@@ -1,0 +1,248 @@
+//! `largesse bench decide`: load on the real path, measured from the arrival of the JSON to the published row.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use domain::Timestamp;
+use domain::random::splitmix64;
+use runtime::bus::Bus;
+use runtime::config::NatsOptions;
+use runtime::{Node, Options};
+use serde::Serialize;
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::node_errors;
+use crate::output;
+
+/// Events on their way to a NATS server without confirmation.
+const UNCONFIRMED_MAX: usize = 2_000;
+
+/// Which bus carries the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum BusKind {
+    Memory,
+    Nats,
+}
+
+/// Drive events through the real path and print what it takes
+#[derive(clap::Args)]
+pub struct Args {
+    /// Members the events are spread over
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    members: u64,
+    /// Events to send
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    events: u64,
+    /// In-process bus or NATS
+    #[arg(long, value_enum, default_value = "memory")]
+    bus: BusKind,
+    /// NATS server for --bus nats
+    #[arg(long, value_name = "URL", default_value = "nats://127.0.0.1:4222", env = "LARGESSE_NATS_URL")]
+    nats: String,
+    /// Events per second; as fast as possible when absent
+    #[arg(long, value_name = "N")]
+    rate: Option<u64>,
+    /// Member agents kept in memory
+    #[arg(long, value_name = "N", default_value_t = runtime::config::RESIDENT_MEMBERS_MAX)]
+    resident: usize,
+    /// Events being handled at once
+    #[arg(long, value_name = "N", default_value_t = runtime::config::IN_FLIGHT_MAX)]
+    in_flight: usize,
+    /// Seed of the events
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Ledger folder, kept afterwards; a temporary one when absent
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// libonnxruntime.so to score with instead of the embedded engine
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    onnxruntime: Option<PathBuf>,
+}
+
+/// What was measured.
+#[derive(Serialize)]
+struct Report {
+    bus: &'static str,
+    members: u64,
+    events: u64,
+    rate: Option<u64>,
+    engine: String,
+    events_per_s: f64,
+    p50_us: u64,
+    p99_us: u64,
+    /// CPU seconds of this process per 1,000 events (a NATS server's own are not included).
+    cpu_s_per_1k: f64,
+    /// Highest resident memory of this process.
+    rss_mb: u64,
+    /// From the start of the node to its first durable decision.
+    first_decision_ms: u64,
+    moments: u64,
+    granted: u64,
+    fallback_scores: u64,
+    negotiations: u64,
+    certified: u64,
+    commits: u64,
+    rows_per_commit: f64,
+    commit_us_mean: f64,
+    stages_us: std::collections::BTreeMap<&'static str, runtime::metrics::Quantiles>,
+}
+
+pub fn run(args: &Args) -> Result {
+    if args.members == 0 || args.events == 0 || args.rate == Some(0) {
+        return Err(Failure::usage("--members, --events and --rate must be at least 1"));
+    }
+    let (dir, temporary) = match &args.dir {
+        Some(dir) => (dir.clone(), false),
+        None => (std::env::temp_dir().join(format!("largesse-bench-{}", std::process::id())), true),
+    };
+    let options = Options {
+        resident_members_max: args.resident,
+        in_flight_max: args.in_flight,
+        nats: (args.bus == BusKind::Nats).then(|| NatsOptions::at(&args.nats)),
+        onnxruntime: args.onnxruntime.clone(),
+        ..Options::in_dir(&dir)
+    };
+    let report = crate::block_on(measure(args, &options));
+    if temporary {
+        std::fs::remove_dir_all(&dir)?;
+    }
+    output::json(&report?)?;
+    Ok(Verdict::Ok)
+}
+
+async fn measure(args: &Args, options: &Options) -> Result<Report> {
+    let events = generate(args);
+    let starting = Instant::now();
+    let node = Node::start(options).await.map_err(node_errors)?;
+    let counters = &node.metrics.counters;
+    send(&node, &events[..1], None).await?;
+    wait(&node, 1).await;
+    let first_decision_ms = u64::try_from(starting.elapsed().as_millis()).unwrap_or(u64::MAX);
+    node.metrics.restart_latencies();
+    let (cpu_before, started) = (cpu_seconds(), Instant::now());
+    let bar = output::progress("deciding");
+    bar.set_length(args.events);
+    let sending = send(&node, &events[1..], args.rate);
+    let watching = async {
+        while counters.received.load(Ordering::Relaxed) < args.events && !node.is_finished() {
+            bar.set_position(counters.received.load(Ordering::Relaxed));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::join!(async { sending.await }, watching).0?;
+    wait(&node, args.events).await;
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
+    bar.finish_and_clear();
+    let counted = counters.snapshot();
+    let stages: std::collections::BTreeMap<_, _> = node.metrics.quantiles().into_iter().collect();
+    let total = stages.get("total").copied().unwrap_or_default();
+    let engine = format!("{} {}", node.engine.name, node.engine.version);
+    let rss_mb = peak_memory_mb();
+    node.stop();
+    node.join().await.map_err(node_errors)?;
+    let per = |amount: u64, of: u64| (amount as f64 / of.max(1) as f64 * 10.0).round() / 10.0;
+    Ok(Report {
+        bus: if args.bus == BusKind::Nats { "nats" } else { "memory" },
+        members: args.members,
+        events: args.events,
+        rate: args.rate,
+        engine,
+        events_per_s: ((args.events - 1) as f64 / seconds).round(),
+        p50_us: total.p50,
+        p99_us: total.p99,
+        cpu_s_per_1k: (cpu / args.events as f64 * 1e6).round() / 1e3,
+        rss_mb,
+        first_decision_ms,
+        moments: counted.moments,
+        granted: counted.granted,
+        fallback_scores: counted.fallback_scores,
+        negotiations: counted.negotiations,
+        certified: counted.certified,
+        commits: counted.commits,
+        rows_per_commit: per(counted.records, counted.commits),
+        commit_us_mean: per(counted.commit_us, counted.commits),
+        stages_us: stages,
+    })
+}
+
+/// Purchases of members drawn with a skew (half of the events come from a sixth of the members), made before
+/// the clock starts.
+fn generate(args: &Args) -> Vec<Bytes> {
+    let now = runtime::clock::wall();
+    let event = |index: u64| {
+        let draw = splitmix64(args.seed.wrapping_mul(0x9E37_79B9).wrapping_add(index));
+        let unit = draw >> 40;
+        let member = (u128::from(unit) * u128::from(unit) * u128::from(args.members)) >> 48;
+        let cents = 200 + splitmix64(draw) % 12_000;
+        let time = Timestamp(now.0 - 1_000_000 + i64::try_from(index % 1_000_000).unwrap_or(0));
+        Bytes::from(format!(
+            "{{\"schema\":1,\"event_id\":\"b{}-{index}\",\"member\":\"m{member}\",\"type\":\"purchase\",\
+             \"event_time\":\"{time}\",\"source\":\"bench\",\"touchpoint\":\"pos\",\
+             \"data\":{{\"amount\":\"{}.{:02}\",\"items\":{},\"discount\":\"0.00\"}}}}",
+            args.seed,
+            cents / 100,
+            cents % 100,
+            1 + draw % 20
+        ))
+    };
+    (0..args.events).map(event).collect()
+}
+
+async fn send(node: &Node, events: &[Bytes], rate: Option<u64>) -> Result<()> {
+    let started = Instant::now();
+    let subject = node.subjects.event("bench");
+    let mut unconfirmed = std::collections::VecDeque::new();
+    for (sent, event) in (0u64..).zip(events) {
+        if let Some(rate) = rate {
+            // Sent in steps of a millisecond, the finest the timer keeps.
+            let due = started + Duration::from_micros(sent * 1_000_000 / rate);
+            if due > Instant::now() {
+                tokio::time::sleep_until(due.into()).await;
+            }
+        }
+        match (&node.bus, &node.memory) {
+            (Bus::Memory(_), Some(memory)) => memory.send_event(event.clone()).await.map_err(Failure::runtime)?,
+            (Bus::Nats(nats), _) => {
+                let pending = nats.send_event(subject.clone(), event.clone()).await;
+                unconfirmed.push_back(pending.map_err(Failure::unavailable)?);
+                if unconfirmed.len() > UNCONFIRMED_MAX
+                    && let Some(oldest) = unconfirmed.pop_front()
+                {
+                    oldest.stored().await.map_err(Failure::unavailable)?;
+                }
+            }
+            (Bus::Memory(_), None) => {}
+        }
+    }
+    for pending in unconfirmed {
+        pending.stored().await.map_err(Failure::unavailable)?;
+    }
+    Ok(())
+}
+
+async fn wait(node: &Node, events: u64) {
+    let counters = &node.metrics.counters;
+    let done = || {
+        counters.received.load(Ordering::Acquire) >= events && counters.in_flight.load(Ordering::Acquire) == 0
+    };
+    while !done() && !node.is_finished() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// CPU time of this process so far, user and system.
+fn cpu_seconds() -> f64 {
+    // Fields 14 and 15 of /proc/self/stat, in clock ticks of 10 ms; the name in field 2 may hold spaces.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    ticks.sum::<u64>() as f64 / 100.0
+}
+
+fn peak_memory_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
+}

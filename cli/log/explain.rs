@@ -1,0 +1,144 @@
+//! `largesse log explain`.
+
+use std::path::PathBuf;
+
+use ledger::{Keys, Reader};
+use policies::findings::Finding;
+use sim::explain::{self, CandidateAnswer, Explanation};
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::output::{self, Format, money};
+
+/// Say why a decision was made, and why not each losing candidate
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder the demo or the node wrote
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Decision id, event id or sequence number
+    id: String,
+    /// Also list every fact the policy could read
+    #[arg(long)]
+    facts: bool,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+pub fn run(args: &Args) -> Result {
+    let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+    let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
+    let row = super::find(&reader, &args.id)?;
+    let explanation = explain::explain(&reader, &keys, &row).map_err(|error| match error {
+        explain::Error::NotADecision(_) => Failure::usage(error),
+        explain::Error::Erased(_) => Failure::found_bad(error),
+        explain::Error::Ledger(_) | explain::Error::Row { .. } => Failure::runtime(error),
+    })?;
+    if args.output == Format::Table {
+        output::line(&text(&explanation, args.facts))?;
+    } else {
+        output::json(&explanation)?;
+    }
+    Ok(Verdict::Ok)
+}
+
+/// The explanation as people read it.
+pub fn text(explanation: &Explanation, with_facts: bool) -> String {
+    let mut lines = head(explanation);
+    lines.push(String::new());
+    lines.push(candidates(explanation));
+    for candidate in &explanation.candidates {
+        lines.extend(against(&candidate.against, &candidate.reward));
+    }
+    lines.extend(against(&explanation.against, "the moment"));
+    lines.push(String::new());
+    lines.extend(tail(explanation));
+    if with_facts {
+        lines.push(String::new());
+        lines.extend(explanation.facts.iter().map(|(name, value)| format!("  {name:<28} {value}")));
+    }
+    lines.join("\n")
+}
+
+fn head(explanation: &Explanation) -> Vec<String> {
+    let rule = explanation.rule.as_ref().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
+    let promised = explanation.reward.as_ref().map(|reward| format!(" {reward}")).unwrap_or_default();
+    let mut lines = vec![
+        format!("decision {}, row {}", explanation.decision, explanation.seq),
+        format!(
+            "  {} at {} for event {} ({})",
+            explanation.moment,
+            explanation.decided_at,
+            explanation.event.event_id,
+            explanation.event.kind.name()
+        ),
+        format!("  {}{promised}: {}{rule}", explanation.outcome, explanation.text),
+    ];
+    if let Some(segment) = &explanation.segment {
+        lines.push(format!("  segment {segment}"));
+    }
+    if let Some(scores) = &explanation.scores {
+        lines.push(format!(
+            "  predicted spend in 91 days {}, probability of no purchase in 60 days {}",
+            money(scores.ltv_91d, &explanation.currency),
+            scores.churn_60d
+        ));
+    }
+    lines
+}
+
+fn candidates(explanation: &Explanation) -> String {
+    let mut table = output::plain_table();
+    table.set_header(["reward", "cost", "value", "price", "net", "why"]);
+    for candidate in &explanation.candidates {
+        table.add_row(cells(candidate));
+    }
+    output::trimmed(&table)
+}
+
+fn cells(candidate: &CandidateAnswer) -> [String; 6] {
+    let rule = candidate.rule.as_ref().map(|rule| format!(" ({rule})")).unwrap_or_default();
+    [
+        candidate.reward.clone(),
+        candidate.cost.to_string(),
+        candidate.value.to_string(),
+        candidate.price.to_string(),
+        candidate.net.to_string(),
+        format!("{}: {}{rule}", candidate.reason, candidate.text),
+    ]
+}
+
+/// Each condition that speaks against something, with what it requires and what was found.
+fn against(findings: &[Finding], what: &str) -> Vec<String> {
+    let show = |finding: &Finding| {
+        let required = finding.expr.as_deref().unwrap_or(&finding.text);
+        let values: Vec<String> = finding.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        format!("  {what}: {} wants {required}; found {}", finding.id, values.join(", "))
+    };
+    findings.iter().map(show).collect()
+}
+
+fn tail(explanation: &Explanation) -> Vec<String> {
+    let currency = &explanation.currency;
+    let mut lines = vec![format!(
+        "  best net value {}, chosen {}; the member's own price for a contact {}",
+        money(explanation.best_net, currency),
+        money(explanation.chosen_net, currency),
+        money(explanation.opportunity, currency)
+    )];
+    match &explanation.negotiation {
+        Some(plan) => lines.push(format!(
+            "  prices of row {}: {} in {} rounds, at most {} from the best possible plan",
+            plan.seq,
+            plan.status,
+            plan.rounds,
+            output::percent(u64::from(plan.gap_ppm))
+        )),
+        None => lines.push("  prices: the first table of the period, before its first negotiation".to_owned()),
+    }
+    lines.push(format!("  policy {}", explanation.bundle));
+    if let Some(models) = &explanation.models {
+        lines.push(format!("  models {models}"));
+    }
+    lines
+}

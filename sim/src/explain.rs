@@ -1,0 +1,258 @@
+//! Why a decision was made, and why not each losing candidate: read from the log alone.
+//!
+//! Conditions are evaluated again on the recorded facts under the recorded bundle, so the answer is the same
+//! months and versions later. Nothing here decides; it looks up, re-evaluates and names.
+
+use std::sync::Arc;
+
+use agents::member::{Member, Promise, State};
+use agents::negotiation::Plan;
+use domain::record::{PersonalObserved, read_decision};
+use domain::{Decision, Micros, Outcome, Reason, Scores, Timestamp};
+use ledger::{DataKey, Filter, Keys, Kind, Reader, Row, Seq};
+use policies::findings::Finding;
+use policies::{Bundle, Grant, MomentIndex, RuleIndex, Situation, Stops};
+use serde::Serialize;
+
+/// Rows read at a time.
+const PAGE_ROWS: u32 = 500;
+
+/// Why a row cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error("row {0} is not a decision; `largesse log show` prints it")]
+    NotADecision(Seq),
+    #[error("row {0} cannot be opened: its member was erased, or its parts were pruned")]
+    Erased(Seq),
+    #[error("row {seq}: {why}")]
+    Row { seq: Seq, why: String },
+}
+
+/// One candidate, with why it won or lost.
+#[derive(Clone, Debug, Serialize)]
+pub struct CandidateAnswer {
+    pub reward: String,
+    pub name: String,
+    pub cost: Micros,
+    pub reason: Reason,
+    pub text: &'static str,
+    /// The rule of the policy that said so.
+    pub rule: Option<String>,
+    pub value: Micros,
+    pub price: Micros,
+    /// Value minus price minus the member's own price for one contact.
+    pub net: Micros,
+    /// What rules found about this reward, with the values they looked at; only what speaks against it.
+    pub against: Vec<Finding>,
+}
+
+/// The negotiation whose prices were used.
+#[derive(Clone, Debug, Serialize)]
+pub struct Negotiation {
+    pub seq: u64,
+    pub status: String,
+    pub gap_ppm: u32,
+    pub rounds: usize,
+    pub concluded_at: Timestamp,
+}
+
+/// The whole answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    pub seq: u64,
+    pub decision: domain::DecisionId,
+    pub event: domain::Event,
+    pub considered_at: Timestamp,
+    pub decided_at: Timestamp,
+    pub program: String,
+    pub currency: String,
+    pub moment: String,
+    pub segment: Option<String>,
+    pub outcome: Outcome,
+    pub reason: Reason,
+    pub text: &'static str,
+    pub rule: Option<String>,
+    pub reward: Option<String>,
+    pub valid_until: Option<Timestamp>,
+    pub scores: Option<Scores>,
+    /// Every fact the policy could read, as policies write it.
+    pub facts: Vec<(&'static str, String)>,
+    pub opportunity: Micros,
+    pub candidates: Vec<CandidateAnswer>,
+    /// What held the whole moment back, if anything did.
+    pub against: Vec<Finding>,
+    pub best_net: Micros,
+    pub chosen_net: Micros,
+    pub cause: domain::Cause,
+    pub explored: bool,
+    pub negotiation: Option<Negotiation>,
+    pub bundle: domain::Digest,
+    pub models: Option<domain::Digest>,
+}
+
+/// Explains one decision.
+///
+/// # Errors
+/// When the row is no decision, cannot be opened, or refers to something the ledger does not hold.
+pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, Error> {
+    let (decision, key) = open(keys, row)?;
+    let bundle = bundle(reader, row.seq, decision.bundle)?;
+    let grants = grants(reader, &key, row, &bundle)?;
+    let situation = Situation {
+        facts: &decision.facts,
+        now: decision.considered_at,
+        grants: &grants,
+        stops: Stops::default(),
+    };
+    let mut findings = bundle.findings(MomentIndex(decision.moment), decision.segment, &situation);
+    findings.retain(|finding| finding.refuses);
+    let rule = |rule: Option<u16>| Some(bundle.rule(RuleIndex(rule?))?.id.to_string());
+    let candidates = candidates(&decision, &bundle, &findings);
+    findings.retain(|finding| !matches!(finding.stage, policies::findings::Stage::Reward(_)));
+    let name = |index: usize| bundle.moments().get(index).map(|moment| moment.id.clone()).unwrap_or_default();
+    Ok(Explanation {
+        seq: row.seq.0,
+        decision: decision.id,
+        considered_at: decision.considered_at,
+        decided_at: decision.decided_at,
+        program: bundle.program().name.clone(),
+        currency: bundle.program().currency.clone(),
+        moment: name(usize::from(decision.moment)),
+        segment: row.segment.clone(),
+        outcome: decision.outcome,
+        reason: decision.reason,
+        text: decision.reason.text(),
+        rule: rule(decision.rule),
+        reward: row.reward.clone(),
+        valid_until: decision.valid_until,
+        scores: decision.scores,
+        facts: domain::facts::Field::ALL
+            .iter()
+            .filter(|field| field.scope() != domain::facts::Scope::Reward)
+            .map(|field| (field.name(), decision.facts.show(*field)))
+            .collect(),
+        opportunity: decision.opportunity,
+        candidates,
+        against: findings,
+        best_net: decision.best_net,
+        chosen_net: decision.chosen_net,
+        cause: decision.cause,
+        explored: decision.explored,
+        negotiation: negotiation(reader, row.seq, decision.table)?,
+        bundle: decision.bundle,
+        models: decision.models,
+        event: decision.event,
+    })
+}
+
+fn open(keys: &Keys, row: &Row) -> Result<(Decision, DataKey), Error> {
+    if row.kind != Kind::Decision {
+        return Err(Error::NotADecision(row.seq));
+    }
+    let wrong = |why: String| Error::Row { seq: row.seq, why };
+    let (Some(body), Some(sealed), Some(member)) = (&row.body, &row.sealed, row.member) else {
+        return Err(Error::Erased(row.seq));
+    };
+    let Ok(Some(key)) = keys.find(member) else { return Err(Error::Erased(row.seq)) };
+    let personal = key.open(&row.record_id, sealed).map_err(|error| wrong(error.to_string()))?;
+    Ok((read_decision(body.as_bytes(), &personal).map_err(wrong)?, key))
+}
+
+fn bundle(reader: &Reader, seq: Seq, digest: domain::Digest) -> Result<Arc<Bundle>, Error> {
+    let wrong = |why: String| Error::Row { seq, why };
+    let wanted = Filter { kind: Some(Kind::Bundle), bundle: Some(digest), limit: 1, ..Filter::default() };
+    let row = reader.list(&wanted)?.into_iter().next();
+    let row = row.ok_or_else(|| wrong(format!("no row holds bundle {digest}")))?;
+    let bundle = Bundle::from_canonical(row.body.unwrap_or_default().as_bytes());
+    bundle.map(Arc::new).map_err(|problems| wrong(problems.render()))
+}
+
+/// The promises that counted for caps when the decision was made: the member's rows before it, folded.
+fn grants(reader: &Reader, key: &DataKey, decided: &Row, bundle: &Bundle) -> Result<Vec<Grant>, Error> {
+    let Some(member) = decided.member else { return Ok(Vec::new()) };
+    let mut state: State = (*Member::enrol(member, bundle).state).clone();
+    let mut seq = Seq::START;
+    loop {
+        let rows = reader.member_after(member, seq, PAGE_ROWS)?;
+        for row in rows.iter().filter(|row| row.seq < decided.seq) {
+            fold(&mut state, row, key);
+        }
+        match rows.last() {
+            Some(last) if last.seq < decided.seq && rows.len() == PAGE_ROWS as usize => seq = last.seq,
+            Some(_) | None => break,
+        }
+    }
+    let at = decided.event_time.unwrap_or(decided.recorded_at);
+    Ok(state.grants(bundle, at))
+}
+
+fn fold(state: &mut State, row: &Row, key: &DataKey) {
+    let (Some(body), Some(sealed)) = (&row.body, &row.sealed) else { return };
+    let Ok(personal) = key.open(&row.record_id, sealed) else { return };
+    if row.kind == Kind::Observed
+        && let Ok(observed) = serde_json::from_slice::<PersonalObserved>(&personal)
+    {
+        let _folded = state.fold(&observed.event);
+    }
+    if row.kind == Kind::Decision
+        && let Ok(decision) = read_decision(body.as_bytes(), &personal)
+    {
+        let _folded = state.fold(&decision.event);
+        if let (Some(reward), Some(segment)) = (&row.reward, &row.segment)
+            && let Some(promise) = Promise::of(&decision, reward, segment)
+        {
+            state.promise(promise);
+        }
+    }
+}
+
+fn candidates(decision: &Decision, bundle: &Bundle, findings: &[Finding]) -> Vec<CandidateAnswer> {
+    let answer = |candidate: &domain::Candidate| {
+        let terms = bundle.reward(candidate.reward);
+        let about = |finding: &&Finding| finding.stage == policies::findings::Stage::Reward(candidate.reward);
+        CandidateAnswer {
+            reward: terms.id.clone(),
+            name: terms.name.clone(),
+            cost: terms.cost,
+            reason: candidate.reason,
+            text: candidate.reason.text(),
+            rule: candidate.rule.and_then(|rule| Some(bundle.rule(RuleIndex(rule))?.id.to_string())),
+            value: candidate.value,
+            price: candidate.price,
+            net: candidate.value - candidate.price - decision.opportunity,
+            against: findings.iter().filter(about).cloned().collect(),
+        }
+    };
+    decision.candidates.iter().map(answer).collect()
+}
+
+/// The plan whose table the decision used: the last one recorded before it with that table.
+fn negotiation(reader: &Reader, decided: Seq, table: u64) -> Result<Option<Negotiation>, Error> {
+    let mut before = Some(decided);
+    // Tables are in force for a fraction of a second; a decision long after its table is a stale one, and a
+    // page of plans reaches back far enough for those too.
+    for _ in 0..10 {
+        let filter =
+            Filter { kind: Some(Kind::Certificate), before, newest_first: true, limit: 50, ..Filter::default() };
+        let rows = reader.list(&filter)?;
+        for row in &rows {
+            let Ok(plan) = serde_json::from_str::<Plan>(row.body.as_deref().unwrap_or_default()) else { continue };
+            if plan.table.as_ref().is_some_and(|held| held.id() == table) {
+                return Ok(Some(Negotiation {
+                    seq: row.seq.0,
+                    status: format!("{:?}", plan.certificate.status),
+                    gap_ppm: plan.certificate.gap_ppm,
+                    rounds: plan.certificate.rounds.len(),
+                    concluded_at: plan.certificate.concluded_at,
+                }));
+            }
+        }
+        before = rows.last().map(|row| row.seq);
+        if before.is_none() {
+            break;
+        }
+    }
+    Ok(None)
+}
