@@ -373,7 +373,7 @@ impl Desk {
             Err(error) => return self.parts.shared.tell(Feedback::Fatal(error.to_string())),
         };
         let at = self.parts.shared.clock.now();
-        let entry = rows::dead_letter_of(event, event.member, at, &[refusal], &key);
+        let entry = rows::dead_letter_of(event, at, &[refusal], &key);
         let stamps = Stamps::at(Instant::now());
         self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, after: After::Nothing });
     }

@@ -93,13 +93,11 @@ pub struct Node {
 /// # Errors
 /// Every mistake of the bundle, rendered with its place.
 pub fn load_bundle(folder: Option<&PathBuf>) -> Result<Bundle, NodeError> {
-    match folder {
-        None => Ok(policies::starter::grocery()),
-        Some(folder) => Bundle::load(folder).map_err(|problems| NodeError::Policy {
-            place: folder.display().to_string(),
-            problems: problems.render(),
-        }),
-    }
+    let (place, loaded) = match folder {
+        None => ("the binary".to_owned(), policies::starter::grocery()),
+        Some(folder) => (folder.display().to_string(), Bundle::load(folder)),
+    };
+    loaded.map_err(|problems| NodeError::Policy { place, problems: problems.render() })
 }
 
 /// Starts the engine and loads verified models.

@@ -5,7 +5,7 @@ use agents::policy::budgets;
 use agents::segment::Demand;
 use domain::event::wire::Refusal;
 use domain::record::{self, Forms};
-use domain::{Decision, Event, MemberId, Micros, Outcome, Scores, Timestamp};
+use domain::{Decision, Event, Micros, Outcome, Scores, Timestamp};
 use ledger::{DataKey, Debit, Entry, Kind};
 use policies::Bundle;
 use uuid::Uuid;
@@ -60,11 +60,10 @@ pub fn dead_letter(bytes: &[u8], at: Timestamp, refusals: &[Refusal], key: &Data
 }
 
 /// The row of an event that is refused although its member and id are known.
-pub fn dead_letter_of(event: &Event, member: MemberId, at: Timestamp, refusals: &[Refusal], key: &DataKey) -> Entry {
+pub fn dead_letter_of(event: &Event, at: Timestamp, refusals: &[Refusal], key: &DataKey) -> Entry {
     let bytes = serde_json::to_vec(event).unwrap_or_default();
     let mut entry = dead_letter(&bytes, at, refusals, key);
     about(&mut entry, event);
-    entry.member = Some(member);
     entry
 }
 

@@ -96,7 +96,7 @@ impl Settled {
     }
 }
 
-fn failed(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Error {
+fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Error {
     move |error| Error::Failed { what, why: error.to_string() }
 }
 
@@ -187,7 +187,7 @@ impl NatsBus {
             max_age: Duration::from_secs(7 * 24 * 3600),
             ..stream::Config::default()
         };
-        let stream = self.context.get_or_create_stream(config).await.map_err(|e| failed("create a stream")(&e))?;
+        let stream = self.context.get_or_create_stream(config).await.map_err(failed("create a stream"))?;
         let found = stream.cached_info().config.subjects.clone();
         if found == [subjects.clone()] {
             Ok(())
@@ -209,9 +209,9 @@ impl NatsBus {
             ..consumer::pull::Config::default()
         };
         let stream = self.context.get_stream(self.stream_name("EVENTS")).await;
-        let stream = stream.map_err(|e| failed("open the event stream")(&e))?;
+        let stream = stream.map_err(failed("open the event stream"))?;
         let consumer = stream.get_or_create_consumer("largesse-intake", config).await;
-        let consumer = consumer.map_err(|e| failed("create the event consumer")(&e))?;
+        let consumer = consumer.map_err(failed("create the event consumer"))?;
         let messages = open(&consumer).await?;
         Ok(NatsIntake { consumer, messages, settled: Arc::clone(&self.settled) })
     }
@@ -223,7 +223,7 @@ impl NatsBus {
     pub async fn send_event(&self, subject: String, bytes: Bytes) -> Result<PendingEvent, Error> {
         let message = jetstream::message::PublishMessage::build().payload(bytes);
         let pending = self.context.send_publish(subject, message).await;
-        Ok(PendingEvent(pending.map_err(|e| failed("publish an event")(&e))?))
+        Ok(PendingEvent(pending.map_err(failed("publish an event"))?))
     }
 
     pub(super) async fn publish(&self, subject: &str, payload: Bytes) {
@@ -245,18 +245,18 @@ impl NatsBus {
                 .header(SEQ_HEADER, reward.seq.to_string())
                 .payload(reward.payload.clone());
             let sent = self.context.send_publish(reward.subject.clone(), message).await;
-            pending.push(sent.map_err(|e| failed("publish a reward")(&e))?);
+            pending.push(sent.map_err(failed("publish a reward"))?);
         }
         for confirmation in pending {
-            confirmation.await.map_err(|e| failed("confirm a reward")(&e))?;
+            confirmation.await.map_err(failed("confirm a reward"))?;
         }
         Ok(())
     }
 
     pub(super) async fn subscribe(&self, pattern: &str) -> Result<async_nats::Subscriber, Error> {
-        let subscriber = self.client.subscribe(pattern.to_owned()).await.map_err(|e| failed("subscribe")(&e))?;
+        let subscriber = self.client.subscribe(pattern.to_owned()).await.map_err(failed("subscribe"))?;
         // A subscription is only certain to see what is published after the server knows of it.
-        self.client.flush().await.map_err(|e| failed("flush a subscription")(&e))?;
+        self.client.flush().await.map_err(failed("flush a subscription"))?;
         Ok(subscriber)
     }
 
@@ -281,8 +281,8 @@ impl NatsBus {
 
     pub(super) async fn rewards_stored_after(&self, seq: u64) -> Result<BTreeSet<String>, Error> {
         let stream = self.context.get_stream(self.stream_name("REWARDS")).await;
-        let mut stream = stream.map_err(|e| failed("open the reward stream")(&e))?;
-        let state = stream.info().await.map_err(|e| failed("read the reward stream")(&e))?.state.clone();
+        let mut stream = stream.map_err(failed("open the reward stream"))?;
+        let state = stream.info().await.map_err(failed("read the reward stream"))?.state.clone();
         let oldest = state.first_sequence.max(state.last_sequence.saturating_sub(TAIL_MAX)).max(1);
         let (mut stored, mut confirmed_run) = (BTreeSet::new(), 0);
         for position in (oldest..=state.last_sequence).rev() {
@@ -315,13 +315,13 @@ impl PendingEvent {
     /// # Errors
     /// When no confirmation came; the event may be stored all the same.
     pub async fn stored(self) -> Result<(), Error> {
-        self.0.await.map(|_| ()).map_err(|e| failed("confirm an event")(&e))
+        self.0.await.map(|_| ()).map_err(failed("confirm an event"))
     }
 }
 
 async fn open(consumer: &consumer::Consumer<consumer::pull::Config>) -> Result<consumer::pull::Stream, Error> {
     let messages = consumer.stream().max_messages_per_batch(PULL_BATCH).messages().await;
-    messages.map_err(|e| failed("pull events")(&e))
+    messages.map_err(failed("pull events"))
 }
 
 impl NatsIntake {
@@ -330,7 +330,7 @@ impl NatsIntake {
         while deliveries.is_empty() {
             match self.messages.next().await {
                 Some(Ok(message)) => deliveries.extend(self.delivery(&message)),
-                Some(Err(error)) => self.reopen(&error).await?,
+                Some(Err(error)) => self.reopen(error.to_string()).await?,
                 None => return Ok(None),
             }
         }
@@ -353,8 +353,8 @@ impl NatsIntake {
     }
 
     /// The server went away or lost its heartbeat: wait a little and ask again; the client reconnects itself.
-    async fn reopen(&mut self, error: &dyn std::fmt::Display) -> Result<(), Error> {
-        tracing::warn!(%error, "event source interrupted, pulling again");
+    async fn reopen(&mut self, error: String) -> Result<(), Error> {
+        tracing::warn!(error, "event source interrupted, pulling again");
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
             if let Ok(messages) = open(&self.consumer).await {
