@@ -1,0 +1,161 @@
+//! Kill -9 in the middle, then a restart: no stored event is lost, no reward is repeated (D-1, D-2, D-3).
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use common::{NatsServer, folder, largesse, purchases, query, run, run_json, text};
+
+async fn context(server: &NatsServer) -> jetstream::Context {
+    jetstream::new(async_nats::connect(server.url()).await.unwrap())
+}
+
+async fn stream_messages(context: &jetstream::Context, name: &str) -> u64 {
+    match context.get_stream(name).await {
+        Ok(stream) => stream.get_info().await.unwrap().state.messages,
+        Err(_) => 0,
+    }
+}
+
+/// The ids of all rewards out there, in order, repeats included.
+async fn rewards(context: &jetstream::Context) -> Vec<String> {
+    let stream = context.get_stream("LARGESSE_REWARDS").await.unwrap();
+    let state = stream.get_info().await.unwrap().state;
+    let mut ids = Vec::new();
+    for sequence in state.first_sequence.max(1)..=state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        ids.push(message.headers.get("Nats-Msg-Id").unwrap().to_string());
+    }
+    ids
+}
+
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what} did not happen within a minute");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn rows(ledger: &Path) -> u64 {
+    if !ledger.join("ledger.db").exists() {
+        return 0;
+    }
+    query(ledger, "SELECT count(*) FROM record WHERE event_id IS NOT NULL").parse().unwrap_or(0)
+}
+
+fn serve(config: &Path) -> Child {
+    largesse().args(["serve", "--config", text(config)]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Ends a process politely and returns its exit code.
+fn terminate(mut child: Child) -> Option<i32> {
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(Instant::now() < deadline, "still running 15 s after SIGTERM");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward() {
+    let server = NatsServer::start();
+    let dir = folder();
+    let (events, ledger) = (dir.path().join("events.csv"), dir.path().join("ledger"));
+    purchases(&events, 400);
+    let mut demo = largesse()
+        .args(["demo", "--events", text(&events), "--nats", &server.url(), "--dir", text(&ledger)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let context = context(&server).await;
+    eventually("a few hundred rows", async || rows(&ledger) > 300).await;
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    let stored = stream_messages(&context, "LARGESSE_EVENTS").await;
+    let before = rewards(&context).await.len();
+    assert!(rows(&ledger) < stored, "the kill came too late to prove anything: {} of {stored}", rows(&ledger));
+
+    let config = dir.path().join("largesse.toml");
+    let document = format!("[node]\ndir = \"ledger\"\nclock = \"events\"\n[nats]\nurl = \"{}\"\n", server.url());
+    std::fs::write(&config, document).unwrap();
+    let node = serve(&config);
+    let stream = context.get_stream("LARGESSE_EVENTS").await.unwrap();
+    eventually("all events acknowledged", async || {
+        let info = stream.consumer_info("largesse-intake").await.unwrap();
+        info.num_pending == 0 && info.num_ack_pending == 0
+    })
+    .await;
+    assert_eq!(terminate(node), Some(0));
+
+    let answered = query(&ledger, "SELECT count(*) FROM record WHERE event_id IS NOT NULL AND event_id NOT LIKE 'quiet-%' AND event_id NOT LIKE 'expired-%'");
+    assert_eq!(answered, stored.to_string(), "every stored event has exactly one row");
+    let out = rewards(&context).await;
+    let distinct: BTreeSet<&String> = out.iter().collect();
+    assert_eq!(distinct.len(), out.len(), "a reward was repeated");
+    let granted = query(&ledger, "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 1");
+    assert_eq!(out.len().to_string(), granted, "every grant is out, nothing else is");
+    assert!(out.len() > before, "the restarted node promised nothing");
+    assert_eq!(run_json(&["log", "verify", "--dir", text(&ledger), "--output", "json"])["verified"], true);
+    let replay = run_json(&["replay", "--dir", text(&ledger), "--all", "--output", "json"]);
+    assert_eq!(replay["mismatches"], 0, "{replay}");
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_ledger_is_refused() {
+    let server = NatsServer::start();
+    let dir = folder();
+    let config = dir.path().join("largesse.toml");
+    std::fs::write(&config, format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url())).unwrap();
+    let first = serve(&config);
+    eventually("the first node's ledger", async || dir.path().join("ledger/ledger.db").exists()).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let output = run(&["serve", "--config", text(&config)]);
+    assert_eq!(output.status.code(), Some(4));
+    let said = common::stderr(&output);
+    assert!(said.contains(&first.id().to_string()), "the holder's pid is not named: {said}");
+    assert_eq!(terminate(first), Some(0));
+}
+
+#[tokio::test]
+async fn the_demo_over_nats_shows_its_traffic_on_the_subjects() {
+    let server = NatsServer::start();
+    let dir = folder();
+    let (events, ledger) = (dir.path().join("events.csv"), dir.path().join("ledger"));
+    purchases(&events, 40);
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut traffic = client.subscribe("largesse.v1.>").await.unwrap();
+    client.flush().await.unwrap();
+    let (events, path) = (events.clone(), ledger.clone());
+    let url = server.url();
+    let demo = tokio::task::spawn_blocking(move || {
+        run_json(&["demo", "--events", text(&events), "--nats", &url, "--dir", text(&path), "--output", "json"])
+    });
+    let mut seen = BTreeSet::new();
+    let mut subjects = async || {
+        while let Some(message) = futures::StreamExt::next(&mut traffic).await {
+            let words: Vec<&str> = message.subject.split('.').collect();
+            let kind = if words[2] == "nego" { words[4] } else { words[2] };
+            seen.insert(kind.to_owned());
+            if seen.len() >= 8 {
+                break;
+            }
+        }
+    };
+    let _timeout = tokio::time::timeout(Duration::from_secs(60), subjects()).await;
+    let summary = demo.await.unwrap();
+    assert_eq!(summary["replay"]["mismatches"], 0);
+    for kind in ["event", "reward", "decision", "checkpoint", "quote", "answer", "certificate", "table"] {
+        assert!(seen.contains(kind), "no {kind} among {seen:?}");
+    }
+}

@@ -1,0 +1,95 @@
+//! The demo as its user meets it, on other households than the shipped ones.
+
+mod common;
+
+use common::{HEADER, folder, purchases, run, run_json, stderr, text};
+
+#[test]
+fn the_demo_decides_verifies_and_replays_other_households() {
+    let dir = folder();
+    let (events, ledger) = (dir.path().join("events.csv"), dir.path().join("ledger"));
+    let count = purchases(&events, 60);
+    let summary = run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(summary["events"], count);
+    assert_eq!(summary["dead_letters"], 0);
+    assert_eq!(summary["overspend"], 0);
+    assert_eq!(summary["ledger"]["verified"], true);
+    assert_eq!(summary["replay"]["mismatches"], 0);
+    assert_eq!(summary["replay"]["decisions"], summary["decisions"]);
+    let decisions = summary["decisions"].as_u64().unwrap();
+    assert!(decisions > 0);
+    let outcomes = summary["outcomes"].as_object().unwrap();
+    let expected = ["control", "denied", "fallback", "granted", "none", "pending", "suppressed"];
+    assert_eq!(outcomes.keys().map(String::as_str).collect::<Vec<_>>(), expected);
+    assert_eq!(outcomes.values().map(|count| count.as_u64().unwrap()).sum::<u64>(), decisions);
+    assert!(outcomes["granted"].as_u64().unwrap() > 0, "{summary}");
+    for budget in summary["budgets"].as_array().unwrap() {
+        let amount = |key: &str| budget[key].as_i64().unwrap();
+        assert!(amount("committed_micros") + amount("reserved_micros") <= amount("limit_micros"), "{budget}");
+    }
+    for key in ["negotiations", "certified_share", "max_gap_ppm", "throughput_per_s", "engine"] {
+        assert!(!summary[key].is_null(), "{key} is missing");
+    }
+    assert!(summary["latency_us"]["p50"].is_u64() && summary["latency_us"]["p99"].is_u64());
+}
+
+#[test]
+fn bad_lines_become_dead_letters_and_nothing_else_is_lost() {
+    let dir = folder();
+    let (events, ledger) = (dir.path().join("events.csv"), dir.path().join("ledger"));
+    let count = purchases(&events, 20);
+    let mut file = std::fs::read(&events).unwrap();
+    let bad: [&[u8]; 7] = [
+        b"x1,2019-05-01T10:00:00,1,bad-amount,lots,5,2,0,0,0,0,0\n",
+        b"x1,2019-05-01T10:00:00,1,negative,-4.00,5,2,0,0,0,0,0\n",
+        b"x1,2019-05-01T10:00:00,1,absurd,99999999999.00,5,2,0,0,0,0,0\n",
+        b"x1,1919-05-01T10:00:00,1,ancient,4.00,5,2,0,0,0,0,0\n",
+        b"x1,2919-05-01T10:00:00,1,future,4.00,5,2,0,0,0,0,0\n",
+        b"x1,2019-05-01T10:00:00,1,\xff\xfe,4.00,5,2,0,0,0,0,0\n",
+        b"short,line\n",
+    ];
+    file.extend(bad.concat());
+    let first = std::str::from_utf8(&file).err().map(|_| ()).is_some();
+    assert!(first, "the file holds a line that is not UTF-8");
+    // The same basket twice: the first stands.
+    file.extend(b"x0,2019-05-02T10:00:00,1,00000,30.50,5,2,0,0,0,0,0\n");
+    std::fs::write(&events, file).unwrap();
+    let summary = run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(summary["events"], count + 8);
+    assert_eq!(summary["dead_letters"], 8, "{summary}");
+    let list = run_json(&["log", "list", "--dir", text(&ledger), "--kind", "dead_letter", "--output", "json"]);
+    let reasons: Vec<&str> = list.as_array().unwrap().iter().map(|row| row["reason"].as_str().unwrap()).collect();
+    for reason in ["AMOUNT_OUT_OF_RANGE", "TIME_TOO_OLD", "TIME_IN_FUTURE", "BAD_FIELD", "DUPLICATE_EVENT"] {
+        assert!(reasons.contains(&reason), "{reason} is missing from {reasons:?}");
+    }
+}
+
+#[test]
+fn files_and_folders_that_cannot_be_used_are_named_with_what_to_do() {
+    let dir = folder();
+    let check = |args: &[&str], code: i32, says: &str| {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{args:?} said {}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    };
+    let ledger = dir.path().join("ledger");
+    check(&["demo", "--events", "/nowhere/file.csv", "--dir", text(&ledger)], 2, "/nowhere/file.csv");
+    let events = dir.path().join("events.csv");
+    std::fs::write(&events, "a,b,c\n1,2,3\n").unwrap();
+    check(&["demo", "--events", text(&events), "--dir", text(&ledger)], 2, "household_id");
+    std::fs::write(&events, format!("{HEADER}\n")).unwrap();
+    let policy = dir.path().join("policy");
+    std::fs::create_dir(&policy).unwrap();
+    check(&["demo", "--events", text(&events), "--dir", text(&ledger), "--policy", text(&policy)], 3, "program.toml");
+    check(&["demo", "--events", text(&events), "--dir", text(&ledger), "--nats", "nats://127.0.0.1:9"], 4, "127.0.0.1:9");
+    let garbage = dir.path().join("garbage");
+    std::fs::create_dir(&garbage).unwrap();
+    std::fs::write(garbage.join("ledger.db"), b"not a database, not at all, but long enough to look").unwrap();
+    check(&["log", "verify", "--dir", text(&garbage)], 3, "ledger");
+    check(&["demo", "--events", text(&events), "--dir", text(&garbage)], 2, "already holds a ledger");
+    let library = dir.path().join("libonnxruntime.so");
+    std::fs::write(&library, b"garbage").unwrap();
+    check(&["model", "inspect", "--onnxruntime", text(&library)], 4, "libonnxruntime.so");
+    check(&["log", "list", "--dir", text(&dir.path().join("empty"))], 4, "no ledger");
+}

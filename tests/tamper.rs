@@ -1,0 +1,75 @@
+//! Verification, replay and the certificate checker each notice when something is changed.
+
+mod common;
+
+use common::{folder, purchases, query, run, run_json, tamper, text};
+use std::path::{Path, PathBuf};
+
+/// A small finished demo.
+fn demo(dir: &Path) -> PathBuf {
+    let (events, ledger) = (dir.join("events.csv"), dir.join("ledger"));
+    purchases(&events, 40);
+    run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
+    ledger
+}
+
+fn unguard(change: &str) -> String {
+    let drop = "DROP TRIGGER record_refuses_update; DROP TRIGGER record_refuses_delete;";
+    format!("{drop} {change}")
+}
+
+#[test]
+fn an_edited_decision_is_found_by_verify_and_by_replay() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let seq = query(&ledger, "SELECT seq FROM record WHERE kind = 11 AND outcome = 1 ORDER BY seq LIMIT 1");
+    assert!(!seq.is_empty(), "no granted decision");
+    let edit = format!("UPDATE record SET body = replace(body, '\"explored\":false', '\"explored\":true') WHERE seq = {seq};");
+    tamper(&ledger, &unguard(&edit));
+    let output = run(&["log", "verify", "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["first_bad"].to_string(), seq);
+    let output = run(&["replay", "--dir", text(&ledger), "--all", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["mismatches"], 1);
+    assert_eq!(report["differences"][0]["seq"].to_string(), seq);
+    assert_eq!(report["differences"][0]["field"], "public.explored");
+}
+
+#[test]
+fn an_edited_certificate_is_found_by_the_checker() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let seq = query(&ledger, "SELECT max(seq) FROM record WHERE kind = 20");
+    let edit = format!("UPDATE record SET body = replace(body, '\"gap_ppm\":', '\"gap_ppm\":1') WHERE seq = {seq};");
+    tamper(&ledger, &unguard(&edit));
+    let output = run(&["replay", "--dir", text(&ledger), "--all", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = report["differences"].as_array().unwrap().iter().any(|difference| difference["field"] == "certificate");
+    assert!(found, "{report}");
+}
+
+#[test]
+fn a_deleted_row_is_found() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let seq = query(&ledger, "SELECT max(seq) / 2 FROM record");
+    tamper(&ledger, &unguard(&format!("DELETE FROM record WHERE seq = {seq};")));
+    let output = run(&["log", "verify", "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["first_bad"].to_string(), seq);
+}
+
+#[test]
+fn an_untouched_ledger_has_no_finding() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    assert_eq!(run_json(&["log", "verify", "--dir", text(&ledger), "--output", "json"])["verified"], true);
+    let seq = query(&ledger, "SELECT seq FROM record WHERE kind = 11 ORDER BY seq LIMIT 1");
+    let one = run_json(&["replay", "--dir", text(&ledger), &seq, "--output", "json"]);
+    assert_eq!((one["decisions"].as_u64(), one["mismatches"].as_u64()), (Some(1), Some(0)));
+}
