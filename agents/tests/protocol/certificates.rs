@@ -1,10 +1,8 @@
 //! Certificates prove what they say, and nothing in them can be altered unnoticed.
 
-mod common;
-
+use crate::program::{Program, Setup};
 use agents::check::{Violation, verify, verify_table};
 use agents::negotiation::{Certificate, Purpose, Status};
-use common::{Program, Setup};
 use serde_json::Value;
 
 fn program_with_certificates() -> Program {

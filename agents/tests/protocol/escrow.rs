@@ -1,13 +1,11 @@
 //! Money never appears or vanishes: budgets hold at every step, in any order, across crashes (B-1, B-2).
 
-mod common;
-
+use crate::program::{COSTS, Program, Setup, layout};
 use agents::negotiation::Layout;
 use agents::negotiation::{Envelope, EscrowGrant};
 use agents::planner::Treasury;
 use agents::planner::treasury::largest_units;
 use agents::segment::{Demand, Escrow, EscrowView, Refusal, Reserve};
-use common::{COSTS, Program, Setup, layout};
 use domain::{RewardIndex, SegmentIndex, Timestamp};
 use proptest::prelude::*;
 
@@ -256,7 +254,7 @@ fn a_budget_cut_below_what_is_promised_stops_promises_and_never_goes_negative() 
     program.run_to(1_000);
     let spent: EscrowView = program.escrow.view().clone();
     let cut: Vec<Option<i64>> =
-        common::config().limits.iter().map(|limit| limit.map(|limit| limit / 1_000)).collect();
+        crate::program::config().limits.iter().map(|limit| limit.map(|limit| limit / 1_000)).collect();
     let effects = program.planner.change_limits(&cut);
     program.apply(effects);
     program.planner.audit(program.escrow.view()).unwrap();
