@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod csv;
+pub mod drift;
 pub mod engine;
 pub mod evaluate;
 pub mod fallback;
