@@ -222,6 +222,7 @@ impl<R: Reply> Drop for BatchScorer<R> {
         let deadline = Instant::now() + 4 * self.shared.options.deadline;
         for thread in self.threads.drain(..) {
             while !thread.is_finished() && Instant::now() < deadline {
+                thread.thread().unpark();
                 std::thread::sleep(LINGER_STEP);
             }
             if thread.is_finished() {
@@ -283,7 +284,8 @@ impl<R: Reply> Shared<R> {
     fn watch(&self) {
         let step = (self.options.deadline / 4).max(Duration::from_micros(500));
         loop {
-            std::thread::sleep(step);
+            // Dropping the scorer wakes the watcher early.
+            std::thread::park_timeout(step);
             let late =
                 locked(&self.running).take_if(|running| running.since.elapsed() > self.options.deadline);
             if let Some(late) = late {
@@ -310,7 +312,7 @@ impl<R: Reply> Shared<R> {
             if self.queue.is_closed() {
                 break;
             }
-            std::thread::sleep(step);
+            std::thread::park_timeout(step);
         }
         self.counters.stuck.store(false, Relaxed);
     }

@@ -9,9 +9,12 @@
 
 pub mod batch;
 pub mod csv;
+pub mod drift;
 pub mod engine;
+pub mod evaluate;
 pub mod fallback;
 pub mod features;
+pub mod inspect;
 pub mod manifest;
 pub mod onnx;
 pub mod scorer;
