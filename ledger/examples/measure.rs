@@ -1,7 +1,7 @@
 //! Measures the ledger on this machine: appends, look-ups, restart, full check. Results go to stderr.
 //!
-//! `cargo run --release -p largesse-ledger --example measure -- FOLDER ROWS [BATCH] [MEMBERS] [inline]`
-//! `inline` leaves WAL checkpoints on the commit path, to show what keeping them off it brings.
+//! `cargo run --release -p largesse-ledger --example measure -- FOLDER ROWS [BATCH] [MEMBERS] [inline] [append]`
+//! `inline` leaves WAL checkpoints on the commit path, to show what keeping them off it brings; `append` stops after appending.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ const NOW: i64 = 1_500_000_000_000_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number =
+        |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
     let folder = Path::new(arguments.first().ok_or("which folder?")?);
     let (rows, batch, members) = (number(1, 1_000_000), number(2, 256), number(3, 100_000));
     let inline = arguments.iter().any(|argument| argument == "inline");
@@ -27,25 +28,43 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (size, checked) = (writer.size(), Instant::now());
     drop(writer);
     eprintln!("close: {:?}", checked.elapsed());
+    if arguments.iter().any(|argument| argument == "append") {
+        return Ok(());
+    }
     look_up(folder, size, members)?;
     let start = Instant::now();
     let report = verify(folder, &VerifyOptions::default(), |_, _| ())?;
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!("verify: {} rows in {seconds:.2} s, {:.0} rows/s, findings {:?}", report.rows, report.rows as f64 / seconds, report.findings);
+    eprintln!(
+        "verify: {} rows in {seconds:.2} s, {:.0} rows/s, findings {:?}",
+        report.rows,
+        report.rows as f64 / seconds,
+        report.findings
+    );
     Ok(())
 }
 
-fn append(writer: &mut Writer, rows: u64, batch: u64, members: u64, inline: bool) -> Result<(), Box<dyn std::error::Error>> {
+fn append(
+    writer: &mut Writer,
+    rows: u64,
+    batch: u64,
+    members: u64,
+    inline: bool,
+) -> Result<(), Box<dyn std::error::Error>> {
     let key = writer.keys().program_key();
     if writer.balance("global").is_none() {
         let debits = vec![Debit::limit("global".into(), Micros(i64::MAX / 2))];
-        writer.append(Timestamp(NOW), &[Entry { debits, ..Entry::new(Kind::Budget, [7; 16], "{}".into()) }])?;
+        writer
+            .append(Timestamp(NOW), &[Entry { debits, ..Entry::new(Kind::Budget, [7; 16], "{}".into()) }])?;
     }
-    let (first, mut spent, mut busy, mut commits) = (writer.size(), Duration::ZERO, Duration::ZERO, Vec::new());
-    let connection = if inline { Some(rusqlite::Connection::open(writer.folder().join("ledger.db"))?) } else { None };
+    let (first, mut spent, mut busy, mut commits) =
+        (writer.size(), Duration::ZERO, Duration::ZERO, Vec::new());
+    let connection =
+        if inline { Some(rusqlite::Connection::open(writer.folder().join("ledger.db"))?) } else { None };
     let mut at = 0;
     while at < rows {
-        let entries: Vec<Entry> = (at..rows.min(at + batch)).map(|number| entry(&key, first + number, members)).collect();
+        let entries: Vec<Entry> =
+            (at..rows.min(at + batch)).map(|number| entry(&key, first + number, members)).collect();
         let (start, cpu_before) = (Instant::now(), cpu());
         writer.append(Timestamp(NOW + at.cast_signed()), &entries)?;
         if let Some(connection) = &connection {
@@ -62,11 +81,26 @@ fn append(writer: &mut Writer, rows: u64, batch: u64, members: u64, inline: bool
     commits.sort();
     let percentile = |share: usize| commits[(commits.len() - 1) * share / 1000];
     let per_row = spent.as_secs_f64() * 1e6 / rows as f64;
-    eprintln!("append: {rows} rows, batch {batch}: {per_row:.2} us/row, {:.0} rows/s; {:.2} us/row of CPU on the writer's thread", 1e6 / per_row, busy.as_secs_f64() * 1e6 / rows as f64);
-    eprintln!("commit: p50 {:?} p90 {:?} p99 {:?} p999 {:?} max {:?}", percentile(500), percentile(900), percentile(990), percentile(999), percentile(1000));
+    eprintln!(
+        "append: {rows} rows, batch {batch}: {per_row:.2} us/row, {:.0} rows/s; {:.2} us/row of CPU on the writer's thread",
+        1e6 / per_row,
+        busy.as_secs_f64() * 1e6 / rows as f64
+    );
+    eprintln!(
+        "commit: p50 {:?} p90 {:?} p99 {:?} p999 {:?} max {:?}",
+        percentile(500),
+        percentile(900),
+        percentile(990),
+        percentile(999),
+        percentile(1000)
+    );
     for name in ["ledger.db", "ledger.db-wal"] {
         let length = std::fs::metadata(writer.folder().join(name)).map_or(0, |file| file.len());
-        eprintln!("{name}: {:.1} MB, {:.0} bytes/row", length as f64 / 1e6, length as f64 / writer.size() as f64);
+        eprintln!(
+            "{name}: {:.1} MB, {:.0} bytes/row",
+            length as f64 / 1e6,
+            length as f64 / writer.size() as f64
+        );
     }
     Ok(())
 }
@@ -85,13 +119,18 @@ fn look_up(folder: &Path, size: u64, members: u64) -> Result<(), Box<dyn std::er
         for number in 0..count {
             hits += u64::from(each(mix(number) % size)?);
         }
-        eprintln!("{what}: {:.2} us each, {hits} of {count} found", start.elapsed().as_secs_f64() * 1e6 / count as f64);
+        eprintln!(
+            "{what}: {:.2} us each, {hits} of {count} found",
+            start.elapsed().as_secs_f64() * 1e6 / count as f64
+        );
         Ok::<(), ledger::Error>(())
     };
     time("event known", 200_000, &|number| reader.contains_event(&event(number)))?;
     time("event unknown", 200_000, &|number| reader.contains_event(&event(u64::MAX - number)))?;
     time("row by record id", 50_000, &|number| Ok(reader.record(&id(number))?.is_some()))?;
-    time("rows of a member", 20_000, &|number| Ok(!reader.member_after(member(number % members), Seq::START, 100)?.is_empty()))?;
+    time("rows of a member", 20_000, &|number| {
+        Ok(!reader.member_after(member(number % members), Seq::START, 100)?.is_empty())
+    })?;
     time("inclusion proof", 1_000, &|number| Ok(!reader.inclusion(Seq(number + 1), size)?.is_empty()))?;
     Ok(())
 }
@@ -133,6 +172,10 @@ fn entry(key: &DataKey, number: u64, members: u64) -> Entry {
         models: Some(Digest([8; 32])),
         sealed: Some(key.seal(&id, &[b'p'; 380])),
         debits,
-        ..Entry::new(Kind::Decision, id, format!("{{\"v\":1,\"n\":{number},\"pad\":\"{}\"}}", "x".repeat(400)))
+        ..Entry::new(
+            Kind::Decision,
+            id,
+            format!("{{\"v\":1,\"n\":{number},\"pad\":\"{}\"}}", "x".repeat(400)),
+        )
     }
 }

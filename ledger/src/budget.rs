@@ -87,7 +87,11 @@ impl Balances {
 
     fn stage_one(&mut self, debit: &Debit, entry: usize, seq: Seq) -> Result<Posting, Error> {
         if debit.budget.len() > NAME_BYTES_MAX {
-            return Err(Error::TooLarge { what: "a budget name", found: debit.budget.len(), max: NAME_BYTES_MAX });
+            return Err(Error::TooLarge {
+                what: "a budget name",
+                found: debit.budget.len(),
+                max: NAME_BYTES_MAX,
+            });
         }
         let opened = debit.limit.map(|limit| Balance { limit, ..Balance::default() });
         let before = self.get(&debit.budget).or(opened);
@@ -163,7 +167,8 @@ impl Balances {
             let drift = |why: String| Error::BudgetDrift { budget: id.to_string(), why };
             let text: Option<Option<String>> =
                 statement.query_row([balance.as_of.0.cast_signed()], |row| row.get(0)).optional()?;
-            let text = text.flatten().ok_or_else(|| drift(format!("row {} does not change it", balance.as_of)))?;
+            let text =
+                text.flatten().ok_or_else(|| drift(format!("row {} does not change it", balance.as_of)))?;
             let postings = read_postings(&text)
                 .ok_or_else(|| drift(format!("row {} has unreadable debits", balance.as_of)))?;
             let last = postings.iter().rev().find(|posting| posting.budget == *id);
@@ -312,7 +317,10 @@ mod tests {
     #[test]
     fn overflow_is_overspending() {
         let mut balances = Balances::default();
-        let open = entry(vec![Debit::limit("g".into(), Micros(i64::MAX)), Debit::commit("g".into(), Micros(i64::MAX))]);
+        let open = entry(vec![
+            Debit::limit("g".into(), Micros(i64::MAX)),
+            Debit::commit("g".into(), Micros(i64::MAX)),
+        ]);
         balances.stage(&open, 0, Seq(1)).unwrap();
         let more = entry(vec![Debit::commit("g".into(), Micros(1))]);
         assert!(matches!(balances.stage(&more, 0, Seq(2)), Err(Error::Overspent { .. })));

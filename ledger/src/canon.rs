@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn the_leaf_is_pinned() {
         // Changing this value breaks every proof ever given out: it needs a new format version.
-        assert_eq!(leaf(ROW, None).to_string(), "39d28b2f96e4aa41ecd4c7c87d7a6bdc2f52da3bd8912237f21562b01035690d");
+        assert_eq!(
+            leaf(ROW, None).to_string(),
+            "39d28b2f96e4aa41ecd4c7c87d7a6bdc2f52da3bd8912237f21562b01035690d"
+        );
     }
 
     #[test]

@@ -47,8 +47,8 @@ impl Recount {
 
     pub(crate) fn load(connection: &Connection) -> Result<Recount, Error> {
         let mut statement = connection.prepare("SELECT kind, outcome, reason, rows FROM counter")?;
-        let rows = statement
-            .query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))?;
+        let rows =
+            statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))?;
         Ok(Recount(rows.collect::<Result<_, _>>()?))
     }
 }

@@ -14,11 +14,15 @@ pub enum Error {
     Locked { path: PathBuf, pid: Option<u32> },
     #[error("there is no ledger in {0}; check the folder, or start a node there to create one")]
     NoLedger(PathBuf),
-    #[error("{path} is not a Largesse ledger ({found}); nothing was changed: move it away or use another folder")]
+    #[error(
+        "{path} is not a Largesse ledger ({found}); nothing was changed: move it away or use another folder"
+    )]
     Foreign { path: PathBuf, found: String },
     #[error("{path} has format {found}, this build reads up to {known}; use the newer build that wrote it")]
     NewerFormat { path: PathBuf, found: i64, known: i64 },
-    #[error("the ledger is damaged: {0}; run `largesse log verify`, then restore the latest copy that passes it")]
+    #[error(
+        "the ledger is damaged: {0}; run `largesse log verify`, then restore the latest copy that passes it"
+    )]
     Damaged(String),
     #[error("the ledger's guards were changed: {0}; run `largesse log verify` to see whether rows were, too")]
     GuardsChanged(String),
@@ -29,7 +33,9 @@ pub enum Error {
     Truncated { found: u64, published: u64 },
     #[error("the ledger's first {size} rows are not those that were published; run `largesse log verify`")]
     Forked { size: u64 },
-    #[error("the checkpoint file {path} cannot be trusted: {why}; compare it with the heads published elsewhere")]
+    #[error(
+        "the checkpoint file {path} cannot be trusted: {why}; compare it with the heads published elsewhere"
+    )]
     CheckpointFile { path: PathBuf, why: String },
     #[error(
         "budget {budget:?} disagrees with the log: {why}; run `largesse log verify` before anything is spent from it"
@@ -41,7 +47,9 @@ pub enum Error {
     DuplicateEvent { event_id: EventId, seq: Seq },
     #[error("record id {0} is already in the ledger; ids are never used twice")]
     DuplicateRecord(String),
-    #[error("budget {budget:?} cannot take this: limit {limit}, reserved {reserved}, committed {committed} micros after entry {entry} of the batch; nothing of the batch was written")]
+    #[error(
+        "budget {budget:?} cannot take this: limit {limit}, reserved {reserved}, committed {committed} micros after entry {entry} of the batch; nothing of the batch was written"
+    )]
     Overspent { budget: String, limit: i64, reserved: i64, committed: i64, entry: usize },
     #[error("budget {0:?} was never opened; write a budget row with its limit first")]
     UnknownBudget(String),
@@ -51,7 +59,9 @@ pub enum Error {
     DiskFull,
     #[error("the statement ran longer than {0} ms; narrow the filter or the range")]
     Timeout(u64),
-    #[error("the ledger stopped accepting rows after: {0}; restart the node, it recovers from the last full batch")]
+    #[error(
+        "the ledger stopped accepting rows after: {0}; restart the node, it recovers from the last full batch"
+    )]
     Stopped(String),
     #[error("row {seq} holds {what} {found}, which this build does not know; use the build that wrote it")]
     UnknownCode { seq: Seq, what: &'static str, found: i64 },

@@ -57,7 +57,12 @@ impl Default for Filter {
 impl Filter {
     /// The statement and its values; `since` and `until` are the rows the times stand for, `of_member` those that
     /// may be the member's.
-    pub(crate) fn sql(&self, since: Option<Seq>, until: Option<Seq>, of_member: Option<Vec<Seq>>) -> (String, Vec<Value>) {
+    pub(crate) fn sql(
+        &self,
+        since: Option<Seq>,
+        until: Option<Seq>,
+        of_member: Option<Vec<Seq>>,
+    ) -> (String, Vec<Value>) {
         let number = |number: i64| Value::Integer(number);
         let seq = |seq: Seq| Value::Integer(seq.0.cast_signed());
         let blob = |bytes: &[u8]| Value::Blob(bytes.to_vec());

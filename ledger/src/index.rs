@@ -26,7 +26,7 @@ const SLICES: usize = 256;
 /// memory, 4 MB in `recent`, and still write less than a page per four rows at 10M rows.
 pub(crate) const ROTATION_ROWS: u64 = 262_144;
 /// Rows after which the next slice is due.
-const TURN_ROWS: u64 = ROTATION_ROWS / SLICES as u64;
+pub(crate) const TURN_ROWS: u64 = ROTATION_ROWS / SLICES as u64;
 
 /// No event, or no member.
 const ABSENT: u64 = 0;
@@ -152,6 +152,7 @@ pub(crate) struct Index {
     through: Vec<u64>,
     next: usize,
     waiting_rows: u64,
+    turn_rows: u64,
     added: Vec<Hashes>,
     /// Slices the running batch has written.
     written: Vec<usize>,
@@ -159,13 +160,14 @@ pub(crate) struct Index {
 
 impl Index {
     /// Reads the tail of a ledger with `size` rows.
-    pub(crate) fn load(connection: &Connection, size: u64) -> Result<Index, Error> {
+    pub(crate) fn load(connection: &Connection, size: u64, turn_rows: u64) -> Result<Index, Error> {
         let through = load_through(connection)?;
         let mut tail = Tail::default();
         load_tail(connection, &mut tail, &through, size)?;
         let next = (0..SLICES).min_by_key(|slice| through[*slice]).unwrap_or(0);
         let tail = SharedTail(Arc::new(RwLock::new(tail)));
-        Ok(Index { tail, through, next, waiting_rows: 0, added: Vec::new(), written: Vec::new() })
+        let turn_rows = turn_rows.max(1);
+        Ok(Index { tail, through, next, waiting_rows: 0, turn_rows, added: Vec::new(), written: Vec::new() })
     }
 
     /// Adds a row of the running batch.
@@ -179,7 +181,7 @@ impl Index {
             return Ok(());
         }
         let durable = first.0 - 1;
-        let turns = (self.waiting_rows + self.added.len() as u64) / TURN_ROWS;
+        let turns = (self.waiting_rows + self.added.len() as u64) / self.turn_rows;
         for turn in 0..turns.min(SLICES as u64) {
             self.write_slice(connection, (self.next + usize::try_from(turn).unwrap_or(0)) % SLICES, durable)?;
         }
@@ -209,7 +211,8 @@ impl Index {
             "INSERT INTO index_slice (slice, through) VALUES (?1, ?2) ON CONFLICT (slice) DO UPDATE SET through = excluded.through",
         )?;
         progress.execute(params![slice as i64, durable.cast_signed()])?;
-        let others = (0..SLICES).filter(|other| !self.written.contains(other)).map(|other| self.through[other]);
+        let others =
+            (0..SLICES).filter(|other| !self.written.contains(other)).map(|other| self.through[other]);
         let all_through = others.min().unwrap_or(durable).min(durable);
         let mut forget = connection.prepare_cached("DELETE FROM recent WHERE last <= ?1")?;
         forget.execute([all_through.cast_signed()])?;
@@ -225,7 +228,7 @@ impl Index {
             tail.members[slice].clear();
             self.through[slice] = first.0 - 1;
             self.next = (slice + 1) % SLICES;
-            self.waiting_rows = self.waiting_rows.saturating_sub(TURN_ROWS);
+            self.waiting_rows = self.waiting_rows.saturating_sub(self.turn_rows);
         }
         for (seq, hashes) in (first.0..).zip(self.added.drain(..)) {
             tail.add(seq, hashes);
@@ -269,7 +272,8 @@ fn load_through(connection: &Connection) -> Result<Vec<u64>, Error> {
 fn load_tail(connection: &Connection, tail: &mut Tail, through: &[u64], size: u64) -> Result<(), Error> {
     let begin = through.iter().min().copied().unwrap_or(0).max(tail.through);
     let mut expected = begin + 1;
-    let mut statement = connection.prepare_cached("SELECT last, hashes FROM recent WHERE last > ?1 ORDER BY last")?;
+    let mut statement =
+        connection.prepare_cached("SELECT last, hashes FROM recent WHERE last > ?1 ORDER BY last")?;
     let mut rows = statement.query([begin.cast_signed()])?;
     while let Some(row) = rows.next()? {
         let last = row.get::<_, i64>(0)?.unsigned_abs();
@@ -278,7 +282,9 @@ fn load_tail(connection: &Connection, tail: &mut Tail, through: &[u64], size: u6
         if first > expected {
             break;
         }
-        for (seq, bytes) in (first..).zip(bytes.chunks_exact(16)).filter(|(seq, _)| *seq >= expected && *seq <= size) {
+        for (seq, bytes) in
+            (first..).zip(bytes.chunks_exact(16)).filter(|(seq, _)| *seq >= expected && *seq <= size)
+        {
             add_missing(tail, through, seq, unpair(bytes));
         }
         expected = last + 1;
@@ -288,10 +294,14 @@ fn load_tail(connection: &Connection, tail: &mut Tail, through: &[u64], size: u6
 
 /// The slow way, for rows whose hashes are not in `recent`: the first row, and whatever another tool removed.
 fn load_from_rows(connection: &Connection, tail: &mut Tail, through: &[u64], from: u64) -> Result<(), Error> {
-    let mut statement = connection.prepare("SELECT seq, event_id, member FROM record WHERE seq >= ?1 ORDER BY seq")?;
+    let mut statement =
+        connection.prepare("SELECT seq, event_id, member FROM record WHERE seq >= ?1 ORDER BY seq")?;
     let mut rows = statement.query([from.cast_signed()])?;
     while let Some(row) = rows.next()? {
-        let hashes = stored_hashes(row.get_ref(1)?.as_str_or_null().ok().flatten(), row.get_ref(2)?.as_blob_or_null().ok().flatten());
+        let hashes = stored_hashes(
+            row.get_ref(1)?.as_str_or_null().ok().flatten(),
+            row.get_ref(2)?.as_blob_or_null().ok().flatten(),
+        );
         add_missing(tail, through, row.get::<_, i64>(0)?.unsigned_abs(), hashes);
     }
     Ok(())
@@ -374,7 +384,11 @@ pub(crate) fn confirm_event(
 }
 
 /// The row of an event, if there is one.
-pub(crate) fn find_event(connection: &Connection, tail: &Tail, event: &EventId) -> Result<Option<Seq>, Error> {
+pub(crate) fn find_event(
+    connection: &Connection,
+    tail: &Tail,
+    event: &EventId,
+) -> Result<Option<Seq>, Error> {
     let hash = event_hash(event);
     // The tail first: a slice leaves it only after its rows are in the table.
     if let Some(seq) = confirm_event(connection, event, tail.event(hash))? {
@@ -406,7 +420,11 @@ impl Fingerprint {
             let mut statement = connection.prepare(sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                Fingerprint::fold(sum, row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.unsigned_abs());
+                Fingerprint::fold(
+                    sum,
+                    row.get::<_, i64>(0)?.cast_unsigned(),
+                    row.get::<_, i64>(1)?.unsigned_abs(),
+                );
             }
             Ok(())
         };

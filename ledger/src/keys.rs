@@ -41,7 +41,9 @@ CREATE TABLE member_key (
 /// What is wrong with the keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("{0} is missing; without it sealed parts cannot be read and no head can be signed: restore it from the key backup")]
+    #[error(
+        "{0} is missing; without it sealed parts cannot be read and no head can be signed: restore it from the key backup"
+    )]
     Missing(PathBuf),
     #[error("{path} is not a usable key file: {why}; restore it from the key backup")]
     Unusable { path: PathBuf, why: String },
@@ -115,7 +117,8 @@ impl Keys {
         for name in ["pseudonym", "signing", "program", "ledger"] {
             let secret = Zeroizing::new(random::<32>()?);
             let wrapped = key.seal_bytes(b"secret", name.as_bytes(), &*secret);
-            connection.execute("INSERT INTO secret (name, wrapped) VALUES (?1, ?2)", params![name, wrapped])?;
+            connection
+                .execute("INSERT INTO secret (name, wrapped) VALUES (?1, ?2)", params![name, wrapped])?;
         }
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         connection.pragma_update(None, "user_version", FORMAT)?;
@@ -263,11 +266,10 @@ impl Keys {
     pub fn identity(&self, member: MemberId) -> Result<Option<String>, KeyError> {
         let Some(key) = self.find(member)? else { return Ok(None) };
         let reading = lock(&self.0.reading);
-        let sealed: Option<Vec<u8>> = reading.query_row(
-            "SELECT identity FROM member_key WHERE member = ?1",
-            [member.0],
-            |row| row.get(0),
-        )?;
+        let sealed: Option<Vec<u8>> =
+            reading.query_row("SELECT identity FROM member_key WHERE member = ?1", [member.0], |row| {
+                row.get(0)
+            })?;
         let Some(sealed) = sealed else { return Ok(None) };
         let raw = key.open_bytes(b"identity", &member.0, &sealed).ok();
         let raw = raw.and_then(|raw| String::from_utf8(raw).ok());
@@ -353,7 +355,8 @@ fn write_master(path: &Path) -> Result<DataKey, KeyError> {
         std::fs::remove_file(&building).map_err(io("remove a half-made file", &building))?;
     }
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&building).map_err(io("create", path))?;
+    let mut file =
+        options.write(true).create_new(true).mode(0o600).open(&building).map_err(io("create", path))?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io("write", path))?;
     std::fs::rename(&building, path).map_err(io("rename", &building))?;
     sync_folder(path)?;

@@ -14,13 +14,8 @@ impl Lock {
     /// Takes the lock and writes this process's id into the file.
     pub(crate) fn take(path: &Path) -> Result<Lock, Error> {
         let io = |error| Error::io("take the lock file", path, error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(io)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(path, &mut file)),

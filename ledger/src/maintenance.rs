@@ -93,7 +93,7 @@ impl Work {
             return;
         }
         let Some(progress) = self.checkpoint("PASSIVE") else { return };
-        let pending = progress.wal_pages * 4096;
+        let pending = progress.wal_pages * schema::PAGE_BYTES;
         let idle = progress.wal_pages == progress.copied_pages && self.copied == length;
         self.copied = length;
         if idle && length >= TRUNCATE_BYTES {
@@ -106,7 +106,11 @@ impl Work {
     fn checkpoint(&self, mode: &str) -> Option<Progress> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let read = |row: &rusqlite::Row<'_>| {
-            Ok(Progress { busy: row.get::<_, i64>(0)? != 0, wal_pages: row.get(1)?, copied_pages: row.get(2)? })
+            Ok(Progress {
+                busy: row.get::<_, i64>(0)? != 0,
+                wal_pages: row.get(1)?,
+                copied_pages: row.get(2)?,
+            })
         };
         self.connection.query_row(&sql, [], read).ok()
     }

@@ -94,8 +94,7 @@ impl Verifier {
         let (name, hash, key) =
             (parts.next().ok_or_else(bad)?, parts.next().ok_or_else(bad)?, parts.next().ok_or_else(bad)?);
         let bytes = BASE64.decode(key).map_err(|_| bad())?;
-        let key: [u8; 32] =
-            bytes.strip_prefix(&[ED25519]).ok_or_else(bad)?.try_into().map_err(|_| bad())?;
+        let key: [u8; 32] = bytes.strip_prefix(&[ED25519]).ok_or_else(bad)?.try_into().map_err(|_| bad())?;
         let key = VerifyingKey::from_bytes(&key).map_err(|_| bad())?;
         let verifier = Verifier { name: name.to_owned(), key };
         if domain::digest::unhex(hash) == Some(verifier.key_id()) { Ok(verifier) } else { Err(bad()) }
@@ -124,7 +123,8 @@ impl Verifier {
         for line in signatures.lines() {
             let line = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed("bad signature line"))?;
             let (name, encoded) = line.split_once(' ').ok_or(NoteError::Malformed("bad signature line"))?;
-            let bytes = BASE64.decode(encoded).map_err(|_| NoteError::Malformed("signature is not base64"))?;
+            let bytes =
+                BASE64.decode(encoded).map_err(|_| NoteError::Malformed("signature is not base64"))?;
             let Some(signature) = bytes.strip_prefix(&self.key_id()).filter(|_| name == self.name) else {
                 continue;
             };

@@ -98,7 +98,13 @@ impl Reader {
         let mut connection = schema::connect(&files.database, Access::Read)?;
         let (started, deadline) = (Instant::now(), Arc::new(AtomicU64::new(u64::MAX)));
         set_time_limit(&mut connection, started, deadline.clone())?;
-        Ok(Reader { connection, started, deadline, limit: Duration::from_millis(STATEMENT_TIME_MAX_MS), tail })
+        Ok(Reader {
+            connection,
+            started,
+            deadline,
+            limit: Duration::from_millis(STATEMENT_TIME_MAX_MS),
+            tail,
+        })
     }
 
     /// Changes the time limit of each following call.
@@ -179,7 +185,10 @@ impl Reader {
     }
 
     /// [`Reader::event_seq`] for many events under one snapshot.
-    pub fn event_seqs<'e>(&self, events: impl IntoIterator<Item = &'e EventId>) -> Result<Vec<Option<Seq>>, Error> {
+    pub fn event_seqs<'e>(
+        &self,
+        events: impl IntoIterator<Item = &'e EventId>,
+    ) -> Result<Vec<Option<Seq>>, Error> {
         let transaction = self.start().unchecked_transaction()?;
         let found = events.into_iter().map(|event| self.event_seq(event)).collect();
         transaction.commit()?;
@@ -246,7 +255,9 @@ impl Reader {
         let until = filter.until.map(|time| self.first_at(time)).transpose()?;
         let of_member = match filter.member {
             None => None,
-            Some(member) => Some(self.member_seqs(member, filter.after.unwrap_or_default(), MEMBER_ROWS_MAX)?),
+            Some(member) => {
+                Some(self.member_seqs(member, filter.after.unwrap_or_default(), MEMBER_ROWS_MAX)?)
+            }
         };
         let (sql, values) = filter.sql(since, until, of_member);
         self.rows(&sql, rusqlite::params_from_iter(values))
@@ -362,7 +373,11 @@ fn read_checkpoint(row: &rusqlite::Row<'_>) -> rusqlite::Result<Checkpoint> {
     })
 }
 
-fn set_time_limit(connection: &mut Connection, started: Instant, deadline: Arc<AtomicU64>) -> Result<(), Error> {
+fn set_time_limit(
+    connection: &mut Connection,
+    started: Instant,
+    deadline: Arc<AtomicU64>,
+) -> Result<(), Error> {
     let expired = move || started.elapsed().as_micros() > u128::from(deadline.load(Ordering::Relaxed));
     Ok(connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(expired))?)
 }

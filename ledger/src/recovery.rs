@@ -85,6 +85,9 @@ impl Writer {
         let created = !files.database.exists();
         let keys = if created { create(&files, options)? } else { open_keys(&files)? };
         let connection = schema::connect(&files.database, Access::Write)?;
+        if let Some(bytes_max) = options.database_bytes_max {
+            schema::bound(&connection, bytes_max)?;
+        }
         check_guards(&connection)?;
         let origin = meta_text(&connection, "origin")?;
         let signer = keys.signer(&origin)?;
@@ -98,7 +101,7 @@ impl Writer {
             unfiled: unfiled(&connection, filed)?,
             relays: load_relays(&connection)?,
             epoch: next_epoch(&connection)?,
-            index: Index::load(&connection, state.tree.size())?,
+            index: Index::load(&connection, state.tree.size(), options.index_turn_rows)?,
             connection,
             state,
             balances,
@@ -186,18 +189,14 @@ fn write_genesis(
         "partition": options.partition,
         "verifier": signer.verifier().to_text(),
     });
-    let mut state = Head {
-        tree: Frontier::default(),
-        recorded_at: options.now,
-        head_size: 0,
-        head_time: options.now,
-    };
+    let mut state =
+        Head { tree: Frontier::default(), recorded_at: options.now, head_size: 0, head_time: options.now };
     let mut rows = Rows {
         connection,
         balances: &mut Balances::default(),
         scratch: &mut Vec::new(),
         counts: Added::default(),
-        index: &mut Index::load(connection, 0)?,
+        index: &mut Index::load(connection, 0, options.index_turn_rows)?,
         partition: options.partition,
         epoch: 0,
     };
@@ -228,14 +227,18 @@ fn check_identity(
     let partition: i64 = meta(connection, "partition")?;
     let name = signer.verifier().name();
     if name != options.origin || partition != i64::from(options.partition) {
-        let found = format!("it is log {name:?}, partition {partition}, not {:?}, partition {}", options.origin, options.partition);
+        let found = format!(
+            "it is log {name:?}, partition {partition}, not {:?}, partition {}",
+            options.origin, options.partition
+        );
         return Err(Error::Foreign { path: files.database.clone(), found });
     }
     Ok(())
 }
 
 fn meta<T: rusqlite::types::FromSql>(connection: &Connection, key: &str) -> Result<T, Error> {
-    let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
+    let value =
+        connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
     value.ok_or_else(|| Error::Damaged(format!("{key} is missing in meta")))
 }
 
@@ -269,7 +272,8 @@ fn check_last_tile(connection: &Connection, size: u64) -> Result<(), Error> {
     let mut scratch = Vec::new();
     while let Some(stored) = rows.next()? {
         let public = row::public(stored)?;
-        let sealed_digest = stored.get_ref(row::SEALED_DIGEST)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+        let sealed_digest =
+            stored.get_ref(row::SEALED_DIGEST)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
         let leaf: [u8; 32] = stored.get(row::LEAF)?;
         if public.body.is_some() && public.leaf(sealed_digest, &mut scratch).0 != leaf {
             return Err(Error::Damaged(format!("row {} does not hash to its leaf", public.seq)));
@@ -304,7 +308,12 @@ fn load_relays(connection: &Connection) -> Result<Vec<Relay>, Error> {
     let mut relay = |name: &str| {
         let seq: Option<i64> = statement.query_row([name], |row| row.get(0)).optional()?;
         let durable = seq.unwrap_or(0).unsigned_abs();
-        Ok(Relay { name: name.to_owned(), position: RelayPosition(Arc::new(AtomicU64::new(durable))), durable, writing: durable })
+        Ok(Relay {
+            name: name.to_owned(),
+            position: RelayPosition(Arc::new(AtomicU64::new(durable))),
+            durable,
+            writing: durable,
+        })
     };
     RELAYS.iter().map(|name| relay(name)).collect()
 }
@@ -320,6 +329,7 @@ fn next_epoch(connection: &Connection) -> Result<u32, Error> {
 
 /// The sequence number of the last row, for callers that only read.
 pub(crate) fn last_seq(connection: &Connection) -> Result<Seq, Error> {
-    let seq: i64 = connection.query_row("SELECT ifnull(max(seq), 0) FROM record", [], |row| row.get(0))?;
+    let mut statement = connection.prepare_cached("SELECT ifnull(max(seq), 0) FROM record")?;
+    let seq: i64 = statement.query_row([], |row| row.get(0))?;
     Ok(Seq(seq.unsigned_abs()))
 }

@@ -95,7 +95,11 @@ impl Row {
             partition: u16::try_from(stored.partition).map_err(|_| unknown("partition", stored.partition))?,
             epoch: u32::try_from(stored.epoch).map_err(|_| unknown("epoch", stored.epoch))?,
             member: stored.member.map(|member| bytes(member, seq).map(MemberId)).transpose()?,
-            event_id: stored.event_id.map(|id| id.parse()).transpose().map_err(|_| unreadable("event id", seq))?,
+            event_id: stored
+                .event_id
+                .map(|id| id.parse())
+                .transpose()
+                .map_err(|_| unreadable("event id", seq))?,
             outcome: known("outcome", stored.outcome).read(codes::outcome_of)?,
             reason: known("reason", stored.reason)
                 .read(|number| u8::try_from(number).ok().and_then(Reason::from_number))?,

@@ -18,8 +18,9 @@ pub const FORMAT: i64 = 1;
 /// Older ones can corrupt a WAL database when a checkpoint and a commit race (fixed in 3.51.3).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const SQLITE_VERSION_MIN_TEXT: &str = "3.51.3";
-/// Bytes per page: small pages, because each row of a random index dirties one whole page.
-const PAGE_BYTES: i64 = 4096;
+/// Bytes per page: seven rows of 1.1 KB fill 8 KiB to 94 %, three fill 4 KiB to 81 % (measured: 1,257 against 1,437
+/// bytes per row in all). Larger pages would write more for each slice of the index.
+pub(crate) const PAGE_BYTES: i64 = 8192;
 /// Page cache of the writer in KiB: holds the inner pages of every index of 10M rows.
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// How much of the file readers map instead of copying: a bound on address space, not on memory.
@@ -56,7 +57,9 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Error> {
     if !header.starts_with(b"SQLite format 3\0") {
         return foreign("not an SQLite file".to_owned());
     }
-    let number = |at: usize| i64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+    let number = |at: usize| {
+        i64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
+    };
     let (application, format) = (number(68), number(60));
     if application != APPLICATION_ID {
         return foreign(format!("an SQLite file with application id {application:#x}"));
@@ -81,6 +84,8 @@ pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, Error> 
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Without it SQLite plans a statement anew whenever a parameter that bore on its plan is bound again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     match access {
         Access::Write => writer_settings(&connection)?,
@@ -92,8 +97,7 @@ pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, Error> 
 
 fn writer_settings(connection: &Connection) -> Result<(), Error> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(Error::Damaged(format!("the file system refuses WAL mode (journal mode {mode})")));
     }
@@ -109,6 +113,12 @@ fn reader_settings(connection: &Connection) -> Result<(), Error> {
     connection.pragma_update(None, "query_only", "ON")?;
     connection.pragma_update(None, "mmap_size", READER_MMAP_BYTES)?;
     Ok(())
+}
+
+/// Bounds the size of the file; appends that need more fail like a full disk.
+pub(crate) fn bound(connection: &Connection, bytes_max: u64) -> Result<(), Error> {
+    let pages = i64::try_from(bytes_max).unwrap_or(i64::MAX) / PAGE_BYTES;
+    Ok(connection.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?)
 }
 
 /// Creates the tables, guards and views of an empty file.

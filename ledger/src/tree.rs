@@ -23,7 +23,8 @@ impl StoredNodes<'_> {
     }
 
     fn interior(&self, level: u32, index: u64) -> Result<Digest, Error> {
-        let mut statement = self.0.prepare_cached("SELECT hash FROM log_node WHERE level = ?1 AND idx = ?2")?;
+        let mut statement =
+            self.0.prepare_cached("SELECT hash FROM log_node WHERE level = ?1 AND idx = ?2")?;
         let hash = statement.query_row((level, index.cast_signed()), |row| row.get(0)).optional()?;
         hash.map(Digest).ok_or_else(|| Error::Damaged(format!("tree node {level}/{index} is missing")))
     }

@@ -131,7 +131,8 @@ fn collect_heads(
         None => folder_verifier(&files.verifier)?,
     };
     if meta_text(connection, "origin").ok().as_deref() != Some(verifier.name()) {
-        report.find(None, format!("the ledger is not log {:?} of the key it is checked with", verifier.name()));
+        report
+            .find(None, format!("the ledger is not log {:?} of the key it is checked with", verifier.name()));
     }
     let mut heads = Heads::new();
     let mut add = |opened: Result<Head, NoteError>, place: &'static str, report: &mut Report| match opened {
@@ -164,7 +165,8 @@ fn collect_heads(
 }
 
 fn folder_verifier(path: &PathBuf) -> Result<Verifier, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::io("read the verifier key", path, error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Error::io("read the verifier key", path, error))?;
     let untrusted = |error: NoteError| Error::CheckpointFile { path: path.clone(), why: error.to_string() };
     Verifier::from_text(&text).map_err(untrusted)
 }
@@ -312,7 +314,13 @@ impl<'c> Scan<'c> {
                 let known = self.report.first_bad.is_some_and(|bad| bad >= first && bad <= seq);
                 // With a bad row below it, the node only repeats the news.
                 let seq = if known { None } else { Some(first) };
-                self.report.find(seq, format!("tree node {level}/{index} over rows {first} to {} differs", (index + 1) << level));
+                self.report.find(
+                    seq,
+                    format!(
+                        "tree node {level}/{index} over rows {first} to {} differs",
+                        (index + 1) << level
+                    ),
+                );
             }
         }
         Ok(())
@@ -325,9 +333,10 @@ impl<'c> Scan<'c> {
         for (head, place) in at {
             if head.root != root || self.tree.size() != size {
                 // The row before the last good head is the first that can differ; a bad row already names it.
+                let first = Seq(self.good_head_before(heads, size) + 1);
                 self.report.find(
-                    self.report.first_bad.is_none().then_some(Seq(self.good_head_before(heads, size) + 1)),
-                    format!("the head of {size} rows {place} has another root"),
+                    self.report.first_bad.is_none().then_some(first),
+                    format!("rows {first} to {size} are not those of the head of {size} rows {place}"),
                 );
             }
         }
@@ -345,14 +354,18 @@ impl<'c> Scan<'c> {
                 // A live ledger may have grown since the scan began.
                 if crate::recovery::last_seq(self.connection)?.0 < *size {
                     let missing = Seq(self.through + 1);
-                    self.report.find(Some(missing), format!("rows {missing} to {size} are missing: a head over them exists {place}"));
+                    self.report.find(
+                        Some(missing),
+                        format!("rows {missing} to {size} are missing: a head over them exists {place}"),
+                    );
                 }
             }
         }
         self.stray_nodes()?;
         if let Some((balances, counts, tables)) = self.quiet.take() {
             if let Some(budget) = self.audit.drift(&balances) {
-                self.report.find(None, format!("the table's balance of budget {budget:?} differs from the log"));
+                self.report
+                    .find(None, format!("the table's balance of budget {budget:?} differs from the log"));
             }
             if tables != self.indexed.fingerprint {
                 self.report.find(None, "the index of events and members differs from the log");

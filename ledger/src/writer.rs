@@ -23,8 +23,8 @@ use crate::index::{self, Hashes, Index};
 use crate::keys::Keys;
 use crate::lock::Lock;
 use crate::merkle::Frontier;
-use crate::reader::Reader;
 use crate::note::{NoteSigner, Verifier};
+use crate::reader::Reader;
 use crate::tree::LEVEL_STEP;
 
 /// Most entries in one batch: keeps a transaction in the page cache and a commit below a few tens of milliseconds.
@@ -46,6 +46,10 @@ pub struct Options {
     pub head_every_rows: u64,
     /// ... or after this time, whichever comes first.
     pub head_every_micros: i64,
+    /// Rows after which the next 256th of the event and member index is written.
+    pub index_turn_rows: u64,
+    /// Largest database file in bytes, if it shall be bounded below the size of its disk.
+    pub database_bytes_max: Option<u64>,
     /// The time now.
     pub now: Timestamp,
 }
@@ -60,6 +64,8 @@ impl Options {
             master_key: None,
             head_every_rows: 1_000,
             head_every_micros: domain::time::SECOND,
+            index_turn_rows: index::TURN_ROWS,
+            database_bytes_max: None,
             now,
         }
     }
@@ -235,12 +241,16 @@ impl Writer {
             || rows > 0 && now.since(state.head_time) >= self.options.head_every_micros
     }
 
-    fn transact(&mut self, now: Timestamp, batch: &[Entry], snapshots: &[Snapshot]) -> Result<Appended, Error> {
+    fn transact(
+        &mut self,
+        now: Timestamp,
+        batch: &[Entry],
+        snapshots: &[Snapshot],
+    ) -> Result<Appended, Error> {
         if let Some(why) = &self.stopped {
             return Err(Error::Stopped(why.clone()));
         }
         self.file_heads()?;
-        self.check_events(batch)?;
         self.keys.flush()?;
         for relay in &mut self.relays {
             relay.writing = relay.position.get().0;
@@ -282,23 +292,6 @@ impl Writer {
         error
     }
 
-    /// Refuses events that already have a row, here or in the ledger (invariant D-2).
-    fn check_events(&mut self, batch: &[Entry]) -> Result<(), Error> {
-        let tail = self.index.tail.read();
-        let mut fresh = HashMap::new();
-        for (seq, entry) in (self.state.tree.size() + 1..).zip(batch) {
-            let Some(event_id) = &entry.event_id else { continue };
-            let known = match fresh.insert(event_id, Seq(seq)) {
-                Some(seq) => Some(seq),
-                None => index::find_event(&self.connection, &tail, event_id)?,
-            };
-            if let Some(seq) = known {
-                return Err(Error::DuplicateEvent { event_id: event_id.clone(), seq });
-            }
-        }
-        Ok(())
-    }
-
     /// The record id behind a refused row.
     fn known_record(&self, batch: &[Entry]) -> Option<Error> {
         let mut fresh = HashSet::new();
@@ -312,11 +305,18 @@ impl Writer {
     }
 
     /// Everything inside the transaction.
-    fn write(&mut self, now: Timestamp, batch: &[Entry], snapshots: &[Snapshot]) -> Result<(Head, Appended), Error> {
+    fn write(
+        &mut self,
+        now: Timestamp,
+        batch: &[Entry],
+        snapshots: &[Snapshot],
+    ) -> Result<(Head, Appended), Error> {
         let mut state = self.state.clone();
         state.recorded_at = state.recorded_at.max(now);
         let first = Seq(state.tree.size() + 1);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Inside the transaction, where reads take no locks of their own.
+        check_events(&transaction, &self.index, first, batch)?;
         let mut rows = Rows {
             connection: &transaction,
             balances: &mut self.balances,
@@ -366,16 +366,38 @@ impl Drop for Writer {
 }
 
 pub(crate) fn check_sizes(batch: &[Entry]) -> Result<(), Error> {
-    let check = |what, found, max| if found > max { Err(Error::TooLarge { what, found, max }) } else { Ok(()) };
+    let check =
+        |what, found, max| if found > max { Err(Error::TooLarge { what, found, max }) } else { Ok(()) };
     check("a batch", batch.len(), BATCH_MAX)?;
     for entry in batch {
         check("a body", entry.body.len(), BODY_BYTES_MAX)?;
-        check("a sealed part", entry.sealed.as_ref().map_or(0, |sealed| sealed.ciphertext.len()), SEALED_BYTES_MAX)?;
+        check(
+            "a sealed part",
+            entry.sealed.as_ref().map_or(0, |sealed| sealed.ciphertext.len()),
+            SEALED_BYTES_MAX,
+        )?;
         for name in [&entry.segment, &entry.reward].into_iter().flatten() {
             check("a segment or reward name", name.len(), NAME_BYTES_MAX)?;
         }
         if let Some(State { sealed, .. }) = &entry.snapshot {
             check("a member state", sealed.ciphertext.len(), SEALED_BYTES_MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses events that already have a row, here or in the ledger (invariant D-2).
+fn check_events(connection: &Connection, index: &Index, first: Seq, batch: &[Entry]) -> Result<(), Error> {
+    let tail = index.tail.read();
+    let mut fresh = HashMap::new();
+    for (seq, entry) in (first.0..).zip(batch) {
+        let Some(event_id) = &entry.event_id else { continue };
+        let known = match fresh.insert(event_id, Seq(seq)) {
+            Some(seq) => Some(seq),
+            None => index::find_event(connection, &tail, event_id)?,
+        };
+        if let Some(seq) = known {
+            return Err(Error::DuplicateEvent { event_id: event_id.clone(), seq });
         }
     }
     Ok(())
@@ -389,8 +411,8 @@ pub(crate) fn sign(signer: &NoteSigner, state: &mut Head, now: Timestamp) -> Che
 
 pub(crate) fn write_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -> Result<(), Error> {
     let Checkpoint { size, root, time, note } = checkpoint;
-    let mut insert =
-        connection.prepare_cached("INSERT INTO checkpoint (size, root, time, note) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO checkpoint (size, root, time, note) VALUES (?1, ?2, ?3, ?4)")?;
     insert.execute(params![size.cast_signed(), root.0, time.0, note])?;
     Ok(())
 }
@@ -481,7 +503,13 @@ impl Rows<'_> {
         }
     }
 
-    fn insert_row(&self, row: &Public<'_>, leaf: Digest, sealed_digest: Option<[u8; 32]>, entry: &Entry) -> Result<(), Error> {
+    fn insert_row(
+        &self,
+        row: &Public<'_>,
+        leaf: Digest,
+        sealed_digest: Option<[u8; 32]>,
+        entry: &Entry,
+    ) -> Result<(), Error> {
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO record (seq, record_id, kind, recorded_at, event_time, partition, epoch, member, event_id, outcome, reason,
                  segment, reward, touchpoint, bundle, models, semantics, debits, body, sealed_digest, leaf, sealed)
@@ -526,7 +554,8 @@ impl Rows<'_> {
 }
 
 fn insert_node(connection: &Connection, level: u32, index: u64, hash: Digest) -> Result<(), Error> {
-    let mut insert = connection.prepare_cached("INSERT INTO log_node (level, idx, hash) VALUES (?1, ?2, ?3)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO log_node (level, idx, hash) VALUES (?1, ?2, ?3)")?;
     insert.execute(params![level, index.cast_signed(), hash.0])?;
     Ok(())
 }

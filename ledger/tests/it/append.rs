@@ -43,7 +43,11 @@ fn filters_and_pages_select_what_they_say() {
     assert_eq!(count(Filter { outcome: Some(domain::Outcome::Granted), ..Filter::default() }), 100);
     assert_eq!(count(Filter { segment: Some("vip".into()), ..Filter::default() }), 134);
     assert_eq!(count(Filter { since: Some(Timestamp(NOW.0 + 3_000)), ..Filter::default() }), 200);
-    let middle = Filter { since: Some(Timestamp(NOW.0 + 1_001)), until: Some(Timestamp(NOW.0 + 3_000)), ..Filter::default() };
+    let middle = Filter {
+        since: Some(Timestamp(NOW.0 + 1_001)),
+        until: Some(Timestamp(NOW.0 + 3_000)),
+        ..Filter::default()
+    };
     assert_eq!(count(middle), 100);
     let newest = reader.list(&Filter { newest_first: true, limit: 2, ..Filter::default() }).unwrap();
     assert_eq!(newest.iter().map(|row| row.seq).collect::<Vec<_>>(), [Seq(401), Seq(400)]);
@@ -63,7 +67,10 @@ fn a_restart_continues_the_same_log() {
     drop(writer);
     let (mut writer, recovery) = Writer::open(&options(folder.path())).unwrap();
     assert_eq!((recovery.created, recovery.rows, recovery.root, recovery.epoch), (false, 778, root, 2));
-    assert_eq!(recovery.checkpoint.as_ref().map(|checkpoint| (checkpoint.size, checkpoint.root)), Some((778, root)));
+    assert_eq!(
+        recovery.checkpoint.as_ref().map(|checkpoint| (checkpoint.size, checkpoint.root)),
+        Some((778, root))
+    );
     assert_eq!(writer.append(NOW, &decisions(&writer, 777..778, 50)).unwrap().first, Seq(779));
 }
 
@@ -74,9 +81,15 @@ fn an_event_is_answered_once() {
     let again = Entry { record_id: [9; 16], ..decision(&writer, 3, 5) };
     let batch = [decision(&writer, 10, 5), again];
     let refused = writer.append(NOW, &batch);
-    assert!(matches!(refused, Err(Error::DuplicateEvent { ref event_id, seq: Seq(5) }) if *event_id == crate::support::event_id(3)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::DuplicateEvent { ref event_id, seq: Seq(5) }) if *event_id == crate::support::event_id(3)),
+        "{refused:?}"
+    );
     assert_eq!(writer.size(), 11);
-    assert!(!Reader::open(folder.path()).unwrap().contains_event(&event_id(10)).unwrap(), "nothing of the batch is written");
+    assert!(
+        !Reader::open(folder.path()).unwrap().contains_event(&event_id(10)).unwrap(),
+        "nothing of the batch is written"
+    );
     let twice = [decision(&writer, 11, 5), Entry { record_id: [8; 16], ..decision(&writer, 11, 5) }];
     assert!(matches!(writer.append(NOW, &twice), Err(Error::DuplicateEvent { seq: Seq(12), .. })));
     let same_record = Entry { event_id: None, ..decision(&writer, 3, 5) };
@@ -91,13 +104,23 @@ fn a_budget_is_never_overspent_and_a_refused_batch_changes_nothing() {
     let spend = |writer: &Writer, number, debits: Vec<Debit>| Entry { debits, ..decision(writer, number, 5) };
     let global = || "global".into();
     let hold = spend(&writer, 1, vec![Debit::reserve(global(), Micros(60))]);
-    let commit = spend(&writer, 2, vec![Debit::commit_reserved(global(), Micros(20)), Debit::commit(global(), Micros(40))]);
+    let commit = spend(
+        &writer,
+        2,
+        vec![Debit::commit_reserved(global(), Micros(20)), Debit::commit(global(), Micros(40))],
+    );
     writer.append(NOW, &[hold, commit]).unwrap();
-    let over = [spend(&writer, 3, vec![Debit::release(global(), Micros(40))]), spend(&writer, 4, vec![Debit::commit(global(), Micros(41))])];
+    let over = [
+        spend(&writer, 3, vec![Debit::release(global(), Micros(40))]),
+        spend(&writer, 4, vec![Debit::commit(global(), Micros(41))]),
+    ];
     assert!(matches!(writer.append(NOW, &over), Err(Error::Overspent { entry: 1, committed: 101, .. })));
     let balance = writer.balance("global").unwrap();
     assert_eq!((balance.reserved, balance.committed, balance.free()), (Micros(40), Micros(60), Micros(0)));
-    let below = Entry { debits: vec![Debit::limit(global(), Micros(99))], ..Entry::new(Kind::Budget, [3; 16], "{}".into()) };
+    let below = Entry {
+        debits: vec![Debit::limit(global(), Micros(99))],
+        ..Entry::new(Kind::Budget, [3; 16], "{}".into())
+    };
     assert!(matches!(writer.append(NOW, &[below]), Err(Error::Overspent { .. })));
     let unopened = spend(&writer, 5, vec![Debit::commit("nobody".into(), Micros(1))]);
     assert!(matches!(writer.append(NOW, &[unopened]), Err(Error::UnknownBudget(_))));
@@ -124,12 +147,18 @@ fn a_member_is_its_state_and_the_rows_after_it() {
     assert_eq!(reader.due(Timestamp(500), 10).unwrap(), [(member, Timestamp(500))]);
     assert_eq!(reader.next_due().unwrap(), Some(Timestamp(500)));
     let later = reader.member_after(member, stored.as_of, 100).unwrap();
-    assert!(later.iter().all(|row| row.member == Some(member) && row.seq > stored.as_of) && !later.is_empty());
+    assert!(
+        later.iter().all(|row| row.member == Some(member) && row.seq > stored.as_of) && !later.is_empty()
+    );
     let newer = Snapshot { member, as_of: later[0].seq, state: state(&writer, member, "later", None) };
     writer.save(NOW, std::slice::from_ref(&newer)).unwrap();
     let older = Snapshot { as_of: Seq(2), ..newer.clone() };
     writer.save(NOW, &[older]).unwrap();
-    assert_eq!(reader.state(member).unwrap().unwrap().as_of, newer.as_of, "an older state never replaces a newer one");
+    assert_eq!(
+        reader.state(member).unwrap().unwrap().as_of,
+        newer.as_of,
+        "an older state never replaces a newer one"
+    );
     assert_eq!(reader.due(Timestamp(i64::MAX), 10).unwrap(), []);
 }
 

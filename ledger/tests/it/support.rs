@@ -53,7 +53,10 @@ pub fn decision(writer: &Writer, number: u64, members: u64) -> Entry {
         member: Some(member),
         event_id: Some(event_id(number)),
         outcome: Some(outcomes[usize::try_from(number % 4).unwrap()]),
-        reason: Some([Reason::Chosen, Reason::PricedOut, Reason::QuietHours, Reason::NoValue][usize::try_from(number % 4).unwrap()]),
+        reason: Some(
+            [Reason::Chosen, Reason::PricedOut, Reason::QuietHours, Reason::NoValue]
+                [usize::try_from(number % 4).unwrap()],
+        ),
         segment: Some(Arc::from(["vip", "loyal", "new"][usize::try_from(number % 3).unwrap()])),
         reward: number.is_multiple_of(4).then(|| Arc::from("voucher-5")),
         touchpoint: Some(Touchpoint::App),
@@ -70,7 +73,10 @@ pub fn decisions(writer: &Writer, numbers: std::ops::Range<u64>, members: u64) -
 
 pub fn open_budget(name: &str, limit: i64) -> Entry {
     let debits = vec![Debit::limit(name.into(), Micros(limit))];
-    Entry { debits, ..Entry::new(Kind::Budget, Digest::of(name.as_bytes()).0[..16].try_into().unwrap(), "{}".to_owned()) }
+    Entry {
+        debits,
+        ..Entry::new(Kind::Budget, Digest::of(name.as_bytes()).0[..16].try_into().unwrap(), "{}".to_owned())
+    }
 }
 
 pub fn state(writer: &Writer, member: MemberId, text: &str, next_due: Option<Timestamp>) -> State {
