@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ledger::{Filter, Keys, Kind, Reader};
 use runtime::bus::Bus;
+use runtime::bus::memory::MemoryBus;
 use runtime::config::{ClockKind, NatsOptions};
 use runtime::{Node, Options};
 use sim::explain::Explanation;
@@ -134,12 +135,14 @@ async fn play(options: &Options, events: &Path, total: u64) -> Result<Ran> {
     let sent = {
         let mut producer = Producer::of(&node);
         while let Some(line) = queue.recv().await {
-            producer.send(line).await?;
+            if let Err(failure) = producer.send(line).await {
+                // A node that ended on its own says why when it is joined.
+                node.stop();
+                node.join().await.map_err(node_errors)?;
+                return Err(failure);
+            }
             if producer.sent.is_multiple_of(512) {
                 bar.set_position(handled(&metrics, producer.sent));
-            }
-            if node.is_finished() {
-                break;
             }
         }
         producer.finish().await?
@@ -176,22 +179,24 @@ fn read_lines(path: &Path, lines: &tokio::sync::mpsc::Sender<Vec<u8>>) -> Result
 }
 
 /// Sends events as an outside system would.
-struct Producer<'n> {
-    node: &'n Node,
+struct Producer {
+    bus: Bus,
+    memory: Option<MemoryBus>,
     subject: String,
     unconfirmed: std::collections::VecDeque<runtime::bus::nats::PendingEvent>,
     sent: u64,
 }
 
-impl<'n> Producer<'n> {
-    fn of(node: &'n Node) -> Producer<'n> {
+impl Producer {
+    fn of(node: &Node) -> Producer {
         let subject = node.subjects.event("completejourney");
-        Producer { node, subject, unconfirmed: std::collections::VecDeque::new(), sent: 0 }
+        let (bus, memory) = (node.bus.clone(), node.memory.clone());
+        Producer { bus, memory, subject, unconfirmed: std::collections::VecDeque::new(), sent: 0 }
     }
 
     async fn send(&mut self, line: Vec<u8>) -> Result<()> {
         let bytes = Bytes::from(line);
-        match (&self.node.bus, &self.node.memory) {
+        match (&self.bus, &self.memory) {
             (Bus::Memory(_), Some(memory)) => memory.send_event(bytes).await.map_err(Failure::runtime)?,
             (Bus::Nats(nats), _) => {
                 let pending = nats.send_event(self.subject.clone(), bytes).await;

@@ -107,7 +107,7 @@ fn table(header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Re
 /// A table without borders, columns two spaces apart.
 pub fn plain_table() -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table
 }
 

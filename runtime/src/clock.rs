@@ -5,6 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
+use domain::event::wire::Limits;
+use domain::time::DAY;
+
+/// How old a replayed event may be: forty years hold every purchase file we know of.
+const REPLAYED_AGE_MAX: i64 = 40 * 366 * DAY;
 
 /// Where a node takes "now" from. Brains never see it; they get the value.
 #[derive(Clone, Debug)]
@@ -39,10 +44,14 @@ impl Clock {
         }
     }
 
-    /// The time to judge an event's claims by. An event clock has none of its own before the first event,
-    /// so a replayed file is judged by the machine's clock.
-    pub fn judge(&self) -> Timestamp {
-        wall()
+    /// What an event may claim about its own time. A replayed file is history by nature, so only its distance
+    /// from any living memory is refused; the future is the machine's future in both cases.
+    pub fn limits(&self) -> Limits {
+        let limits = Limits::at(wall());
+        match self {
+            Clock::Wall => limits,
+            Clock::Event(_) => Limits { age_max_micros: REPLAYED_AGE_MAX, ..limits },
+        }
     }
 }
 

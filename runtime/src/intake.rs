@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::event::wire::{self, Limits, Refusal};
+use domain::event::wire::{self, Refusal};
 use domain::{Event, MemberId, Reason, Timestamp};
 use ledger::Reader;
 use policies::Members;
@@ -180,7 +180,7 @@ impl Desk {
         gauge.fetch_add(deliveries.len() as u64, std::sync::atomic::Ordering::Release);
         for delivery in deliveries {
             self.parts.shared.metrics.count(|c| &c.received);
-            let limits = Limits::at(self.parts.shared.clock.judge());
+            let limits = self.parts.shared.clock.limits();
             match wire::parse(&delivery.bytes, &limits) {
                 Ok(incoming) => self.accept(incoming, delivery, received).await?,
                 Err(refusals) => self.refuse(delivery, &refusals, received),
@@ -258,7 +258,16 @@ impl Desk {
         if self.period_end.is_some_and(|end| now < end) {
             return Ok(());
         }
-        let answer = self.parts.policy.call(|reply| policy::Message::Open { now, reply }, None).await;
+        let policy = self.parts.policy.clone();
+        let call = policy.call(|reply| policy::Message::Open { now, reply }, None);
+        tokio::pin!(call);
+        let answer = loop {
+            tokio::select! {
+                answer = &mut call => break answer,
+                // A failure elsewhere would otherwise leave this waiting for ever.
+                feedback = self.parts.feedback.recv() => self.feedback(feedback).await?,
+            }
+        };
         match answer {
             Ok(ractor::rpc::CallResult::Success(end)) => {
                 self.period_end = Some(end);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use agents::negotiation::{Layout, Period};
+use agents::negotiation::{Layout, Period, PriceQuote, PriceTable};
 use agents::policy::{GlobalPolicy, Periods, budgets};
 use agents::segment::Escrow;
 use domain::record::read_decision;
@@ -431,8 +431,8 @@ impl Tree {
         let feedback = shared.feedback.clone();
         let (root, _) = Root::spawn(None, Root { feedback: feedback.clone() }, ()).await.map_err(start_error)?;
         let (nursery, _) = Nursery::spawn(None, Nursery { feedback }, ()).await.map_err(start_error)?;
-        let quotes = bus.subscribe(&subjects.negotiation(run, "quote")).await?;
-        let tables = bus.subscribe(&subjects.negotiation(run, "table")).await?;
+        // One subscription for everything the leader says, so that a table never overtakes the next quote.
+        let leader = bus.subscribe(&subjects.negotiation(run, "*")).await?;
         let answers = bus.subscribe(&subjects.negotiation(run, "answer")).await?;
         let mut segments = Vec::new();
         for brain in policy.segments() {
@@ -454,6 +454,7 @@ impl Tree {
             subjects: subjects.clone(),
             clock: shared.clock.clone(),
             metrics: Arc::clone(&shared.metrics),
+            feedback: shared.feedback.clone(),
             segments: Arc::clone(&segments),
             layout: policy.layout(),
             run,
@@ -462,9 +463,8 @@ impl Tree {
         };
         let (planner, _) =
             PlannerActor::spawn_linked(None, actor, (), root.get_cell()).await.map_err(start_error)?;
-        listen(quotes, Arc::clone(&segments), |quote| segment::Message::Quote(Arc::new(quote)));
-        listen(tables, Arc::clone(&segments), |table| segment::Message::Table(Arc::new(table)));
-        listen(answers, Arc::from([planner.clone()]), |answer| planner::Message::Answer(Box::new(answer)));
+        tokio::spawn(hear_leader(leader, Arc::clone(&segments)));
+        tokio::spawn(hear_answers(answers, planner.clone()));
         let actor = PolicyActor { planner };
         let (policy, _) =
             PolicyActor::spawn_linked(None, actor, policy, root.get_cell()).await.map_err(start_error)?;
@@ -472,23 +472,47 @@ impl Tree {
     }
 }
 
-/// Delivers what arrives on a subject to agents, in the wire form's type.
-fn listen<W, M>(mut subscription: bus::Subscription, agents: Arc<[ActorRef<M>]>, wrap: fn(W) -> M)
-where
-    W: serde::de::DeserializeOwned + Clone + Send + 'static,
-    M: Send + 'static,
-{
-    tokio::spawn(async move {
-        while let Some(message) = subscription.next().await {
-            match serde_json::from_slice::<W>(&message.payload) {
-                Ok(value) => {
-                    for agent in agents.iter() {
-                        // An agent that is gone takes the node down by its supervisor.
-                        let _going_down = agent.send_message(wrap(value.clone()));
-                    }
-                }
-                Err(error) => tracing::warn!(subject = message.subject, %error, "message ignored"),
-            }
+/// What the leader says to segment agents.
+enum Heard {
+    Quote(Arc<PriceQuote>),
+    Table(Arc<PriceTable>),
+}
+
+/// Delivers the leader's quotes and tables to every segment agent, in order.
+async fn hear_leader(mut leader: bus::Subscription, segments: Arc<[ActorRef<segment::Message>]>) {
+    while let Some(message) = leader.next().await {
+        let heard = match message.subject.rsplit('.').next() {
+            Some("quote") => parse(&message).map(|quote| Heard::Quote(Arc::new(quote))),
+            Some("table") => parse(&message).map(|table| Heard::Table(Arc::new(table))),
+            Some(_) | None => None,
+        };
+        for segment in segments.iter() {
+            // An agent that is gone takes the node down by its supervisor.
+            let _going_down = match &heard {
+                Some(Heard::Quote(quote)) => segment.send_message(segment::Message::Quote(Arc::clone(quote))),
+                Some(Heard::Table(table)) => segment.send_message(segment::Message::Table(Arc::clone(table))),
+                None => Ok(()),
+            };
         }
-    });
+    }
+}
+
+/// Delivers the segment agents' answers to the planner.
+async fn hear_answers(mut answers: bus::Subscription, planner: ActorRef<planner::Message>) {
+    while let Some(message) = answers.next().await {
+        if let Some(answer) = parse(&message) {
+            let _going_down = planner.send_message(planner::Message::Answer(Box::new(answer)));
+        }
+    }
+}
+
+/// A message in its wire form; anything else is logged and ignored.
+fn parse<W: serde::de::DeserializeOwned>(message: &bus::Message) -> Option<W> {
+    match serde_json::from_slice(&message.payload) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::warn!(subject = message.subject, %error, "message ignored");
+            None
+        }
+    }
 }

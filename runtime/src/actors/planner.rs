@@ -1,8 +1,7 @@
 //! The planner actor: the leader's brain, its clock, and the order in which its plans take effect.
 //!
 //! A plan is verified by the independent checker, recorded in the ledger, and only then put in force: the
-//! grant at the node's escrow, the table at every segment agent. A plan that does not verify is dropped and
-//! the prices in force stay.
+//! grant at the node's escrow, the table at every segment agent. A plan that does not verify ends the node.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use ledger::{Debit, Entry, Kind};
 use policies::Bundle;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use serde::Serialize;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::segment;
@@ -27,6 +27,7 @@ use crate::bus::Bus;
 use crate::bus::subject::Subjects;
 use crate::clock::{self, Clock};
 use crate::metrics::{Metrics, Stamps};
+use crate::work::Feedback;
 use crate::writer::{After, Row, WriterHandle};
 
 /// After this long without a negotiation one is held anyway, so that tables (30 s) and leases stay alive.
@@ -56,6 +57,7 @@ pub struct PlannerActor {
     pub subjects: Subjects,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
+    pub feedback: mpsc::UnboundedSender<Feedback>,
     pub segments: Arc<[ActorRef<segment::Message>]>,
     pub layout: Layout,
     /// The run of this node.
@@ -179,7 +181,7 @@ impl PlannerActor {
                 Effect::Anchored(certificate) => {
                     let seen = mind.seen.clone();
                     let plan = Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None, seen };
-                    self.record(mind, plan, me);
+                    self.record(plan, me);
                 }
                 Effect::Conclude { certificate, table, grant } => {
                     let (table, grant) = in_host_time(table, grant);
@@ -188,7 +190,7 @@ impl PlannerActor {
                         Plan { v: PLAN_VERSION, certificate: *certificate, table: Some(table), grant: Some(grant), seen };
                     self.count(&plan.certificate);
                     mind.recording = true;
-                    self.record(mind, plan, me);
+                    self.record(plan, me);
                 }
                 Effect::Recall => self.recall(mind),
                 Effect::Escalate(escalation) => {
@@ -203,6 +205,10 @@ impl PlannerActor {
         if let Some(brain) = &mut mind.brain {
             brain.on_return(&back);
         }
+    }
+
+    fn feedback(&self, feedback: Feedback) {
+        let _closing = self.feedback.send(feedback);
     }
 
     fn count(&self, certificate: &Certificate) {
@@ -223,10 +229,10 @@ impl PlannerActor {
     }
 
     /// Records a plan; once it is durable the writer calls back.
-    fn record(&self, mind: &mut Mind, plan: Plan, me: &ActorRef<Message>) {
-        if let Err(violation) = check::verify(&plan.certificate) {
-            tracing::error!(%violation, "a certificate does not verify; the plan is dropped and prices stay");
-            mind.recording = false;
+    fn record(&self, plan: Plan, me: &ActorRef<Message>) {
+        if let Err(violation) = verified(&plan) {
+            // A plan that does not prove itself is a fault of this program: nobody may spend by it.
+            self.feedback(Feedback::Fatal(format!("a certificate does not verify: {violation}")));
             return;
         }
         let Ok(body) = serde_json::to_string(&plan) else { return };
@@ -262,6 +268,13 @@ impl PlannerActor {
             Ok(bytes) => self.bus.publish(&self.subjects.negotiation(self.run, what), Bytes::from(bytes)).await,
             Err(error) => tracing::error!(%error, what, "negotiation message not rendered"),
         }
+    }
+}
+
+fn verified(plan: &Plan) -> Result<(), check::Violation> {
+    match &plan.table {
+        Some(table) => check::verify_table(&plan.certificate, table).map(|_| ()),
+        None => check::verify(&plan.certificate).map(|_| ()),
     }
 }
 
