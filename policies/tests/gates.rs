@@ -326,16 +326,16 @@ fn value_is_largest_for_members_who_waver() {
     let everyone = bundle.segment_named("everyone").unwrap();
     let voucher = bundle.reward_named("voucher-5").unwrap();
     let value = |churn| bundle.value(everyone, voucher, Micros::units(700), Ppm(churn)).levered;
-    // 700 x 0.5 x 0.5 x 0.31
-    assert_eq!(value(500_000), "54.25".parse().unwrap());
+    // 700 x 0.5 x 0.5 x 0.39
+    assert_eq!(value(500_000), "68.25".parse().unwrap());
     assert!(value(10_000) < value(100_000) && value(990_000) < value(500_000));
     assert_eq!(value(0), Micros::ZERO);
     assert_eq!(value(1_000_000), Micros::ZERO);
     assert_eq!(value(4_000_000), Micros::ZERO, "probabilities above one count as one");
     let loyal = bundle.segment_named("loyal").unwrap();
     let levered = bundle.value(loyal, voucher, Micros::units(700), Ppm(500_000));
-    assert_eq!((levered.raw, levered.lever), ("54.25".parse().unwrap(), Milli(700)));
-    assert_eq!(levered.levered, "37.975".parse().unwrap());
+    assert_eq!((levered.raw, levered.lever), ("68.25".parse().unwrap(), Milli(700)));
+    assert_eq!(levered.levered, "47.775".parse().unwrap());
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn the_plan_has_a_number_for_every_segment_and_reward() {
     assert_eq!(plan.global, Micros::units(4_500));
     assert!(plan.segments.iter().all(|limit| *limit <= plan.global));
     assert_eq!(plan.inventory[usize::from(bundle.reward_named("cinema").unwrap().0)], Some(60));
-    let unlisted = edited("program.toml", "everyone = \"500.00\"\n", "").unwrap();
+    let unlisted = edited("program.toml", "everyone = \"900.00\"\n", "").unwrap();
     assert_eq!(unlisted.plan().segments[6], unlisted.plan().global);
 }
 

@@ -8,8 +8,9 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 use domain::facts::Field;
 
 use super::Fault;
-use super::check::{Checker, qualified_name};
+use super::check::Checker;
 use super::kinds::Shape;
+use super::syntax::qualified_name;
 use super::tree::{Compare, Number, Truth};
 use crate::codes::Code;
 

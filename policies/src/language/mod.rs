@@ -10,6 +10,7 @@
 pub mod check;
 mod kinds;
 mod lower;
+mod syntax;
 pub mod tree;
 
 use std::ops::Range;
