@@ -27,11 +27,20 @@ use worker::{LINGER_STEP, Request, Shared};
 pub trait Scorer: Send + 'static {
     /// One answer per row, in order.
     fn score(&mut self, rows: &[FeatureVector]) -> Vec<Result<Score, Fault>>;
+
+    /// Why it last failed, for operators.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Scorer for Models {
     fn score(&mut self, rows: &[FeatureVector]) -> Vec<Result<Score, Fault>> {
         Models::score(self, rows)
+    }
+
+    fn failure(&self) -> Option<&str> {
+        Models::failure(self)
     }
 }
 
@@ -145,6 +154,11 @@ impl<R: Reply> BatchScorer<R> {
     /// What happened so far.
     pub fn counts(&self) -> Counts {
         self.shared.counters.counts()
+    }
+
+    /// What the engine said when it last failed.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failure()
     }
 
     /// Rows that wait for a run.

@@ -60,6 +60,7 @@ pub(super) struct Shared<R> {
     pub(super) queue: Queue<Request<R>>,
     running: Mutex<Option<Running<R>>>,
     health: Mutex<Health>,
+    failure: Mutex<Option<String>>,
     pub(super) counters: Counters,
 }
 
@@ -75,6 +76,7 @@ impl<R: Reply> Shared<R> {
             queue: Queue::new(options.waiting_max),
             running: Mutex::new(None),
             health: Mutex::new(Health::default()),
+            failure: Mutex::new(None),
             counters: Counters::default(),
         }
     }
@@ -97,6 +99,9 @@ impl<R: Reply> Shared<R> {
             let scores =
                 std::panic::catch_unwind(run).unwrap_or_else(|_| vec![Err(Fault::Failed); rows.len()]);
             self.counters.ran(rows.len());
+            if scores.contains(&Err(Fault::Failed)) {
+                *locked(&self.failure) = scorer.failure().map(str::to_owned);
+            }
             // The guard must not live while callbacks run.
             let running = locked(&self.running).take();
             if let Some(running) = running {
@@ -170,6 +175,10 @@ impl<R: Reply> Shared<R> {
             health.late_in_a_row = 0;
             health.resting_until = Some(Instant::now() + self.options.rest);
         }
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        locked(&self.failure).clone()
     }
 
     pub(super) fn is_resting(&self) -> bool {
