@@ -58,6 +58,19 @@ impl Scorer for Forgets {
     }
 }
 
+/// Fails and says why.
+struct Explains;
+
+impl Scorer for Explains {
+    fn score(&mut self, rows: &[FeatureVector]) -> Vec<Result<Score, Fault>> {
+        vec![Err(Fault::Failed); rows.len()]
+    }
+
+    fn failure(&self) -> Option<&str> {
+        Some("out of memory")
+    }
+}
+
 type Answers = Receiver<(usize, Scored)>;
 
 fn start(scorer: impl Scorer, options: Options) -> (BatchScorer, Sender<(usize, Scored)>, Answers) {
@@ -202,4 +215,13 @@ fn dropping_answers_what_is_queued() {
     drop(scorer);
     drop(sender);
     assert_eq!(answers.iter().count(), 1_000);
+}
+
+#[test]
+fn operators_learn_what_the_engine_said() {
+    let (scorer, sender, answers) = start(Explains, patient());
+    assert_eq!(scorer.failure(), None);
+    submit(&scorer, 1, &sender);
+    fell_back(&answers.recv_timeout(PATIENCE).expect("an answer").1, 1, Fault::Failed);
+    assert_eq!(scorer.failure().as_deref(), Some("out of memory"));
 }

@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`history`].
 
+mod held;
 pub mod history;
 mod pack;
 pub mod provenance;

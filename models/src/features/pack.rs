@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::history::{Early, HELD_MAX, Held, History, Old, WAITING_MAX};
+use super::held::{Early, Held, Old};
+use super::history::{HELD_MAX, History, WAITING_MAX};
 
 const VERSION: u8 = 1;
 

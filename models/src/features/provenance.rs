@@ -3,7 +3,8 @@
 use domain::Timestamp;
 use domain::time::DAY;
 
-use super::history::{Held, History};
+use super::held::Held;
+use super::history::History;
 use super::summary::WINDOW_DAYS;
 use super::vector::NAMES;
 

@@ -3,7 +3,8 @@
 use domain::time::DAY;
 use domain::{Micros, Timestamp};
 
-use super::history::{Held, History, square};
+use super::held::{Held, square};
+use super::history::History;
 
 /// The windows of the contract, in days of 24 hours, shortest first.
 pub const WINDOW_DAYS: [i64; 5] = [7, 14, 28, 56, 91];

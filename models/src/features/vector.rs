@@ -115,6 +115,6 @@ fn deviation(count: u64, sum: i64, squares: u128) -> f64 {
         return 0.0;
     }
     // n * sum(x^2) - sum(x)^2 is an exact integer; only the final root and quotient round.
-    let spread = u128::from(count).saturating_mul(squares).saturating_sub(super::history::square(sum));
+    let spread = u128::from(count).saturating_mul(squares).saturating_sub(super::held::square(sum));
     (spread as f64).sqrt() / count as f64
 }
