@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::digest::hex;
 use domain::{Digest, Timestamp};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use crate::budget::{Balance, Balances};
 use crate::canon::Public;
@@ -276,15 +276,14 @@ impl Writer {
 
     /// Names the id behind a refused row, and stops after failures that leave the file's state unknown.
     fn after_failure(&mut self, error: Error, batch: &[Entry]) -> Error {
-        match error {
-            Error::Sqlite(ref cause) => match cause.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::ConstraintViolation) => self.known_record(batch).unwrap_or(error),
-                Some(rusqlite::ErrorCode::DatabaseBusy) => error,
-                _ => self.stop(error),
-            },
-            Error::Damaged(_) => self.stop(error),
-            _ => error,
+        if let Error::Sqlite(cause) = &error {
+            return match cause.sqlite_error_code() {
+                Some(ErrorCode::ConstraintViolation) => self.known_record(batch).unwrap_or(error),
+                Some(ErrorCode::DatabaseBusy) => error,
+                Some(_) | None => self.stop(error),
+            };
         }
+        if matches!(error, Error::Damaged(_)) { self.stop(error) } else { error }
     }
 
     fn stop(&mut self, error: Error) -> Error {
@@ -467,6 +466,7 @@ impl Rows<'_> {
         self.insert_nodes(state, leaf)?;
         self.counts.add(entry);
         self.index.add(Hashes::of(entry));
+        debug_assert!(entry.snapshot.is_none() || entry.member.is_some(), "a state belongs to a member");
         if let (Some(member), Some(snapshot)) = (entry.member, &entry.snapshot) {
             write_state(self.connection, member, seq, snapshot)?;
         }
