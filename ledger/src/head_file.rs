@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::note::{Head, NOTE_BYTES_MAX, NoteError, Verifier};
 
 /// Ends every note of the file; a note itself never holds two empty lines in a row.
-const SEPARATOR: &str = "\n\n\n";
+const SEPARATOR: &[u8] = b"\n\n\n";
 
 /// The open file.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl HeadFile {
         let mut heads = HeadFile { path: path.to_owned(), file };
         let length = heads.file.metadata().map_err(io)?.len();
         let tail = heads.tail(length)?;
-        let whole = tail.rfind(SEPARATOR).map_or(0, |at| at + SEPARATOR.len());
+        let whole = end_of_last(&tail).unwrap_or(0);
         let torn = (tail.len() - whole) as u64;
         if torn == tail.len() as u64 && length > torn {
             return Err(heads.distrust("its last 32 KiB hold no note".to_owned()));
@@ -44,14 +44,13 @@ impl HeadFile {
     }
 
     /// The end of the file, at least one note and the start of another.
-    fn tail(&mut self, length: u64) -> Result<String, Error> {
+    fn tail(&mut self, length: u64) -> Result<Vec<u8>, Error> {
         let from = length.saturating_sub(2 * NOTE_BYTES_MAX as u64);
         let mut bytes = Vec::new();
         let io = |error| Error::io("read the checkpoint file", &self.path, error);
         self.file.seek(SeekFrom::Start(from)).map_err(io)?;
         self.file.read_to_end(&mut bytes).map_err(io)?;
-        // A cut may fall inside the dash of a signature line; only whole notes after it are used.
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(bytes)
     }
 
     /// The last head in the file, if there is one.
@@ -59,7 +58,7 @@ impl HeadFile {
         let length = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
         let tail = self.tail(length)?;
         let Some(whole) = tail.strip_suffix(SEPARATOR) else { return Ok(None) };
-        let note = whole.rfind(SEPARATOR).map_or(whole, |at| &whole[at + SEPARATOR.len()..]);
+        let note = String::from_utf8_lossy(&whole[end_of_last(whole).unwrap_or(0)..]).into_owned();
         let opened = verifier.open(&format!("{note}\n"));
         opened.map(Some).map_err(|error| self.distrust(error.to_string()))
     }
@@ -69,6 +68,12 @@ impl HeadFile {
         let io = |error| Error::io("append to the checkpoint file", &self.path, error);
         self.file.write_all(format!("{note}\n\n").as_bytes()).map_err(io)
     }
+}
+
+/// Where the last whole note of `bytes` ends.
+fn end_of_last(bytes: &[u8]) -> Option<usize> {
+    let windows = bytes.windows(SEPARATOR.len());
+    windows.enumerate().rev().find(|(_, window)| *window == SEPARATOR).map(|(at, _)| at + SEPARATOR.len())
 }
 
 /// Reads every note of a checkpoint file in order and hands each head, or what is wrong with it, to `each`.
@@ -94,4 +99,49 @@ pub(crate) fn read_all(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Digest;
+
+    use super::*;
+    use crate::note::NoteSigner;
+
+    #[test]
+    fn a_note_torn_at_any_byte_leaves_the_notes_before_it() {
+        let signer = NoteSigner::new("largesse/test/0", &[3; 32]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heads");
+        let mut heads = HeadFile::open(&path).unwrap().0;
+        heads.append(&signer.sign(1, Digest::of(b"1"))).unwrap();
+        let one = std::fs::read(&path).unwrap();
+        heads.append(&signer.sign(2, Digest::of(b"2"))).unwrap();
+        let two = std::fs::read(&path).unwrap();
+        for cut in one.len() + 1..two.len() {
+            std::fs::write(&path, &two[..cut]).unwrap();
+            let (mut heads, torn) = HeadFile::open(&path).unwrap();
+            assert!(torn, "cut at {cut}");
+            assert_eq!(heads.last(signer.verifier()).unwrap().unwrap().size, 1, "cut at {cut}");
+            heads.append(&signer.sign(2, Digest::of(b"2"))).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), two, "cut at {cut}");
+        }
+        let (mut sizes, mut bad) = (Vec::new(), 0);
+        read_all(&path, signer.verifier(), |head| {
+            head.map_or_else(|_| bad += 1, |head| sizes.push(head.size))
+        })
+        .unwrap();
+        assert_eq!((sizes, bad), (vec![1, 2], 0));
+    }
+
+    #[test]
+    fn an_empty_file_holds_no_head_and_a_long_text_is_not_trusted() {
+        let signer = NoteSigner::new("largesse/test/0", &[3; 32]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heads");
+        let (mut heads, torn) = HeadFile::open(&path).unwrap();
+        assert!(!torn && heads.last(signer.verifier()).unwrap().is_none());
+        std::fs::write(&path, "x".repeat(100_000)).unwrap();
+        assert!(matches!(HeadFile::open(&path), Err(Error::CheckpointFile { .. })));
+    }
 }

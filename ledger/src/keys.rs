@@ -4,16 +4,18 @@
 //! erases one member everywhere. Raw member identifiers are kept only here, sealed under the member's own key.
 //! Nothing here ever decides who may unmask; callers log that first.
 
+mod files;
+
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::MemberId;
-use domain::digest::{hex, unhex};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use zeroize::Zeroizing;
+
+pub(crate) use files::sync_folder;
+use files::{check, read_master, refuse_exposed, restrict, secret, set_up, write_master};
 
 use crate::note::NoteSigner;
 use crate::seal::{DataKey, hmac};
@@ -306,83 +308,4 @@ fn unusable(path: impl Into<PathBuf>, why: String) -> KeyError {
 fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> KeyError {
     let path = path.to_owned();
     move |source| KeyError::Io { doing, path, source }
-}
-
-/// Durable, and nothing deleted stays readable in the file.
-fn set_up(connection: &Connection) -> Result<(), KeyError> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "secure_delete", "ON")?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    Ok(())
-}
-
-fn check(connection: &Connection, path: &Path) -> Result<(), KeyError> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let id = number("application_id").map_err(|error| unusable(path, error.to_string()))?;
-    let format = number("user_version")?;
-    if id != APPLICATION_ID {
-        return Err(unusable(path, format!("application id {id:#x}, expected {APPLICATION_ID:#x}")));
-    }
-    if format > FORMAT {
-        return Err(unusable(path, format!("format {format}, this build reads up to {FORMAT}")));
-    }
-    Ok(())
-}
-
-fn secret(
-    connection: &Connection,
-    master: &DataKey,
-    name: &str,
-    path: &Path,
-) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    let wrapped: Vec<u8> = connection
-        .query_row("SELECT wrapped FROM secret WHERE name = ?1", [name], |row| row.get(0))
-        .optional()?
-        .ok_or_else(|| unusable(path, format!("the {name} key is not there")))?;
-    let bytes = master.open_bytes(b"secret", name.as_bytes(), &wrapped);
-    let bytes = bytes.map_err(|_| KeyError::OtherLedger(path.to_owned()))?;
-    let bytes: [u8; 32] =
-        bytes.try_into().map_err(|_| unusable(path, format!("the {name} key has the wrong length")))?;
-    Ok(Zeroizing::new(bytes))
-}
-
-fn write_master(path: &Path) -> Result<DataKey, KeyError> {
-    let bytes = Zeroizing::new(random::<32>()?);
-    let text = Zeroizing::new(format!("{}\n", hex(&*bytes)));
-    let building = path.with_extension("key.new");
-    if building.exists() {
-        std::fs::remove_file(&building).map_err(io("remove a half-made file", &building))?;
-    }
-    let mut options = std::fs::OpenOptions::new();
-    let mut file =
-        options.write(true).create_new(true).mode(0o600).open(&building).map_err(io("create", path))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io("write", path))?;
-    std::fs::rename(&building, path).map_err(io("rename", &building))?;
-    sync_folder(path)?;
-    Ok(DataKey::from_bytes(*bytes))
-}
-
-fn read_master(path: &Path) -> Result<DataKey, KeyError> {
-    refuse_exposed(path)?;
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(io("read", path))?);
-    let bytes = unhex(text.trim()).ok_or_else(|| unusable(path, "not 64 hex digits".to_owned()))?;
-    Ok(DataKey::from_bytes(bytes))
-}
-
-fn restrict(path: &Path) -> Result<(), KeyError> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io("restrict", path))
-}
-
-fn refuse_exposed(path: &Path) -> Result<(), KeyError> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).map_err(io("look at", path))?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(KeyError::Exposed { path: path.to_owned(), mode }) }
-}
-
-/// A rename is durable only when its folder is.
-pub(crate) fn sync_folder(of: &Path) -> Result<(), KeyError> {
-    let folder = of.parent().unwrap_or(Path::new("."));
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync the folder", folder))
 }

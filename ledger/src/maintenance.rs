@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::error::Error;
-use crate::recovery::Files;
+use crate::files::Files;
 use crate::schema::{self, Access};
 
 /// How often the WAL is looked at. At 100 MB/s of WAL it grows by 10 MB between two looks.

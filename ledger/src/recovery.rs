@@ -3,57 +3,28 @@
 //! Every check is bounded by the number of budgets and one tile of 256 rows, never by the number of rows, so a
 //! restart with millions of rows takes milliseconds. `verify` rescans everything.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
 use domain::digest::hex;
 use domain::{Digest, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::budget::Balances;
-use crate::counter::Added;
-use crate::entry::{Entry, Seq};
+use crate::create::create;
+use crate::entry::Seq;
 use crate::error::Error;
+use crate::files::Files;
 use crate::head_file::HeadFile;
 use crate::index::Index;
-use crate::keys::{Keys, sync_folder};
-use crate::kind::Kind;
+use crate::keys::Keys;
 use crate::lock::Lock;
 use crate::merkle::Frontier;
 use crate::note::{NoteSigner, Verifier};
+use crate::options::Options;
+use crate::relay::load_relays;
 use crate::row::{self, COLUMNS};
+use crate::rows::write_checkpoint;
 use crate::schema::{self, Access};
 use crate::tree::StoredNodes;
-use crate::writer::{Checkpoint, Head, Options, Relay, RelayPosition, Rows, Writer, sign, write_checkpoint};
-
-/// Relays whose positions are kept.
-pub const RELAYS: [&str; 2] = ["nats", "heads"];
-
-/// The files of a ledger folder.
-#[derive(Clone, Debug)]
-pub struct Files {
-    pub database: PathBuf,
-    pub keys: PathBuf,
-    pub master_key: PathBuf,
-    pub lock: PathBuf,
-    pub heads: PathBuf,
-    pub verifier: PathBuf,
-}
-
-impl Files {
-    /// The files of the ledger in `folder`.
-    pub fn of(folder: &Path, master_key: Option<&Path>) -> Files {
-        Files {
-            database: folder.join("ledger.db"),
-            keys: folder.join("keys.db"),
-            master_key: master_key.map_or_else(|| folder.join("master.key"), Path::to_owned),
-            lock: folder.join("lock"),
-            heads: folder.join("checkpoints.txt"),
-            verifier: folder.join("verifier.txt"),
-        }
-    }
-}
+use crate::writer::{Checkpoint, Head, Writer, sign};
 
 /// What a start found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,71 +108,6 @@ impl Writer {
         self.file_heads()?;
         Ok(checkpoint)
     }
-}
-
-/// Makes keys, then a complete database under another name, then renames it: a crash leaves either no ledger
-/// or a whole one.
-fn create(files: &Files, options: &Options) -> Result<Keys, Error> {
-    if std::fs::metadata(&files.heads).is_ok_and(|heads| heads.len() > 0) {
-        return Err(Error::CheckpointFile {
-            path: files.heads.clone(),
-            why: "it holds heads, but ledger.db is missing; restore ledger.db".to_owned(),
-        });
-    }
-    let keys = Keys::create(&files.keys, &files.master_key)?;
-    let building = files.database.with_extension("db.new");
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = building.clone().into_os_string();
-        name.push(suffix);
-        // A creation that was cut short may have left any of these.
-        let _ = std::fs::remove_file(name);
-    }
-    let signer = keys.signer(&options.origin)?;
-    let mut connection = schema::connect(&building, Access::Write)?;
-    let transaction = connection.transaction()?;
-    schema::create(&transaction)?;
-    write_genesis(&transaction, &keys, &signer, options)?;
-    transaction.commit()?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    connection.close().map_err(|(_, error)| Error::from(error))?;
-    let verifier = format!("{}\n", signer.verifier().to_text());
-    std::fs::write(&files.verifier, verifier).map_err(|error| Error::io("write", &files.verifier, error))?;
-    std::fs::rename(&building, &files.database).map_err(|error| Error::io("rename", &building, error))?;
-    sync_folder(&files.database)?;
-    Ok(keys)
-}
-
-fn write_genesis(
-    connection: &Connection,
-    keys: &Keys,
-    signer: &NoteSigner,
-    options: &Options,
-) -> Result<(), Error> {
-    let mut insert = connection.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)")?;
-    insert.execute(("origin", &options.origin))?;
-    insert.execute(("ledger", hex(&keys.ledger_id())))?;
-    insert.execute(("partition", options.partition))?;
-    insert.execute(("epoch", 0))?;
-    let body = serde_json::json!({
-        "v": 1,
-        "format": schema::FORMAT,
-        "origin": options.origin,
-        "partition": options.partition,
-        "verifier": signer.verifier().to_text(),
-    });
-    let mut state =
-        Head { tree: Frontier::default(), recorded_at: options.now, head_size: 0, head_time: options.now };
-    let mut rows = Rows {
-        connection,
-        balances: &mut Balances::default(),
-        scratch: &mut Vec::new(),
-        counts: Added::default(),
-        index: &mut Index::load(connection, 0, options.index_turn_rows)?,
-        partition: options.partition,
-        epoch: 0,
-    };
-    rows.insert(&mut state, 0, &Entry::new(Kind::Genesis, keys.ledger_id(), body.to_string()))?;
-    rows.counts.write(connection)
 }
 
 fn open_keys(files: &Files) -> Result<Keys, Error> {
@@ -301,21 +207,6 @@ fn unfiled(connection: &Connection, filed: u64) -> Result<Vec<String>, Error> {
     let mut statement = connection.prepare("SELECT note FROM checkpoint WHERE size > ?1 ORDER BY size")?;
     let notes = statement.query_map([filed.cast_signed()], |row| row.get(0))?;
     Ok(notes.collect::<Result<_, _>>()?)
-}
-
-fn load_relays(connection: &Connection) -> Result<Vec<Relay>, Error> {
-    let mut statement = connection.prepare("SELECT seq FROM relay_position WHERE name = ?1")?;
-    let mut relay = |name: &str| {
-        let seq: Option<i64> = statement.query_row([name], |row| row.get(0)).optional()?;
-        let durable = seq.unwrap_or(0).unsigned_abs();
-        Ok(Relay {
-            name: name.to_owned(),
-            position: RelayPosition(Arc::new(AtomicU64::new(durable))),
-            durable,
-            writing: durable,
-        })
-    };
-    RELAYS.iter().map(|name| relay(name)).collect()
 }
 
 fn next_epoch(connection: &Connection) -> Result<u32, Error> {

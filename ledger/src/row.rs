@@ -2,12 +2,12 @@
 
 use domain::{Digest, EventId, MemberId, Outcome, Reason, Timestamp, Touchpoint};
 
-use crate::budget::{Posting, read_postings};
 use crate::canon::Public;
 use crate::codes;
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::kind::Kind;
+use crate::posting::{Posting, read_postings};
 
 /// The columns of [`Public`], then the sealed part and the leaf; read by position below.
 pub(crate) const COLUMNS: &str = "seq, record_id, kind, recorded_at, event_time, partition, epoch, member, event_id, \

@@ -104,3 +104,31 @@ BEGIN SELECT RAISE(ABORT, 'checkpoint is append-only: delete refused'); END;
 CREATE TRIGGER checkpoint_refuses_known BEFORE INSERT ON checkpoint
 WHEN NEW.size <= (SELECT ifnull(max(size), 0) FROM checkpoint)
 BEGIN SELECT RAISE(ABORT, 'checkpoint is append-only: size must grow'); END;
+
+-- Stable views for other tools. Times are microseconds since 1970, money is micros, ids are lower-case hex.
+CREATE VIEW v_decisions AS
+SELECT r.seq, lower(hex(r.record_id)) AS decision_id, r.recorded_at, r.event_time, lower(hex(r.member)) AS member, r.event_id,
+       o.name AS outcome, w.name AS reason, r.segment, r.reward, t.name AS touchpoint, lower(hex(r.bundle)) AS bundle,
+       lower(hex(r.models)) AS models, r.semantics, r.epoch, r.body ->> '$.cost' AS cost, r.body ->> '$.best_net' AS best_net,
+       r.body ->> '$.chosen_net' AS chosen_net, r.body ->> '$.cause' AS cause, r.body ->> '$.table' AS price_table,
+       r.body ->> '$.explored' AS explored, r.body ->> '$.propensity' AS propensity
+  FROM record r
+  LEFT JOIN code o ON o.field = 'outcome' AND o.number = r.outcome
+  LEFT JOIN code w ON w.field = 'reason' AND w.number = r.reason
+  LEFT JOIN code t ON t.field = 'touchpoint' AND t.number = r.touchpoint
+ WHERE r.kind = 11;
+CREATE VIEW v_candidates AS
+SELECT r.seq, lower(hex(r.record_id)) AS decision_id, c.value ->> 0 AS reward_index, w.name AS reason,
+       nullif(c.value ->> 2, 0) - 1 AS rule
+  FROM record r JOIN json_each(r.body, '$.candidates') c
+  LEFT JOIN code w ON w.field = 'reason' AND w.number = c.value ->> 1
+ WHERE r.kind = 11;
+CREATE VIEW v_certificates AS
+SELECT seq, lower(hex(record_id)) AS certificate_id, recorded_at, epoch, body FROM record WHERE kind = 20;
+CREATE VIEW v_outcomes AS
+SELECT r.seq, lower(hex(r.record_id)) AS outcome_id, r.recorded_at, r.event_time, lower(hex(r.member)) AS member, r.event_id,
+       r.segment, r.reward, w.name AS reason, r.body
+  FROM record r LEFT JOIN code w ON w.field = 'reason' AND w.number = r.reason
+ WHERE r.kind = 13;
+CREATE VIEW v_budgets AS
+SELECT id, limit_micros, reserved, committed, limit_micros - reserved - committed AS free, as_of FROM budget;

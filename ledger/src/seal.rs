@@ -109,7 +109,7 @@ impl DataKey {
     }
 
     fn nonce(&self, associated: &[u8], plaintext: &[u8]) -> [u8; NONCE_LEN] {
-        let tag = hmac(&*self.0, &[b"largesse nonce\0", associated, plaintext]);
+        let tag = hmac(&self.0, &[b"largesse nonce\0", associated, plaintext]);
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&tag[..NONCE_LEN]);
         nonce

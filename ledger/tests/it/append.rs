@@ -196,3 +196,48 @@ fn recorded_time_never_goes_back() {
     let rows = Reader::open(folder.path()).unwrap().after(Seq(1), 10).unwrap();
     assert_eq!(rows[1].recorded_at, rows[0].recorded_at);
 }
+
+#[test]
+fn other_tools_read_stable_views() {
+    let (folder, mut writer) = ledger();
+    writer.append(NOW, &decisions(&writer, 0..8, 3)).unwrap();
+    let other = intruder(folder.path());
+    other.execute_batch("PRAGMA trusted_schema = OFF").unwrap();
+    let one = |sql: &str| other.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    let decision = "SELECT concat_ws(' ', outcome, reason, segment, touchpoint, best_net) FROM v_decisions WHERE seq = 3";
+    assert_eq!(one(decision), "none PRICED_OUT loyal app 1200000");
+    assert_eq!(
+        one(
+            "SELECT concat_ws(' ', reward_index, reason, rule) FROM v_candidates WHERE seq = 3 LIMIT 1 OFFSET 2"
+        ),
+        "2 NOT_ELIGIBLE 16"
+    );
+    assert_eq!(one("SELECT count(*) || '' FROM v_certificates"), "0");
+    assert_eq!(one("SELECT count(*) || '' FROM v_outcomes"), "0");
+    assert_eq!(one("SELECT count(*) || '' FROM v_budgets"), "0");
+}
+
+#[test]
+fn a_ledger_that_is_being_written_can_be_checked() {
+    let (folder, mut writer) = ledger();
+    let _maintenance = ledger::Maintenance::start(folder.path()).unwrap();
+    writer.append(NOW, &decisions(&writer, 0..3_000, 30)).unwrap();
+    let path = folder.path().to_owned();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for from in (3_000..).step_by(50) {
+                if done.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                writer.append(NOW, &decisions(&writer, from..from + 50, 30)).unwrap();
+            }
+        });
+        for _ in 0..5 {
+            let report = ledger::verify(&path, &ledger::VerifyOptions::default(), |_, _| ()).unwrap();
+            done.store(!report.is_verified(), std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(report.findings, []);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

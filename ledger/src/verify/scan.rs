@@ -1,0 +1,241 @@
+//! The rescan: every row in order, everything recomputed beside it.
+
+use domain::Digest;
+use rusqlite::{Connection, OptionalExtension};
+use sha2::{Digest as _, Sha256};
+
+use super::{Heads, Report};
+use crate::budget::Balances;
+use crate::canon::Public;
+use crate::counter::Recount;
+use crate::entry::Seq;
+use crate::error::Error;
+use crate::index::{Expected, Fingerprint};
+use crate::merkle::Frontier;
+use crate::posting::Audit;
+use crate::recovery::last_seq;
+use crate::row::{self, COLUMNS};
+use crate::tree::LEVEL_STEP;
+
+/// Rows between two calls of the progress callback: about 20 ms.
+const ROWS_BETWEEN_CALLS: u64 = 8_192;
+/// Rows read under one snapshot, so that a check of a live ledger does not keep its WAL from being reused.
+const ROWS_PER_SNAPSHOT: i64 = 65_536;
+
+/// The running rescan.
+pub(super) struct Scan<'c> {
+    connection: &'c Connection,
+    pub(super) report: Report,
+    /// Rows there were at the start.
+    pub(super) through: u64,
+    /// Whether the balances and counts in the tables belong to exactly these rows.
+    quiet: Option<(Balances, Recount, Fingerprint)>,
+    indexed: Expected,
+    tree: Frontier,
+    audit: Audit,
+    counts: Recount,
+    scratch: Vec<u8>,
+    recorded_at: i64,
+}
+
+impl<'c> Scan<'c> {
+    pub(super) fn begin(connection: &'c Connection, report: Report) -> Result<Scan<'c>, Error> {
+        let snapshot = connection.unchecked_transaction()?;
+        let through = last_seq(connection)?.0;
+        let tables = Fingerprint::of_tables(connection)?;
+        let quiet = Some((Balances::load(connection)?, Recount::load(connection)?, tables));
+        let indexed = Expected::begin(connection)?;
+        snapshot.commit()?;
+        Ok(Scan {
+            connection,
+            report,
+            through,
+            quiet,
+            indexed,
+            tree: Frontier::default(),
+            audit: Audit::default(),
+            counts: Recount::default(),
+            scratch: Vec::new(),
+            recorded_at: i64::MIN,
+        })
+    }
+
+    pub(super) fn rows(&mut self, heads: &Heads, progress: &mut impl FnMut(u64, u64)) -> Result<(), Error> {
+        let mut last = 0i64;
+        let through = self.through.cast_signed();
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT {COLUMNS} FROM record WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT {ROWS_PER_SNAPSHOT}"
+        ))?;
+        loop {
+            let before = last;
+            let mut rows = statement.query([last, through])?;
+            while let Some(stored) = rows.next()? {
+                last = self.row(stored, last)?;
+                self.compare_heads(heads, last);
+                if self.report.rows.is_multiple_of(ROWS_BETWEEN_CALLS) {
+                    progress(self.report.rows, self.through);
+                }
+            }
+            if last == before {
+                break;
+            }
+        }
+        progress(self.report.rows, self.through);
+        self.finish(heads)
+    }
+
+    /// Checks one row and returns its position.
+    fn row(&mut self, stored: &rusqlite::Row<'_>, last: i64) -> Result<i64, Error> {
+        let public = match row::public(stored) {
+            Ok(public) => public,
+            Err(error) => {
+                let seq: i64 = stored.get(0)?;
+                self.report.find(Some(Seq(seq.unsigned_abs())), format!("unreadable: {error}"));
+                return Ok(seq);
+            }
+        };
+        let seq = Seq(public.seq.unsigned_abs());
+        if public.seq != last + 1 {
+            let missing = Seq(last.unsigned_abs() + 1);
+            self.report.find(Some(missing), format!("rows {missing} to {} are missing", seq.0 - 1));
+        }
+        self.report.rows += 1;
+        if public.recorded_at < self.recorded_at {
+            self.report.find(Some(seq), "recorded before the row before it");
+        }
+        self.recorded_at = public.recorded_at;
+        self.indexed.fold(seq.0, public.event_id, public.member);
+        self.counts.add(public.kind, public.outcome, public.reason);
+        let leaf = self.leaf(stored, &public, seq)?;
+        self.push(leaf, seq)?;
+        if let Some(debits) = public.debits
+            && let Err(why) = self.audit.fold(debits, seq)
+        {
+            self.report.find(Some(seq), why);
+        }
+        Ok(public.seq)
+    }
+
+    /// The leaf as recomputed; the stored one only stands in for a pruned body.
+    fn leaf(&mut self, stored: &rusqlite::Row<'_>, public: &Public<'_>, seq: Seq) -> Result<Digest, Error> {
+        let blob = |at| stored.get_ref(at)?.as_blob_or_null().map_err(rusqlite::Error::from);
+        let (digest, sealed, claimed) = (blob(row::SEALED_DIGEST)?, blob(row::SEALED)?, blob(row::LEAF)?);
+        match (digest, sealed) {
+            (Some(digest), Some(sealed)) if Sha256::digest(sealed).as_slice() != digest => {
+                self.report.find(Some(seq), "its sealed part does not hash to its digest");
+            }
+            (None, Some(_)) => self.report.find(Some(seq), "it has a sealed part but no digest of one"),
+            (Some(_), None) => {
+                self.report.pruned += 1;
+                self.report.find(Some(seq), "its sealed part is gone");
+            }
+            _ => {}
+        }
+        if public.body.is_none() {
+            self.report.pruned += 1;
+            self.report.find(Some(seq), "its body is gone");
+        }
+        let leaf = public.leaf(digest, &mut self.scratch);
+        if claimed != Some(leaf.0.as_slice()) {
+            self.report.find(Some(seq), "its columns do not hash to its leaf");
+        }
+        Ok(leaf)
+    }
+
+    /// Extends the tree and compares the stored nodes that are now full.
+    fn push(&mut self, leaf: Digest, seq: Seq) -> Result<(), Error> {
+        let mut full = Vec::new();
+        self.tree.push(leaf, |level, index, hash| {
+            if level.is_multiple_of(LEVEL_STEP) {
+                full.push((level, index, hash));
+            }
+        });
+        for (level, index, hash) in full {
+            let mut select =
+                self.connection.prepare_cached("SELECT hash FROM log_node WHERE level = ?1 AND idx = ?2")?;
+            let stored: Option<Vec<u8>> =
+                select.query_row((level, index.cast_signed()), |row| row.get(0)).optional()?;
+            if stored.as_deref() != Some(hash.0.as_slice()) {
+                let first = Seq((index << level) + 1);
+                let known = self.report.first_bad.is_some_and(|bad| bad >= first && bad <= seq);
+                // With a bad row below it, the node only repeats the news.
+                let seq = if known { None } else { Some(first) };
+                self.report.find(
+                    seq,
+                    format!(
+                        "tree node {level}/{index} over rows {first} to {} differs",
+                        (index + 1) << level
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_heads(&mut self, heads: &Heads, last: i64) {
+        let size = last.unsigned_abs();
+        let Some(at) = heads.get(&size) else { return };
+        let root = self.tree.root();
+        for (head, place) in at {
+            if head.root != root || self.tree.size() != size {
+                // The row before the last good head is the first that can differ; a bad row already names it.
+                let first = Seq(self.good_head_before(heads, size) + 1);
+                self.report.find(
+                    self.report.first_bad.is_none().then_some(first),
+                    format!("rows {first} to {size} are not those of the head of {size} rows {place}"),
+                );
+            }
+        }
+    }
+
+    /// Heads are compared in order and the first bad one is reported, so every smaller one was good.
+    fn good_head_before(&self, heads: &Heads, size: u64) -> u64 {
+        heads.range(..size).next_back().map_or(0, |(size, _)| *size)
+    }
+
+    fn finish(&mut self, heads: &Heads) -> Result<(), Error> {
+        self.report.root = self.tree.root();
+        for (size, at) in heads.range(self.through + 1..) {
+            for (_, place) in at {
+                // A live ledger may have grown since the scan began.
+                if last_seq(self.connection)?.0 < *size {
+                    let missing = Seq(self.through + 1);
+                    self.report.find(
+                        Some(missing),
+                        format!("rows {missing} to {size} are missing: a head over them exists {place}"),
+                    );
+                }
+            }
+        }
+        self.stray_nodes()?;
+        if let Some((balances, counts, tables)) = self.quiet.take() {
+            if let Some(budget) = self.audit.drift(&balances) {
+                self.report
+                    .find(None, format!("the table's balance of budget {budget:?} differs from the log"));
+            }
+            if tables != self.indexed.fingerprint {
+                self.report.find(None, "the index of events and members differs from the log");
+            }
+            if counts != self.counts {
+                self.report.find(None, "the table of row counts differs from the log");
+            }
+        }
+        Ok(())
+    }
+
+    /// Nodes no row accounts for.
+    fn stray_nodes(&mut self) -> Result<(), Error> {
+        let stray: Option<(u32, i64)> = self
+            .connection
+            .query_row(
+                "SELECT level, idx FROM log_node WHERE ((idx + 1) << level) > (SELECT max(seq) FROM record) LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        if let Some((level, index)) = stray {
+            self.report.find(None, format!("tree node {level}/{index} covers rows that do not exist"));
+        }
+        Ok(())
+    }
+}
