@@ -1,9 +1,10 @@
 //! How many moments each segment still expects in the budget window.
 //!
-//! Flat: the expected rate times the time left, announced surges counted by their multiplier. The rate is
-//! that of the plan, not of the last minutes: extrapolating an unannounced surge to the end of the window
-//! would stop spending (measured: 82-85 % of the optimum). Only when the count so far leaves a wide band
-//! around the plan does the plan give way, and only by what exceeds the band.
+//! Flat: a rate times the time left, announced surges counted by their multiplier. The rate begins as the
+//! plan's and moves to the ordinary pace of the window as it passes: early on the plan knows about surges
+//! nobody announced, in the end the plan's leftover would stay unspent (measured: 0.2 % of value). It is never
+//! the pace of the last minutes: extrapolating a surge to the end of the window would stop spending (82-85 %
+//! of the optimum). A count far off the plan replaces the plan, but only by what exceeds a wide band.
 
 use domain::{Milli, Timestamp};
 
@@ -14,10 +15,14 @@ use super::config::{CalendarWindow, PlanConfig, Window};
 
 /// The plan is believed while the count is within 4/5..5/4 of it, a normal day's spread.
 const BAND: (i128, i128) = (4, 5);
-/// Baseline moments count as this many observed ones when shares of segments are estimated.
-const SHARE_PRIOR: u64 = 20_000;
 /// Observed moments before the plan is questioned at all.
 const BAND_MIN: u64 = 2_000;
+/// Baseline moments count as this many observed ones when shares of segments are estimated.
+const SHARE_PRIOR: u64 = 20_000;
+/// The ordinary pace forgets over an eighth of the window.
+const PACE_MEMORY_PARTS: i128 = 8;
+/// Fraction bits of a pace, in moments per volume: a hundred moments a month are still told to 1e-6.
+const PACE_BITS: u32 = 64;
 
 /// The forecaster of one budget window.
 #[derive(Clone, Debug)]
@@ -27,6 +32,11 @@ pub struct Forecast {
     baseline: Vec<u64>,
     calendar: Vec<CalendarWindow>,
     arrivals: Vec<u64>,
+    /// The last tick, and all arrivals until then.
+    ticked_at: Timestamp,
+    ticked: u64,
+    /// Pace of ordinary times, Q64 moments per volume; surges move it by a quarter at most.
+    ordinary: i128,
 }
 
 impl Forecast {
@@ -41,6 +51,9 @@ impl Forecast {
             baseline,
             calendar: config.calendar.clone(),
             arrivals: vec![0; segments],
+            ticked_at: config.window.from,
+            ticked: 0,
+            ordinary: 0,
         }
     }
 
@@ -49,6 +62,27 @@ impl Forecast {
         if let Some(arrivals) = self.arrivals.get_mut(segment) {
             *arrivals = (*arrivals).max(total);
         }
+    }
+
+    /// Takes stock at the beginning of a negotiation: the ordinary pace follows what was seen since the last.
+    pub fn tick(&mut self, now: Timestamp) {
+        let volume = self.volume(self.ticked_at, now);
+        let seen = self.arrivals.iter().sum::<u64>();
+        let news = i128::from(seen - self.ticked);
+        if volume <= 0 || news == 0 {
+            return;
+        }
+        let pace = (news << PACE_BITS) / volume;
+        if self.ordinary == 0 {
+            self.ordinary = pace;
+        }
+        let (low, high) = BAND;
+        let near = pace.clamp(self.ordinary * low / high, self.ordinary * high / low);
+        let whole = self.volume(self.window.from, self.window.to);
+        let memory = self.volume(self.window.from, now).min(whole / PACE_MEMORY_PARTS).max(volume);
+        // Both volumes lose ten bits so that the product stays within i128.
+        self.ordinary += (near - self.ordinary) * (volume >> 10) / (memory >> 10).max(1);
+        (self.ticked_at, self.ticked) = (now, seen);
     }
 
     /// The announced value multiplier at an instant.
@@ -66,53 +100,47 @@ impl Forecast {
     /// Expected moments per segment from `now` to the end of the window, by announced value multiplier.
     pub fn remaining(&self, now: Timestamp) -> Vec<Vec<Phase>> {
         let phases = self.volume_by_value(now, self.window.to);
-        let (rate_events, rate_volume) = self.rate(now);
+        let rate = self.rate(now);
         let shares = self.shares();
-        let total: u64 = shares.iter().sum::<u64>().max(1);
+        let total = i128::from(shares.iter().sum::<u64>().max(1));
         let for_segment = |share: &u64| {
             let phase = |(value, volume): &(Milli, i128)| {
-                let events = (volume * rate_events) << EVENT_BITS;
-                let events = events / rate_volume * i128::from(*share) / i128::from(total);
-                Phase { events_q16: i64::try_from(events).unwrap_or(i64::MAX), value: *value }
+                let events_q16 = (volume * rate) >> (PACE_BITS - EVENT_BITS);
+                let events_q16 = events_q16 * i128::from(*share) / total;
+                Phase { events_q16: i64::try_from(events_q16).unwrap_or(EVENTS_Q16_MAX), value: *value }
             };
             phases.iter().map(phase).collect()
         };
         shares.iter().map(for_segment).collect()
     }
 
-    /// Moments per volume as a fraction; volume is microseconds times thousandths.
-    fn rate(&self, now: Timestamp) -> (i128, i128) {
+    /// Moments per volume from now on, Q64; volume is microseconds times thousandths.
+    fn rate(&self, now: Timestamp) -> i128 {
         let elapsed = self.volume(self.window.from, now.min(self.window.to));
-        let seen = self.arrivals.iter().sum::<u64>();
-        let Some(expected) = self.expected else {
-            return (i128::from(seen), elapsed.max(1));
-        };
-        let whole = self.volume(self.window.from, self.window.to).max(1);
-        let plan = (i128::from(expected), whole);
-        if seen < BAND_MIN {
+        let seen = i128::from(self.arrivals.iter().sum::<u64>());
+        let pace = |events: i128, volume: i128| (events << PACE_BITS) / volume.max(1);
+        let Some(expected) = self.expected else { return pace(seen, elapsed) };
+        let whole = self.volume(self.window.from, self.window.to);
+        let plan = pace(i128::from(expected), whole);
+        if seen < i128::from(BAND_MIN) {
             return plan;
         }
-        // seen / planned-so-far against the band, as cross products.
-        let seen_scaled = i128::from(seen) * whole;
-        let planned = i128::from(expected) * elapsed;
         let (low, high) = BAND;
-        if seen_scaled * high < planned * low {
-            (i128::from(seen) * high / low, elapsed.max(1))
-        } else if seen_scaled * low > planned * high {
-            (i128::from(seen) * low / high, elapsed.max(1))
-        } else {
-            plan
-        }
+        let so_far = pace(seen, elapsed);
+        let bounded = plan.clamp(so_far * low / high, so_far * high / low);
+        // By the square of the part that has passed: half-way through, the plan still counts three quarters.
+        let passed_q10 = (elapsed << 10) / whole.max(1);
+        let weight_q20 = passed_q10 * passed_q10;
+        (bounded * ((1 << 20) - weight_q20) + self.ordinary * weight_q20) >> 20
     }
 
-    /// Relative weights of the segments.
+    /// Relative weights of the segments; one moment each before anything is known, so that none has nothing.
     fn shares(&self) -> Vec<u64> {
-        let total = self.baseline.iter().sum::<u64>();
-        if total == 0 {
-            // One moment each before anything is known, so that no segment starts with nothing.
-            return self.arrivals.iter().map(|seen| seen + 1).collect();
-        }
-        let blend = |(baseline, seen): (&u64, &u64)| baseline * SHARE_PRIOR / total + seen;
+        let total = self.baseline.iter().sum::<u64>().max(1);
+        let blend = |(baseline, seen): (&u64, &u64)| {
+            let prior = u128::from(*baseline) * u128::from(SHARE_PRIOR) / u128::from(total);
+            seen + u64::try_from(prior).unwrap_or(SHARE_PRIOR) + 1
+        };
         self.baseline.iter().zip(&self.arrivals).map(blend).collect()
     }
 
@@ -140,5 +168,98 @@ impl Forecast {
 
     fn volume(&self, from: Timestamp, to: Timestamp) -> i128 {
         self.volume_by_value(from, to).iter().map(|(_, volume)| volume).sum()
+    }
+}
+
+/// A forecast beyond a thousand billion moments is none; it must still fit the certificate's sums.
+const EVENTS_Q16_MAX: i64 = 1 << 56;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::negotiation::Layout;
+    use domain::time::HOUR;
+
+    fn day(expected: Option<u64>, calendar: Vec<CalendarWindow>) -> Forecast {
+        Forecast::new(&PlanConfig {
+            program: "shop".into(),
+            layout: Layout { segments: 2, rewards: 1 },
+            costs: vec![1],
+            limits: vec![None; 5],
+            floors: vec![0; 2],
+            window: Window { from: Timestamp(0), to: Timestamp(24 * HOUR) },
+            expected_events: expected,
+            baseline_arrivals: vec![30, 10],
+            calendar,
+        })
+    }
+
+    fn total(forecast: &Forecast, hour: i64) -> i64 {
+        let remaining = forecast.remaining(Timestamp(hour * HOUR));
+        remaining.iter().flatten().map(|phase| phase.events_q16 >> EVENT_BITS).sum()
+    }
+
+    /// Lets `per_hour[h]` moments arrive in hour `h`, all in the first segment, and takes stock each hour.
+    fn live(forecast: &mut Forecast, per_hour: &[u64]) {
+        let mut seen = 0;
+        for (hour, count) in per_hour.iter().enumerate() {
+            seen += count;
+            forecast.arrived(0, seen);
+            forecast.tick(Timestamp((hour as i64 + 1) * HOUR));
+        }
+    }
+
+    fn close(left: i64, right: i64) -> bool {
+        (left - right).abs() <= 2 + right / 50
+    }
+
+    #[test]
+    fn the_plan_is_spread_over_the_time_left_by_the_baselines_shares() {
+        let forecast = day(Some(24_000), vec![]);
+        assert!(close(total(&forecast, 0), 24_000) && close(total(&forecast, 18), 6_000));
+        let remaining = forecast.remaining(Timestamp(0));
+        assert!(close(remaining[0][0].events_q16 >> EVENT_BITS, 18_000));
+        assert_eq!(total(&forecast, 24), 0);
+    }
+
+    #[test]
+    fn an_announced_surge_keeps_its_part_of_the_plan_for_its_time() {
+        let window = Window { from: Timestamp(12 * HOUR), to: Timestamp(13 * HOUR) };
+        let surge = CalendarWindow { window, volume: Milli(25_000), value: Milli(1_700) };
+        let forecast = day(Some(48_000), vec![surge]);
+        assert!(close(total(&forecast, 12), 36_000) && close(total(&forecast, 13), 11_000));
+        let values: Vec<u16> =
+            forecast.remaining(Timestamp(0))[0].iter().map(|phase| phase.value.0).collect();
+        assert_eq!(values, [1_000, 1_700]);
+        assert_eq!(forecast.next_edge(Timestamp(0)), Some(Timestamp(12 * HOUR)));
+    }
+
+    #[test]
+    fn an_unannounced_surge_is_not_extrapolated() {
+        let mut forecast = day(Some(24_000), vec![]);
+        live(&mut forecast, &[1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 5_000]);
+        assert!(total(&forecast, 9) < 15_000 * 5 / 4, "{}", total(&forecast, 9));
+    }
+
+    #[test]
+    fn late_in_the_window_the_pace_counts_and_not_the_plan() {
+        let mut forecast = day(Some(27_000), vec![]);
+        live(&mut forecast, &[1_000; 23]);
+        assert!((1_000..1_030).contains(&total(&forecast, 23)), "{}", total(&forecast, 23));
+    }
+
+    #[test]
+    fn a_plan_that_was_far_off_gives_way() {
+        let mut forecast = day(Some(240_000), vec![]);
+        live(&mut forecast, &[1_000; 12]);
+        assert!(total(&forecast, 12) < 12_000 * 5 / 4);
+    }
+
+    #[test]
+    fn without_a_plan_the_pace_so_far_is_all_there_is() {
+        let mut forecast = day(None, vec![]);
+        assert_eq!(total(&forecast, 0), 0);
+        live(&mut forecast, &[1_000; 6]);
+        assert!(close(total(&forecast, 6), 18_000));
     }
 }

@@ -130,6 +130,7 @@ impl Planner {
         }
         self.held.clone_from(held);
         self.batch += 1;
+        self.forecast.tick(now);
         if self.next_edge.is_some_and(|edge| now >= edge) {
             self.anchor_due = true;
         }

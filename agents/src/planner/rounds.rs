@@ -206,7 +206,9 @@ impl Rounds {
             return Step::Done(Status::Fallback(reason));
         }
         let proposal = self.propose(solver);
-        if self.gap_ppm() <= CERTIFIED_PPM {
+        let enough = self.closed.len() >= usize::from(options.target_rounds);
+        let target = if enough { CERTIFIED_PPM } else { options.target_ppm.min(CERTIFIED_PPM) };
+        if self.gap_ppm() <= target {
             return Step::Done(self.status());
         }
         let over_time = now.since(self.started_at) >= options.time_max_micros;

@@ -4,7 +4,7 @@ use domain::Milli;
 
 use crate::negotiation::{PriceQuote, RewardDemand, RowMix};
 
-use super::rows::{Row, Rows};
+use super::rows::{INELIGIBLE, Row, Rows, VALUE_MAX};
 
 /// Recent rows of a segment at which their share has its full weight; it grows evenly up to there.
 ///
@@ -77,32 +77,61 @@ fn add(total: &mut [RewardDemand], rows: &Rows, prices: &[i64], value: Milli, we
             sums[reward] += values[reward];
         }
     }
-    for (reward, demand) in total.iter_mut().enumerate() {
-        demand.events_q16 += counts[reward] * weight;
-        demand.value_q16 += i128::from(sums[reward]) * i128::from(weight);
+    for ((demand, count), sum) in total.iter_mut().zip(counts).zip(sums) {
+        demand.events_q16 += count * weight;
+        demand.value_q16 += i128::from(sum) * i128::from(weight);
     }
 }
 
 /// The reward with the largest positive net value; the lowest index wins ties.
+///
+/// Net value and index share one word, so that the row's best is a chain of maxima without a branch: this
+/// loop is most of a negotiation's time. Values, prices and [`INELIGIBLE`] are bounded so that nothing is lost.
 fn best(values: &[i64], prices: &[i64]) -> Option<usize> {
-    let (mut best, mut chosen) = (0, usize::MAX);
-    for (reward, (value, price)) in values.iter().zip(prices).enumerate() {
-        // Values and prices are bounded far below overflow where they are kept, see `VALUE_MAX`.
-        let net = value.wrapping_sub(*price);
-        if net > best {
-            (best, chosen) = (net, reward);
-        }
-    }
-    (chosen != usize::MAX).then_some(chosen)
+    let nothing = 63;
+    let key =
+        |(reward, (value, price)): (i64, (&i64, &i64))| (value.wrapping_sub(*price) << 6) | (63 - reward);
+    let best = (0..).zip(values.iter().zip(prices)).map(key).fold(nothing, i64::max);
+    (best > nothing).then_some(63 - (best & 63) as usize)
 }
 
-/// The row's values as they would be under another announced multiplier.
+/// The row's values as they would be under another announced multiplier, rounded down.
 fn rescale<'a>(row: &Row<'_>, value: Milli, scaled: &'a mut [i64; 64]) -> &'a [i64] {
-    let (to, from) = (i128::from(value.0), i128::from(row.value_milli.max(1)));
+    // Values are below 2^44 and the ratio is clamped to 2^18 (a factor of 4), so products stay within i64.
+    let ratio_q16 = ((i64::from(value.0) << 16) / i64::from(row.value_milli.max(1))).min(1 << 18);
     for (slot, net) in scaled.iter_mut().zip(row.values) {
-        let gross = i128::from(net + row.opportunity);
-        let moved = (gross * to).div_euclid(from) - i128::from(row.opportunity);
-        *slot = if *net <= super::rows::INELIGIBLE / 2 { *net } else { i64::try_from(moved).unwrap_or(*net) };
+        let gross = (net + row.opportunity).clamp(-VALUE_MAX, VALUE_MAX);
+        let moved = ((gross * ratio_q16) >> 16) - row.opportunity;
+        *slot = if *net == INELIGIBLE { *net } else { moved };
     }
     &scaled[..row.values.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::negotiation::integers::CLOSED;
+    use proptest::prelude::*;
+
+    fn plain_best(values: &[i64], prices: &[i64]) -> Option<usize> {
+        let nets = values.iter().zip(prices).map(|(value, price)| value - price).enumerate();
+        let positive = nets.filter(|(_, net)| *net > 0);
+        positive.max_by_key(|(reward, net)| (*net, std::cmp::Reverse(*reward))).map(|(reward, _)| reward)
+    }
+
+    proptest! {
+        #[test]
+        fn the_packed_maximum_is_the_plain_one(
+            cells in prop::collection::vec(
+                (
+                    prop_oneof![Just(INELIGIBLE), Just(VALUE_MAX), Just(-VALUE_MAX), -3i64..3],
+                    prop_oneof![Just(CLOSED), Just(-CLOSED), -3i64..3],
+                ),
+                1..=64,
+            ),
+        ) {
+            let (values, prices): (Vec<i64>, Vec<i64>) = cells.into_iter().unzip();
+            prop_assert_eq!(best(&values, &prices), plain_best(&values, &prices));
+        }
+    }
 }

@@ -108,7 +108,7 @@ fn sample<'a>(baseline: &'a Rows, recent: &'a Rows) -> Vec<Row<'a>> {
         let stride = (rows.len() / want.max(1)).max(1);
         rows.iter().step_by(stride).take(want)
     };
-    let told = |row: &Row<'_>| row.scale > 0 && row.values.iter().any(|value| *value > INELIGIBLE / 2);
+    let told = |row: &Row<'_>| row.scale > 0 && row.values.iter().any(|value| *value != INELIGIBLE);
     spread(baseline, from_baseline).chain(spread(recent, from_recent)).filter(told).collect()
 }
 
@@ -122,7 +122,7 @@ fn median_scale(sample: &[Row<'_>]) -> Option<i64> {
 fn best_net(row: &Row<'_>, knot: i64, prices: &[i64]) -> i64 {
     let ratio_q20 = (i128::from(knot) << 20) / i128::from(row.scale);
     let net = |(value, price): (&i64, &i64)| {
-        if *value <= INELIGIBLE / 2 {
+        if *value == INELIGIBLE {
             return 0;
         }
         let scaled = (i128::from(value + row.opportunity) * ratio_q20) >> 20;

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 /// Rows per keep: 256 to 4,096 rows converge alike, and 1,024 answer a quote in about 12 us.
 pub const ROWS_MAX: usize = 1_024;
 
-/// Largest value kept, either sign: a billion currency units, so that sums over all rows stay within `i64`.
-pub const VALUE_MAX: i64 = 1 << 50;
+/// Largest value kept, either sign: 17 million currency units, so that sums over all rows, and values next
+/// to a 6-bit index, stay within `i64`.
+pub const VALUE_MAX: i64 = 1 << 44;
 
 /// Stands for a reward that was not a candidate; below any price's reach.
-pub const INELIGIBLE: i64 = -(1 << 60);
+pub const INELIGIBLE: i64 = -(1 << 56);
 
 /// A bounded set of value rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
