@@ -159,7 +159,9 @@ impl Segment {
     }
 
     /// This agent at the start of the next period, with what this one taught.
-    pub fn next_period(&self, table: PriceTable) -> Segment {
+    pub fn next_period(&mut self, table: PriceTable) -> Segment {
+        // Moments since an unfinished negotiation froze the rows belong to this period, too.
+        self.thaw();
         Segment::new(self.options.clone(), Some(self.carry()), table)
     }
 
