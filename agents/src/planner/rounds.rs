@@ -199,8 +199,7 @@ impl Rounds {
         now: Timestamp,
     ) -> Step {
         self.record_round();
-        let nothing =
-            self.ground.events_q16() == 0 || self.closed[0].answers.iter().all(|a| a.rows_used == 0);
+        let nothing = !self.ground.is_open() || self.closed[0].answers.iter().all(|a| a.rows_used == 0);
         if nothing {
             let reason = if self.silent { FallbackReason::NoAnswers } else { FallbackReason::NothingToPlan };
             return Step::Done(Status::Fallback(reason));
