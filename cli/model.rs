@@ -116,7 +116,10 @@ fn inspect(args: &Inspect) -> Result {
 }
 
 fn features(args: &Features) -> Result {
-    let wrong = |error: models::table::Error| Failure::usage(error);
+    let wrong = |error: models::table::Error| match error {
+        models::table::Error::Write(error) => Failure::runtime(error),
+        other => Failure::usage(other),
+    };
     let table = match &args.out {
         Some(path) => {
             let file = std::io::BufWriter::new(std::fs::File::create(path)?);

@@ -123,7 +123,7 @@ fn open_ledger(options: &Options, bundle: &Arc<Bundle>) -> Result<Opened, NodeEr
     let origin = format!("largesse/{}", bus::subject::token(&bundle.program().name));
     let (ledger, recovery) = ledger::Writer::open(&ledger::Options::new(&options.dir, &origin, clock::wall()))?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
-    let reader = Reader::open(&options.dir)?;
+    let reader = ledger.reader()?;
     let policy = GlobalPolicy::new(Arc::clone(bundle), periods(&reader)?).ok_or_else(|| NodeError::Shape {
         segments: bundle.segments().len(),
         rewards: bundle.rewards().len(),
@@ -299,6 +299,9 @@ impl Node {
         let escrow = Arc::new(Mutex::new(escrow));
         let (feedback, feedback_in) = mpsc::unbounded_channel();
         let (relay_out, outgoing) = mpsc::unbounded_channel();
+        // Loading is synchronous, so at most one member per worker thread is loaded at once; one to spare.
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let readers = (0..=threads.max(2)).map(|_| ledger.reader()).collect::<Result<Vec<Reader>, _>>()?;
         let maintenance = ledger::Maintenance::start(&options.dir)?;
         let (writer, writer_thread) = writer::start(WriterParts {
             ledger,
@@ -332,7 +335,7 @@ impl Node {
             scorer,
             writer: writer.clone(),
             escrow,
-            loader: Loader::new(&options.dir),
+            loader: Loader::new(readers),
             feedback: feedback.clone(),
             metrics: Arc::clone(&metrics),
         });

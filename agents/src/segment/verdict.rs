@@ -12,7 +12,8 @@ use domain::{
 use policies::{Autonomy, Bundle, Refusal, RuleIndex, Situation, Stops};
 
 use super::escrow::Reserve;
-use super::pricing::{Choice, Offer, Segment};
+use super::choice::{Choice, Offer};
+use super::pricing::Segment;
 use crate::member::facts::put_now;
 use crate::member::{Considered, Proposal};
 use domain::reason::Class;

@@ -1,6 +1,5 @@
 //! Loading a member: its newest snapshot, then a fold of the rows after it.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use agents::member::{Member, Promise, State};
@@ -25,20 +24,21 @@ pub struct Found {
 pub enum Error {
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    #[error("more members were loaded at once than there are worker threads")]
+    NoReader,
     #[error("failed to open row {seq} of the member: {why}")]
     Row { seq: Seq, why: String },
 }
 
-/// Opens the ledger for reading as often as members are loaded at once; connections are reused.
+/// Readers of the ledger, one for every member that can be loaded at once.
 pub struct Loader {
-    folder: PathBuf,
     idle: Mutex<Vec<Reader>>,
 }
 
 impl Loader {
-    /// A loader for the ledger in `folder`.
-    pub fn new(folder: &Path) -> Loader {
-        Loader { folder: folder.to_owned(), idle: Mutex::new(Vec::new()) }
+    /// A loader over these readers; there should be one per worker thread.
+    pub fn new(readers: Vec<Reader>) -> Loader {
+        Loader { idle: Mutex::new(readers) }
     }
 
     /// The member's state, enrolled afresh when the ledger has no row of it.
@@ -47,10 +47,7 @@ impl Loader {
     /// When the ledger cannot be read or one of the member's rows does not open.
     pub fn load(&self, member: MemberId, key: &DataKey, bundle: &Bundle) -> Result<Found, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = match idle {
-            Some(reader) => reader,
-            None => Reader::open(&self.folder)?,
-        };
+        let reader = idle.ok_or(Error::NoReader)?;
         let found = load(&reader, member, key, bundle);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         found

@@ -80,7 +80,8 @@ pub struct Mind {
     begun_at: Timestamp,
     /// Who waits for the first plan of a period, and the period's end.
     opening: Option<(RpcReplyPort<Timestamp>, Timestamp)>,
-    /// A period that begins while the last one's plan is on its way to the ledger; that plan's grant counts first.
+    /// A period that begins while the last one still negotiates; that plan's grant counts first, and no
+    /// negotiation goes without a row.
     next: Option<(Opening, RpcReplyPort<Timestamp>)>,
 }
 
@@ -292,7 +293,7 @@ fn in_host_time(grant: &EscrowGrant, certificate: &Certificate) -> EscrowGrant {
 
 impl PlannerActor {
     async fn open(&self, mind: &mut Mind, opening: Opening, reply: RpcReplyPort<Timestamp>, me: &ActorRef<Message>) {
-        if mind.recording {
+        if mind.recording || mind.brain.as_ref().is_some_and(Planner::is_negotiating) {
             mind.next = Some((opening, reply));
             return;
         }
@@ -316,7 +317,8 @@ impl PlannerActor {
             limits: budgets::limits(&self.bundle, opening.period),
             floors: vec![0; plan.segment_count()],
             window: opening.window,
-            expected_events: None,
+            // The last period is the best plan for this one; the first is lived through without one.
+            expected_events: Some(baseline_arrivals.iter().sum()).filter(|moments| *moments > 0),
             baseline_arrivals,
             calendar: Vec::new(),
         };

@@ -209,11 +209,10 @@ impl Replay<'_> {
             run.finish(&mut self.report);
         }
         // The bundle of a run follows its start row when it changed; otherwise the last one stays.
-        let bundle = self.bundles.values().next_back().cloned();
         let controls = self.controls.remove(&row.seq).unwrap_or_default();
         let bundle = match self.next_bundle(row.seq)? {
             Some(next) => Some(next),
-            None => self.run.as_ref().map(|run| Arc::clone(run.bundle())).or(bundle),
+            None => self.run.as_ref().map(|run| Arc::clone(run.bundle())),
         };
         self.run = match bundle {
             Some(bundle) => Some(Run::new(bundle, controls).ok_or_else(|| Error::Row {

@@ -93,9 +93,8 @@ impl Seat {
                 Control::Freeze(_, plan) => {
                     let reached = recorded.segment_seq > 0
                         && plan.seen.get(usize::from(segment.0)).is_some_and(|seen| *seen < recorded.segment_seq);
-                    let installed = plan.table.as_ref().is_some_and(|table| table.id() <= recorded.table);
                     let same_epoch = plan.certificate.envelope.epoch == self.brain.table().envelope.epoch;
-                    installed || reached && same_epoch
+                    self.next_table() <= Some(recorded.table) || reached && same_epoch
                 }
             };
             if !due {
@@ -105,6 +104,15 @@ impl Seat {
                 self.apply(segment, control, report);
             }
         }
+    }
+
+    /// The next table ahead; a negotiation that led to a table in force must have happened before it.
+    fn next_table(&self) -> Option<u64> {
+        let tables = self.ahead.iter().find_map(|control| match control {
+            Control::Period(table) | Control::Install(table) => Some(table.id()),
+            Control::Freeze(..) => None,
+        });
+        Some(tables.unwrap_or(u64::MAX))
     }
 
     fn apply(&mut self, segment: SegmentIndex, control: Control, report: &mut Report) {
