@@ -126,6 +126,15 @@ fn look_up(reader: &Reader, size: u64, members: u64) -> Result<(), Box<dyn std::
     };
     time("event known", 200_000, &|number| reader.contains_event(&event(number)))?;
     time("event unknown", 200_000, &|number| reader.contains_event(&event(u64::MAX - number)))?;
+    let unknown: Vec<EventId> = (0..64_000).map(|number| event(u64::MAX - number)).collect();
+    let start = cpu();
+    for batch in unknown.chunks(64) {
+        reader.event_seqs(batch)?;
+    }
+    eprintln!(
+        "event unknown, 64 at a time: {:.2} us of CPU each",
+        (cpu() - start).as_secs_f64() * 1e6 / 64_000.0
+    );
     time("row by record id", 50_000, &|number| Ok(reader.record(&id(number))?.is_some()))?;
     time("rows of a member", 20_000, &|number| {
         Ok(!reader.member_after(member(number % members), Seq::START, 100)?.is_empty())

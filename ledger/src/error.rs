@@ -82,6 +82,35 @@ impl Error {
         Error::Io { doing, path: path.to_owned(), source }
     }
 
+    /// The stable code of this error, for scripts and for `largesse explain`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Locked { .. } => "LEDGER_LOCKED",
+            Error::NoLedger(_) => "LEDGER_MISSING",
+            Error::Foreign { .. } => "LEDGER_FOREIGN",
+            Error::NewerFormat { .. } => "LEDGER_NEWER_FORMAT",
+            Error::Damaged(_) => "LEDGER_DAMAGED",
+            Error::GuardsChanged(_) => "LEDGER_GUARDS_CHANGED",
+            Error::Truncated { .. } => "LEDGER_TRUNCATED",
+            Error::Forked { .. } => "LEDGER_FORKED",
+            Error::CheckpointFile { .. } => "LEDGER_CHECKPOINT_FILE",
+            Error::BudgetDrift { .. } => "LEDGER_BUDGET_DRIFT",
+            Error::OldSqlite { .. } => "LEDGER_OLD_SQLITE",
+            Error::DuplicateEvent { .. } => "LEDGER_DUPLICATE_EVENT",
+            Error::DuplicateRecord(_) => "LEDGER_DUPLICATE_RECORD",
+            Error::Overspent { .. } => "LEDGER_OVERSPENT",
+            Error::UnknownBudget(_) => "LEDGER_UNKNOWN_BUDGET",
+            Error::TooLarge { .. } => "LEDGER_TOO_LARGE",
+            Error::DiskFull => "LEDGER_DISK_FULL",
+            Error::Timeout(_) => "LEDGER_TIMEOUT",
+            Error::Stopped(_) => "LEDGER_STOPPED",
+            Error::UnknownCode { .. } => "LEDGER_UNKNOWN_CODE",
+            Error::Keys(_) => "LEDGER_KEYS",
+            Error::Io { .. } => "LEDGER_IO",
+            Error::Sqlite(_) => "LEDGER_SQLITE",
+        }
+    }
+
     /// Whether the same call may succeed later without anybody repairing the ledger.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::DiskFull | Error::Timeout(_) | Error::Locked { .. })

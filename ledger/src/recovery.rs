@@ -64,10 +64,10 @@ impl Writer {
         let signer = keys.signer(&origin)?;
         check_identity(&connection, &keys, &signer, options, &files)?;
         let state = load_head(&connection)?;
-        let balances = Balances::load(&connection)?;
-        balances.compare_with_log(&connection)?;
         let (mut heads, torn_note) = HeadFile::open(&files.heads)?;
         let filed = compare_with_published(&connection, &mut heads, signer.verifier(), state.tree.size())?;
+        let balances = Balances::load(&connection)?;
+        balances.compare_with_log(&connection)?;
         let mut writer = Writer {
             unfiled: unfiled(&connection, filed)?,
             relays: load_relays(&connection)?,

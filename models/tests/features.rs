@@ -270,6 +270,22 @@ fn each_feature_names_the_events_it_came_from() {
 }
 
 #[test]
+fn a_damaged_stored_form_is_refused() {
+    let history = play(&[Step::Buy(purchase(1, 0.0, 500)), Step::Buy(purchase(2, 3.0, 2_000))]);
+    let bytes = history.to_bytes();
+    assert!(History::from_bytes(&[bytes.as_slice(), &[0]].concat()).is_err(), "accepted a byte too many");
+    let damaged = (0..bytes.len()).filter(|at| {
+        let mut other = bytes.clone();
+        other[*at] ^= 0x80;
+        History::from_bytes(&other).is_err()
+    });
+    assert!(damaged.count() > 5);
+    let mut newer = bytes;
+    newer[0] = 2;
+    assert_eq!(History::from_bytes(&newer), Err(models::features::Corrupt::Version(2)));
+}
+
+#[test]
 fn the_digest_of_a_vector_is_fixed_for_ever() {
     let mut row = [0.0; COUNT];
     assert_eq!(FeatureVector(row).digest(), 0x10ee_f285_deef_7a4b);

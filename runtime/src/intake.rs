@@ -166,7 +166,7 @@ impl Desk {
         let Some(finished) = self.flight.finish(work) else { return };
         tickets.extend(finished.tickets.into_iter().filter(|ticket| *ticket != Ticket::Internal));
         if let Some(member) = finished.member {
-            self.directory.finished(member);
+            self.directory.finished(member, finished.event.is_none());
         }
     }
 }

@@ -37,7 +37,7 @@ pub fn check(certificate: &Certificate) -> Result<Verified, Violation> {
 
 /// What the members gain plus what the capacities are worth, micros rounded up.
 ///
-/// Unit prices are rounded to a micro, which may hide up to half a micro per event.
+/// Unit prices are rounded to a micro, which may hide up to half a micro per promise.
 fn upper(certificate: &Certificate, round: &RoundRecord) -> i128 {
     let segments = certificate.weights.len();
     let prices = &round.prices;
@@ -45,18 +45,32 @@ fn upper(certificate: &Certificate, round: &RoundRecord) -> i128 {
     let mut money_q20 = i128::from(prices.global.0) * left(0);
     let mut units = 0;
     let mut gains_q16 = 0;
-    let mut events_q16 = 0;
+    let mut promises_q16 = 0;
     for segment in 0..segments {
         money_q20 += i128::from(prices.segments[segment].0) * left(1 + segment);
         units -= i128::from(prices.subsidies[segment]) * i128::from(certificate.floors[segment]);
         gains_q16 += round.answers[segment].net_q16;
-        events_q16 += expected_q16(certificate, segment);
+        promises_q16 += possible_q16(certificate, segment);
     }
     for (reward, price) in prices.rewards.iter().enumerate() {
         units += i128::from(*price) * left(1 + segments + reward);
     }
-    let sum_q36 = units * ONE_Q36 + money_q20 * ONE_Q16 + gains_q16 * (1 << 20) + events_q16 * (1 << 19);
+    let sum_q36 = units * ONE_Q36 + money_q20 * ONE_Q16 + gains_q16 * (1 << 20) + promises_q16 * (1 << 19);
     sum_q36.div_euclid(ONE_Q36) + i128::from(sum_q36.rem_euclid(ONE_Q36) > 0)
+}
+
+/// No segment can expect more promises than moments, nor more than the money left pays for.
+fn possible_q16(certificate: &Certificate, segment: usize) -> i128 {
+    let closed = certificate.weights[segment].closed;
+    let open = (0..certificate.costs.len()).filter(|reward| closed & (1 << reward) == 0);
+    let Some(cheapest) = open.map(|reward| certificate.costs[reward]).min() else { return 0 };
+    let mut possible = expected_q16(certificate, segment);
+    for money in [certificate.capacities[0], certificate.capacities[1 + segment]].into_iter().flatten() {
+        if cheapest > 0 {
+            possible = possible.min(i128::from(money / cheapest) * ONE_Q16);
+        }
+    }
+    possible
 }
 
 /// Per segment at most one whole, per resource at most its capacity.
@@ -117,7 +131,7 @@ pub fn check_status(certificate: &Certificate, verified: &Verified) -> Result<()
     let gap = verified.gap_ppm;
     let silent = |round: &RoundRecord| round.answers.iter().any(|answer| answer.stale == u8::MAX);
     let empty = |round: &RoundRecord| round.answers.iter().all(|answer| answer.rows_used == 0);
-    let nothing = (0..certificate.weights.len()).all(|segment| expected_q16(certificate, segment) == 0)
+    let nothing = (0..certificate.weights.len()).all(|segment| possible_q16(certificate, segment) == 0)
         || certificate.rounds.iter().all(empty);
     let fits = match certificate.status {
         Status::Certified => verified.fresh && gap <= CERTIFIED_PPM && verified.rounds <= ROUNDS_MAX,

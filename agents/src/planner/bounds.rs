@@ -35,7 +35,7 @@ impl Ground {
 
     /// No plan is worth more than this many micros, by the answers of one round; rounded up.
     ///
-    /// Posted prices are rounded to a micro, so each event may gain half a micro more than its answer says.
+    /// Posted prices are rounded to a micro, so each promise may gain half a micro more than its answer says.
     pub fn upper(&self, round: &RoundRecord) -> i128 {
         let nets: i128 = round.answers.iter().map(|answer| answer.net_q16).sum();
         let prices = &round.prices;
@@ -50,9 +50,26 @@ impl Ground {
         for (reward, price) in prices.rewards.iter().enumerate() {
             worth += money(self.layout.reward(reward), *price) << 20;
         }
-        let rounding = self.events_q16() << (UPPER_BITS - EVENT_BITS - 1);
+        let promises: i128 = (0..self.weights.len()).map(|segment| self.promises_q16(segment)).sum();
+        let rounding = promises << (UPPER_BITS - EVENT_BITS - 1);
         let total = (nets << (UPPER_BITS - EVENT_BITS)) + worth + rounding;
         -((-total) >> UPPER_BITS)
+    }
+
+    /// Whether any reward can still be paid for anywhere.
+    pub fn is_open(&self) -> bool {
+        (0..self.weights.len()).any(|segment| self.promises_q16(segment) > 0)
+    }
+
+    /// The most promises a segment can expect: its moments, or what its money and the program's pays for.
+    fn promises_q16(&self, segment: usize) -> i128 {
+        let weights = &self.weights[segment];
+        let moments: i128 = weights.phases.iter().map(|phase| i128::from(phase.events_q16)).sum();
+        let open = self.costs.iter().enumerate().filter(|(reward, _)| weights.closed >> reward & 1 == 0);
+        let Some(least) = open.map(|(_, cost)| *cost).min() else { return 0 };
+        let money = [Layout::GLOBAL, self.layout.segment(segment)].map(|place| self.capacities[place]);
+        let paid = money.into_iter().flatten().min().filter(|_| least > 0);
+        paid.map_or(moments, |left| moments.min(i128::from(left / least.max(1)) << EVENT_BITS))
     }
 
     /// Expected moments, Q16.

@@ -14,8 +14,10 @@ pub mod corridor;
 pub mod forecast;
 pub mod master;
 pub mod negotiation;
+mod posting;
 pub mod rounds;
 pub mod rprop;
+pub mod scaling;
 pub mod simplex;
 pub mod treasury;
 

@@ -7,18 +7,16 @@
 use domain::Timestamp;
 
 use crate::negotiation::{
-    Corridor, DemandAnswer, Draw, EscrowGrant, EscrowReturn, FallbackReason, PriceTable, Prices, Purpose,
-    RowMix, SegmentRecord, SegmentWeights, Status,
+    DemandAnswer, Draw, Envelope, EscrowGrant, EscrowReturn, FallbackReason, PriceTable, Prices, Purpose,
+    RowMix, SCHEMA, SegmentRecord, Status,
 };
 use crate::segment::EscrowView;
 
-use super::bounds::Ground;
 use super::config::{Effect, Escalation, PlanConfig, PlannerOptions};
-use super::corridor::posted;
 use super::forecast::Forecast;
 use super::master::MasterSolver;
 use super::rounds::{Rounds, Step};
-use super::treasury::{Imbalance, Treasury, largest_units};
+use super::treasury::{Imbalance, Treasury};
 
 /// How often in a row a silent segment's last answer is used before its baseline demand stands in.
 const STALE_MAX: u8 = 3;
@@ -27,28 +25,28 @@ const ESCALATE_AFTER: u32 = 3;
 
 /// The leader of one program's negotiations for one budget window.
 pub struct Planner {
-    config: PlanConfig,
-    options: PlannerOptions,
+    pub(super) config: PlanConfig,
+    pub(super) options: PlannerOptions,
     solver: Box<dyn MasterSolver + Send>,
-    treasury: Treasury,
-    forecast: Forecast,
-    batch: u64,
-    version: u64,
+    pub(super) treasury: Treasury,
+    pub(super) forecast: Forecast,
+    pub(super) batch: u64,
+    pub(super) version: u64,
     /// The prices in force, before the corridor.
     published: Prices,
     /// Where the next negotiation starts: the best prices found so far.
     start: Prices,
-    anchor: Option<Prices>,
+    pub(super) anchor: Option<Prices>,
     anchor_due: bool,
     next_edge: Option<Timestamp>,
     /// Per segment: the last answer, and the last answer from baseline rows.
     last: Vec<Option<Remembered>>,
     baseline: Vec<Option<Remembered>>,
-    certified_once: bool,
+    pub(super) certified_once: bool,
     clips: u32,
-    wide_gaps: u32,
+    pub(super) wide_gaps: u32,
     /// What the node held when the open negotiation began.
-    held: EscrowView,
+    pub(super) held: EscrowView,
     open: Option<Rounds>,
 }
 
@@ -294,9 +292,9 @@ impl Planner {
         }
     }
 
-    fn envelope(&self, round: u8, now: Timestamp) -> crate::negotiation::Envelope {
-        crate::negotiation::Envelope {
-            schema: crate::negotiation::SCHEMA,
+    pub(super) fn envelope(&self, round: u8, now: Timestamp) -> Envelope {
+        Envelope {
+            schema: SCHEMA,
             program: self.config.program.clone(),
             epoch: self.options.epoch,
             batch: self.batch,
@@ -304,81 +302,6 @@ impl Planner {
             price_version: self.version,
             deadline: now.plus(self.options.answer_micros),
         }
-    }
-
-    fn corridor(&self) -> Option<Corridor> {
-        let (anchor, kappa) = (self.anchor.clone()?, self.options.kappa?);
-        Some(Corridor { anchor, kappa })
-    }
-
-    /// What is left, what is expected, and what can still be paid for.
-    fn ground(&self, now: Timestamp) -> Ground {
-        let layout = self.config.layout;
-        let capacity = |resource| self.treasury.capacity(resource, &self.held);
-        let capacities: Vec<Option<i64>> = (0..layout.priced()).map(capacity).collect();
-        let short = |resource: usize, need: i64| capacities[resource].is_some_and(|left| left < need);
-        let closed = |segment: usize| {
-            let shut = |(reward, cost): (usize, &i64)| {
-                let out = short(0, *cost)
-                    || short(layout.segment(segment), *cost)
-                    || short(layout.reward(reward), 1);
-                u64::from(out) << reward
-            };
-            self.config.costs.iter().enumerate().map(shut).sum()
-        };
-        let phases = self.forecast.remaining(now).into_iter().enumerate();
-        let weights = phases.map(|(segment, phases)| SegmentWeights { phases, closed: closed(segment) });
-        Ground {
-            layout,
-            costs: self.config.costs.clone(),
-            weights: weights.collect(),
-            floors: self.config.floors.clone(),
-            capacities,
-        }
-    }
-
-    fn table(&self, ground: &Ground, now: Timestamp, prices: &Prices) -> (PriceTable, bool) {
-        let (rows, clipped) = posted(ground, prices, self.corridor().as_ref());
-        let table = PriceTable {
-            envelope: self.envelope(0, now),
-            version: self.version,
-            valid_from_batch: self.batch,
-            published_at: now,
-            ttl_micros: self.options.ttl_micros,
-            value_milli: self.forecast.value_at(now).0,
-            rows,
-        };
-        (table, clipped)
-    }
-
-    /// Tops the node's escrow up to what the limiter lets it spend before the next grant.
-    fn grant(&mut self, ground: &Ground, now: Timestamp) -> EscrowGrant {
-        let limit = self.limits_per_batch(ground);
-        let missing = |(limit, balance): (&i64, &i64)| (limit - balance).max(0);
-        let want: Vec<i64> = limit.iter().zip(&self.held.balance).map(missing).collect();
-        let (add, lease) = self.treasury.grant(&want);
-        let expires_at = now.plus(self.options.lease_micros);
-        EscrowGrant { envelope: self.envelope(0, now), lease, expires_at, add, limit }
-    }
-
-    /// Most that may be reserved of each resource until the next grant.
-    fn limits_per_batch(&self, ground: &Ground) -> Vec<i64> {
-        let events = (ground.events_q16() >> 16).max(i128::from(self.options.batch_events));
-        let multiple = if self.wide_gaps > 0 {
-            1
-        } else if self.certified_once {
-            self.options.limiter
-        } else {
-            self.options.limiter_cold
-        };
-        let units = largest_units(self.config.layout, &self.config.costs);
-        let limit = |(resource, unit): (usize, &i64)| {
-            let Some(left) = self.treasury.capacity(resource, &self.held) else { return 0 };
-            let share =
-                i128::from(left) * i128::from(self.options.batch_events) * i128::from(multiple) / events;
-            i64::try_from(share).unwrap_or(left).max(2 * unit).min(left)
-        };
-        units.iter().enumerate().map(limit).collect()
     }
 }
 

@@ -252,7 +252,7 @@ mod tests {
                 let paid: f64 = column.uses.iter().map(|(row, share)| solution.prices[*row] * share).sum();
                 column.value + solution.subsidies[column.segment] * column.grants - paid
             };
-            let mut profits = vec![0.0f64; 3];
+            let mut profits = [0.0f64; 3];
             problem.columns.iter().for_each(|c| profits[c.segment] = profits[c.segment].max(gain(c)));
             let bound: f64 = solution.prices.iter().sum::<f64>() + profits.iter().sum::<f64>();
             let unmet: f64 = problem.penalties.iter().zip(&solution.subsidies)

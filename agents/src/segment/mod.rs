@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`pricing`] (one moment), then [`demand`] (one quote), [`escrow`], [`opportunity`].
 
+pub mod choice;
 pub mod demand;
 pub mod escrow;
 pub mod explore;
@@ -15,6 +16,7 @@ pub mod pricing;
 pub mod rows;
 pub mod verdict;
 
+pub use choice::{Choice, Line, Offer};
 pub use escrow::{Demand, Escrow, EscrowView, Refusal, Reserve};
 pub use explore::Exploration;
-pub use pricing::{Choice, Line, Offer, Segment, SegmentCarry, SegmentOptions};
+pub use pricing::{Segment, SegmentCarry, SegmentOptions};

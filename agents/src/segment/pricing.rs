@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::negotiation::{DemandAnswer, Layout, PriceQuote, PriceTable, Prices, SCHEMA};
 
+use super::choice::{Choice, Line, Offer, best_open, dearer};
 use super::demand::demand;
-use super::escrow::{Demand, Refusal, Reserve};
+use super::escrow::{Demand, Reserve};
 use super::explore::{CERTAIN, Exploration};
 use super::opportunity::OpportunityTable;
 use super::rows::{INELIGIBLE, ROWS_MAX, Row, Rows, VALUE_MAX};
@@ -21,57 +22,6 @@ const STALE_STEPS_MAX: i64 = 12;
 pub const CAUTION_SILENT: u8 = u8::MAX;
 /// Tables between two computations of opportunity prices: they follow prices, which move little in between.
 const OPPORTUNITY_EVERY: u64 = 4;
-
-/// What a member agent asks for at a moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Offer<'a> {
-    /// Candidate rewards, one bit each.
-    pub mask: u64,
-    /// Value per reward in micros after the lever; only those in `mask` are read.
-    pub values: &'a [i64],
-    /// Contacts the member's tightest frequency cap still allows, this one included; `u8::MAX` without a cap.
-    pub caps_left: u8,
-    /// Further moments expected from the member within that cap's window, Q16.
-    pub visits_q16: u32,
-    /// The member's size: LTV times churn times retention, micros.
-    pub scale: i64,
-    /// A uniform draw that depends on the member and the event only.
-    pub draw: u64,
-    pub now: Timestamp,
-}
-
-/// What became of one candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub reward: RewardIndex,
-    pub reason: Reason,
-    /// Price in micros.
-    pub price: i64,
-    /// Value minus price minus opportunity price, micros.
-    pub net: i64,
-}
-
-/// What the segment agent decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    pub chosen: Option<RewardIndex>,
-    /// One line per candidate, in reward order.
-    pub lines: Vec<Line>,
-    /// The member's price for one contact, micros.
-    pub opportunity: i64,
-    /// The best net value among the candidates, or zero when none is positive; micros.
-    pub best_net: i64,
-    /// The net value of what was chosen, or zero.
-    pub chosen_net: i64,
-    pub cause: Cause,
-    pub explored: bool,
-    /// Probability of the choice in units of 1e-9.
-    pub propensity: u32,
-    /// Version of the price table used.
-    pub table: u64,
-    /// Number of this moment in the segment's order of work, from 1.
-    pub seq: u64,
-}
 
 /// What a segment agent is made for.
 #[derive(Clone, Debug)]
@@ -159,7 +109,9 @@ impl Segment {
     }
 
     /// This agent at the start of the next period, with what this one taught.
-    pub fn next_period(&self, table: PriceTable) -> Segment {
+    pub fn next_period(&mut self, table: PriceTable) -> Segment {
+        // Moments since an unfinished negotiation froze the rows belong to this period, too.
+        self.thaw();
         Segment::new(self.options.clone(), Some(self.carry()), table)
     }
 
@@ -435,47 +387,6 @@ impl Segment {
         let steps = if late < 0 { 0 } else { late / STALE_STEP_MICROS + 1 };
         (steps <= STALE_STEPS_MAX).then_some(steps)
     }
-}
-
-impl Choice {
-    fn take(&mut self, place: Option<usize>, cause: Cause) {
-        self.cause = cause;
-        if let Some(line) = place.and_then(|place| self.lines.get_mut(place)) {
-            line.reason = Reason::Chosen;
-            self.chosen = Some(line.reward);
-            self.chosen_net = line.net;
-        }
-    }
-
-    fn refuse(&mut self, place: usize, refusal: Refusal) {
-        self.lines[place].reason = refusal.reason();
-        self.cause = if refusal == Refusal::Lease { Cause::Fallback } else { Cause::Capacity };
-    }
-
-    /// Whoever is still waiting to be outbid was never tried.
-    fn leave_untried(&mut self) {
-        for line in self.lines.iter_mut().filter(|line| line.reason == Reason::Outbid) {
-            line.reason = Reason::NotTried;
-        }
-    }
-
-    fn give_up(&mut self, reason: Reason, cause: Cause) {
-        self.cause = cause;
-        for line in &mut self.lines {
-            line.reason = reason;
-        }
-    }
-}
-
-/// The best line that is positive and was not refused; the lowest reward wins ties.
-fn best_open(lines: &[Line]) -> Option<usize> {
-    let open = lines.iter().enumerate().filter(|(_, line)| line.reason == Reason::Outbid);
-    open.max_by_key(|(place, line)| (line.net, std::cmp::Reverse(*place))).map(|(place, _)| place)
-}
-
-/// A price after so many quarter steps; moves up whatever its sign.
-fn dearer(price: i64, steps: i64) -> i64 {
-    (0..steps).fold(price, |price, _| price + price.abs() / 4)
 }
 
 /// The offer's values net of the opportunity price, with everything else ineligible.

@@ -162,8 +162,8 @@ fn a_budget_cut_moves_the_anchor() {
     let mut program = warm(Box::new(Simplex));
     program.run_to(1_000);
     let price = |program: &Program| {
-        let anchors = program.certificates.iter().filter(|c| c.purpose == Purpose::Anchor);
-        anchors.last().unwrap().published.row(0, &crate::program::COSTS, 0)[1]
+        let anchor = program.certificates.iter().rfind(|c| c.purpose == Purpose::Anchor);
+        anchor.unwrap().published.row(0, &crate::program::COSTS, 0)[1]
     };
     let before = price(&program);
     let half: Vec<Option<i64>> =

@@ -298,7 +298,10 @@ impl MemberActor {
     /// Turns due timers into events of the member itself, ahead of whatever waits.
     fn wake(&self, mind: &mut Mind, work: WorkId, now: Timestamp) {
         let Some(loaded) = &mut mind.loaded else { return };
-        let events = loaded.member.state.due_events(now, &self.shared.bundle);
+        let waiting = &mind.waiting;
+        let mut events = loaded.member.state.due_events(now, &self.shared.bundle);
+        // An earlier wake-up may have queued one that has not had its turn yet.
+        events.retain(|event| waiting.iter().all(|arrival| arrival.event.event_id != event.event_id));
         if events.is_empty() {
             // The ledger remembered an earlier time than the present one: tell it, so that it does not ask again.
             let due = loaded.member.state.next_due(&self.shared.bundle);

@@ -80,6 +80,8 @@ pub struct Mind {
     begun_at: Timestamp,
     /// Who waits for the first plan of a period, and the period's end.
     opening: Option<(RpcReplyPort<Timestamp>, Timestamp)>,
+    /// A period that begins while the last one's plan is on its way to the ledger; that plan's grant counts first.
+    next: Option<(Opening, RpcReplyPort<Timestamp>)>,
 }
 
 impl Actor for PlannerActor {
@@ -99,6 +101,7 @@ impl Actor for PlannerActor {
             begun: Instant::now(),
             begun_at: Timestamp(0),
             opening: None,
+            next: None,
         })
     }
 
@@ -107,7 +110,7 @@ impl Actor for PlannerActor {
             Message::Tick => self.tick(mind, &me).await,
             Message::Period { opening, reply } => self.open(mind, opening, reply, &me).await,
             Message::Answer(answer) => self.answer(mind, &answer, &me).await,
-            Message::Recorded(plan) => self.recorded(mind, *plan).await,
+            Message::Recorded(plan) => self.recorded(mind, *plan, &me).await,
         }
         Ok(())
     }
@@ -184,7 +187,6 @@ impl PlannerActor {
                     self.record(plan, me);
                 }
                 Effect::Conclude { certificate, table, grant } => {
-                    let (table, grant) = in_host_time(table, grant);
                     let seen = mind.seen.clone();
                     let plan =
                         Plan { v: PLAN_VERSION, certificate: *certificate, table: Some(table), grant: Some(grant), seen };
@@ -246,10 +248,11 @@ impl PlannerActor {
         self.writer.row(Row { entry, work: None, stamps: Stamps::at(Instant::now()), after });
     }
 
-    async fn recorded(&self, mind: &mut Mind, plan: Plan) {
+    async fn recorded(&self, mind: &mut Mind, plan: Plan, me: &ActorRef<Message>) {
         self.publish("certificate", &plan.certificate).await;
         if let Some(grant) = &plan.grant {
-            let accepted = self.escrow.lock().unwrap_or_else(PoisonError::into_inner).accept(grant);
+            let grant = in_host_time(grant, &plan.certificate);
+            let accepted = self.escrow.lock().unwrap_or_else(PoisonError::into_inner).accept(&grant);
             if let Err(error) = accepted {
                 tracing::error!(%error, "grant not accepted");
             }
@@ -259,6 +262,9 @@ impl PlannerActor {
             mind.recording = false;
             if let Some((reply, end)) = mind.opening.take() {
                 let _gone = reply.send(end);
+            }
+            if let Some((opening, reply)) = mind.next.take() {
+                self.open(mind, opening, reply, me).await;
             }
         }
     }
@@ -278,26 +284,25 @@ fn verified(plan: &Plan) -> Result<(), check::Violation> {
     }
 }
 
-/// Leases and the life of tables run on the host's clock, also where program time is replayed.
-fn in_host_time(mut table: PriceTable, mut grant: EscrowGrant) -> (PriceTable, EscrowGrant) {
-    let host = clock::wall();
-    let lease = grant.expires_at.since(table.published_at);
-    table.published_at = host;
-    grant.expires_at = host.plus(lease);
-    (table, grant)
+/// The grant with its lease on the host's clock, which differs from the planner's where the past is replayed.
+fn in_host_time(grant: &EscrowGrant, certificate: &Certificate) -> EscrowGrant {
+    let lease = grant.expires_at.since(certificate.concluded_at);
+    EscrowGrant { expires_at: clock::wall().plus(lease), ..grant.clone() }
 }
 
 impl PlannerActor {
     async fn open(&self, mind: &mut Mind, opening: Opening, reply: RpcReplyPort<Timestamp>, me: &ActorRef<Message>) {
+        if mind.recording {
+            mind.next = Some((opening, reply));
+            return;
+        }
         let brain = self.brain(opening, std::mem::take(&mut mind.arrivals));
-        let mut table = brain.first_table(opening.window.from);
-        table.published_at = clock::wall();
+        let table = brain.first_table(opening.window.from);
         self.record_period(opening, &table);
         for segment in self.segments.iter() {
             let _going_down = segment.send_message(segment::Message::Period(Arc::new(table.clone())));
         }
         mind.brain = Some(brain);
-        mind.recording = false;
         mind.opening = Some((reply, opening.window.to));
         self.begin(mind, me).await;
     }

@@ -78,7 +78,7 @@ impl Actor for SegmentActor {
             Message::Quote(quote) => self.answer(brain, &quote).await,
             Message::Table(table) => install(brain, &table),
             Message::Period(table) => {
-                *brain = brain.next_period((*table).clone());
+                *brain = brain.next_period(in_host_time(&table));
             }
             Message::Barrier(barrier) => self.shared.writer.barrier(barrier),
         }
@@ -146,8 +146,17 @@ impl SegmentActor {
     }
 }
 
+/// The table with its life on the host's clock, which differs from the planner's where the past is replayed.
+fn in_host_time(table: &PriceTable) -> PriceTable {
+    PriceTable { published_at: clock::wall(), ..table.clone() }
+}
+
 fn install(brain: &mut Segment, table: &PriceTable) {
-    if let Err(error) = brain.install(table) {
+    if table.envelope.epoch < brain.table().envelope.epoch {
+        // The last table of the period before, overtaken by the new period.
+        return;
+    }
+    if let Err(error) = brain.install(&in_host_time(table)) {
         tracing::warn!(%error, "price table ignored");
     }
 }

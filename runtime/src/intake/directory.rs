@@ -78,9 +78,11 @@ impl Directory {
         self.queue.push_back(member);
     }
 
-    /// One unit of the member's work is done.
-    pub fn finished(&mut self, member: MemberId) {
-        self.woken.remove(&member);
+    /// One unit of the member's work is done; `wake` when it was a wake-up.
+    pub fn finished(&mut self, member: MemberId, wake: bool) {
+        if wake {
+            self.woken.remove(&member);
+        }
         if let Some(resident) = self.residents.get_mut(&member) {
             resident.busy = resident.busy.saturating_sub(1);
         }

@@ -14,6 +14,8 @@ pub mod market;
 pub mod members;
 pub mod report;
 mod run;
+#[cfg(test)]
+mod tests;
 pub mod world;
 
 pub use instance::{Announced, Baseline, BudgetCut, Instance, InstanceError, Kind};
