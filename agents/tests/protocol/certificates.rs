@@ -156,12 +156,17 @@ fn a_segment_that_overstates_its_demand_is_found_out_by_its_own_other_answers() 
 
 #[test]
 fn closing_a_reward_that_could_be_paid_for_is_noticed_even_when_nobody_wanted_it() {
-    let mut forged = sample();
-    let unwanted = |segment: usize, reward: usize| {
-        forged.rounds.iter().all(|round| round.answers[segment].demand[reward].events_q16 == 0)
+    let unwanted = |certificate: &Certificate| {
+        let pairs = (0..SEGMENTS).flat_map(|segment| (0..REWARDS).map(move |reward| (segment, reward)));
+        let never = |(segment, reward): &(usize, usize)| {
+            let mut rounds = certificate.rounds.iter();
+            rounds.all(|round| round.answers[*segment].demand[*reward].events_q16 == 0)
+        };
+        pairs.into_iter().find(never).map(|pair| (certificate.clone(), pair))
     };
-    let mut pairs = (0..SEGMENTS).flat_map(|segment| (0..REWARDS).map(move |reward| (segment, reward)));
-    let (segment, reward) = pairs.find(|(s, r)| unwanted(*s, *r)).expect("an unwanted reward");
+    let program = program_with_certificates();
+    let (mut forged, (segment, reward)) =
+        program.certificates.iter().find_map(unwanted).expect("a reward that nobody wanted");
     forged.weights[segment].closed |= 1 << reward;
     assert_eq!(verify(&forged.sealed()), Err(Violation::Closed { segment }));
 }
