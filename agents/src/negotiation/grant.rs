@@ -20,7 +20,8 @@ pub struct EscrowGrant {
     pub expires_at: Timestamp,
     /// What the node's escrow gains.
     pub add: Vec<i64>,
-    /// Most that may be reserved until the next grant (the limiter).
+    /// Most that may be reserved until the next negotiation (the limiter); empty in a reply to a [`Draw`],
+    /// which leaves the limiter as it is.
     pub limit: Vec<i64>,
 }
 

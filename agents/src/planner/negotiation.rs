@@ -171,17 +171,14 @@ impl Planner {
         self.treasury.take_back(back);
     }
 
-    /// Grants more of scarce resources between negotiations, as far as the pool goes.
+    /// Grants more of scarce resources between negotiations, as far as the pool goes; the limiter stays.
     pub fn on_draw(&mut self, draw: &Draw, now: Timestamp) -> Option<EscrowGrant> {
         if draw.amounts.len() != self.config.layout.len() || draw.lease != self.treasury.lease() {
             return None;
         }
         let (add, lease) = self.treasury.grant(&draw.amounts);
-        let round = 0;
-        let envelope = self.envelope(round, now);
         let expires_at = now.plus(self.options.lease_micros);
-        let limit = self.limits_per_batch(&self.ground(now));
-        Some(EscrowGrant { envelope, lease, expires_at, add, limit })
+        Some(EscrowGrant { envelope: self.envelope(0, now), lease, expires_at, add, limit: Vec::new() })
     }
 
     /// Puts other limits in force and asks for a fresh anchor.

@@ -7,7 +7,7 @@
 use domain::{Reason, RewardIndex, SegmentIndex, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::negotiation::{EscrowGrant, EscrowReturn, Layout};
+use crate::negotiation::{Draw, EscrowGrant, EscrowReturn, Layout};
 
 /// What one promise uses up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,9 @@ impl Escrow {
     /// Refuses a grant seen before and one of another shape.
     pub fn accept(&mut self, grant: &EscrowGrant) -> Result<(), EscrowError> {
         self.fits(&grant.add)?;
-        self.fits(&grant.limit)?;
+        if !grant.limit.is_empty() {
+            self.fits(&grant.limit)?;
+        }
         if grant.lease <= self.held.lease {
             return Err(EscrowError::OldLease { lease: grant.lease, held: self.held.lease });
         }
@@ -141,9 +143,20 @@ impl Escrow {
             *balance += (*add).max(0);
         }
         self.held.lease = grant.lease;
-        self.batch_left.clone_from(&grant.limit);
+        if !grant.limit.is_empty() {
+            self.batch_left.clone_from(&grant.limit);
+        }
         self.expires_at = grant.expires_at;
         Ok(())
+    }
+
+    /// A request for what the limiter would still allow beyond what is held.
+    ///
+    /// For resources so scarce that the leader holds them back instead of dividing them in advance.
+    pub fn draw(&self) -> Draw {
+        let missing = |(left, balance): (&i64, &i64)| (left - balance).max(0);
+        let amounts = self.batch_left.iter().zip(&self.held.balance).map(missing).collect();
+        Draw { lease: self.held.lease, amounts }
     }
 
     /// Takes out what goes back to the leader: refunds, and with `recall` everything not reserved.

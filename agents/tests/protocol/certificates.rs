@@ -1,6 +1,6 @@
 //! Certificates prove what they say, and nothing in them can be altered unnoticed.
 
-use crate::program::{Program, Setup};
+use crate::program::{Program, REWARDS, SEGMENTS, Setup};
 use agents::check::{Violation, verify, verify_table};
 use agents::negotiation::{Certificate, Purpose, Status};
 use serde_json::Value;
@@ -124,8 +124,9 @@ fn a_forger_who_seals_anew_is_caught_by_the_arithmetic() {
     }
     // What is left is slack: it changes the claim only where the bounds do not depend on it.
     let slack = |path: &String| {
-        ["/capacities/", "/floors/", "/corridor/", "/weights/"].iter().any(|slack| path.starts_with(slack))
+        ["/capacities/", "/floors/", "/corridor/"].iter().any(|slack| path.starts_with(slack))
             || path.ends_with("/value")
+            || (path.starts_with("/weights/") && path.ends_with("/events_q16"))
     };
     let caught_not: Vec<&String> = unnoticed.iter().filter(|path| !slack(path)).collect();
     assert!(caught_not.is_empty(), "altered unnoticed: {caught_not:?}");
@@ -151,4 +152,21 @@ fn a_segment_that_overstates_its_demand_is_found_out_by_its_own_other_answers() 
     let gained: i128 = answer.demand.iter().map(|demand| demand.value_q16 / 11).sum();
     answer.net_q16 += gained;
     assert!(verify(&forged.sealed()).is_err());
+}
+
+#[test]
+fn closing_a_reward_that_could_be_paid_for_is_noticed_even_when_nobody_wanted_it() {
+    let unwanted = |certificate: &Certificate| {
+        let pairs = (0..SEGMENTS).flat_map(|segment| (0..REWARDS).map(move |reward| (segment, reward)));
+        let never = |(segment, reward): &(usize, usize)| {
+            let mut rounds = certificate.rounds.iter();
+            rounds.all(|round| round.answers[*segment].demand[*reward].events_q16 == 0)
+        };
+        pairs.into_iter().find(never).map(|pair| (certificate.clone(), pair))
+    };
+    let program = program_with_certificates();
+    let (mut forged, (segment, reward)) =
+        program.certificates.iter().find_map(unwanted).expect("a reward that nobody wanted");
+    forged.weights[segment].closed |= 1 << reward;
+    assert_eq!(verify(&forged.sealed()), Err(Violation::Closed { segment }));
 }

@@ -263,3 +263,27 @@ fn a_budget_cut_below_what_is_promised_stops_promises_and_never_goes_negative() 
     program.run_to(1_600);
     assert_eq!(program.escrow.view().reserved, spent.reserved);
 }
+
+#[test]
+fn a_draw_brings_back_what_was_returned_and_leaves_the_limiter_alone() {
+    let mut program = Program::new(Setup::default());
+    program.run_to(400);
+    program.negotiate();
+    program.moments(20);
+    let spent = program.escrow.view().reserved[0];
+    let before = program.escrow.view().balance.clone();
+    let back = program.escrow.give_back(true);
+    program.planner.on_return(&back);
+    let draw = program.escrow.draw();
+    let now = program.now();
+    let grant = program.planner.on_draw(&draw, now).unwrap();
+    program.escrow.accept(&grant).unwrap();
+    assert_eq!(program.escrow.view().balance, before);
+    assert!(program.planner.on_draw(&draw, now).is_none(), "a draw on an old lease was granted");
+    program.planner.audit(program.escrow.view()).unwrap();
+    // Everything the period still allows can be spent, and not a unit more.
+    program.moments(2_000);
+    let limit = before[0] + spent;
+    let overdrawn = program.escrow.draw().amounts[0];
+    assert!(program.escrow.view().reserved[0] <= limit && overdrawn == 0, "limit {limit}");
+}

@@ -1,9 +1,9 @@
 //! What a segment agent decides, and that a replay decides the same.
 
 use crate::program::{COSTS, Program, REWARDS, Setup, layout};
-use agents::negotiation::Layout;
+use agents::negotiation::{Layout, PriceQuote, RowMix};
 use agents::segment::{Choice, Demand, Exploration, Offer, Refusal, Reserve, Segment, SegmentOptions};
-use domain::{Cause, Ppm, Reason, RewardIndex, SegmentIndex, Timestamp};
+use domain::{Cause, Milli, Ppm, Reason, RewardIndex, SegmentIndex, Timestamp};
 
 /// Refuses what it is told to, in order of being asked.
 struct Scripted(Vec<Option<Refusal>>);
@@ -162,6 +162,31 @@ fn unspent_money_and_missed_net_values_explain_the_whole_loss() {
     let unexplained = (bound - value - unspent - missed).abs();
     assert!(unexplained <= bound_micros + 2, "{unexplained} micros of the loss have no cause");
     assert!(value > 0 && Layout::GLOBAL == 0);
+}
+
+#[test]
+fn every_round_of_a_negotiation_sees_the_same_rows_while_moments_go_on() {
+    let mut program = Program::new(Setup::default());
+    program.run_to(400);
+    let quote = |round: u8| {
+        let (prices, weights) = {
+            let certificate = program.certificates.last().unwrap();
+            (certificate.published.clone(), certificate.weights.clone())
+        };
+        let mut envelope = program.tables.last().unwrap().envelope.clone();
+        envelope.round = round;
+        PriceQuote { envelope, prices, weights, mix: RowMix::Recent(Milli(300)) }
+    };
+    let quotes = [quote(0), quote(1), quote(0)];
+    let first = program.segments[2].answer(&quotes[0]).unwrap();
+    program.moments(60);
+    let second = program.segments[2].answer(&quotes[1]).unwrap();
+    assert_eq!((first.rows_digest, &first.demand), (second.rows_digest, &second.demand));
+    let next_negotiation = program.segments[2].answer(&quotes[2]).unwrap();
+    assert!(
+        next_negotiation.rows_digest != first.rows_digest,
+        "moments during a freeze must be kept after it"
+    );
 }
 
 /// Replays what the live escrow said.
