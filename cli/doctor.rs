@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result {
     options.policy = args.policy.clone().or(options.policy);
     options.onnxruntime = args.onnxruntime.clone().or(options.onnxruntime);
     if let Some(url) = &args.nats {
-        options.nats = Some(runtime::config::NatsOptions::at(url));
+        options.use_nats(url);
     }
     let checks = [engine(&options), policy(&options), ledger(&options), disk(&options), nats(&options)];
     let healthy = checks.iter().all(|check| check.health != Health::Failed);
@@ -96,7 +96,11 @@ pub fn run(args: &Args) -> Result {
     } else {
         output::json(&checks)?;
     }
-    Ok(if healthy { Verdict::Ok } else { Verdict::FoundBad })
+    let unavailable = |check: &Check| check.health == Health::Failed && ["engine", "nats"].contains(&check.check);
+    match checks.iter().find(|check| unavailable(check)) {
+        Some(check) => Err(Failure::unavailable(anyhow::anyhow!("{} is unavailable, see above", check.check))),
+        None => Ok(if healthy { Verdict::Ok } else { Verdict::FoundBad }),
+    }
 }
 
 fn engine(options: &Options) -> Check {

@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result {
     let mut options = Options::load(&args.config).map_err(Failure::usage)?;
     if let Some(url) = &args.nats {
-        options.nats = Some(runtime::config::NatsOptions::at(url));
+        options.use_nats(url);
     }
     if let Some(dir) = &args.dir {
         options.dir.clone_from(dir);
@@ -64,7 +64,8 @@ pub fn run(args: &Args) -> Result {
 }
 
 fn announce(node: &Node, options: &Options) {
-    let bus = options.nats.as_ref().map_or("in-process bus", |nats| nats.url.as_str());
+    let bus = options.nats.as_ref().map(|nats| runtime::bus::nats::redacted(&nats.url));
+    let bus = bus.unwrap_or_else(|| "the in-process bus".to_owned());
     eprintln!(
         "largesse {}: {} on {bus}, engine {} {}, ledger {}",
         env!("CARGO_PKG_VERSION"),

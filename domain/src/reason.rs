@@ -140,6 +140,8 @@ reasons! {
         "The model was missing, failed, or returned a value out of range."
     84 DeadlinePassed Fallback "DEADLINE_PASSED" "the moment had passed before it could be decided"
         "The event waited longer than its level allows."
+    86 Shadow Ineligible "SHADOW" "the segment is run in shadow: recorded, never promised"
+        "segments.toml sets autonomy = \"shadow\" for the segment. `best_net` of the decision says what it would have been worth."
     85 StaleMoment Suppressed "STALE_MOMENT" "the event is too old for a reward to make sense"
         "Late events update what is known about the member but do not cause promises."
 
@@ -168,7 +170,7 @@ reasons! {
     111 Poison DeadLetter "POISON" "handling the event failed every time it was tried"
         "The event was quarantined so that others are not held up. The detail has the last failure."
     112 UnknownReference DeadLetter "UNKNOWN_REFERENCE" "the event refers to something this member does not have"
-        "A reversal, settlement or redemption must name an event or decision of the same member."
+        "A redemption or cancellation must name a promise of the same member."
     113 BadTransition DeadLetter "BAD_TRANSITION" "the event would move another one into a state it cannot take"
         "Provisional may settle or reverse, settled may reverse, reversed is final."
 }

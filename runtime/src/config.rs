@@ -168,6 +168,14 @@ impl Options {
         }
     }
 
+    /// Uses another server, keeping the rest of the NATS configuration.
+    pub fn use_nats(&mut self, url: &str) {
+        match &mut self.nats {
+            Some(nats) => nats.url = url.to_owned(),
+            None => self.nats = Some(NatsOptions::at(url)),
+        }
+    }
+
     /// Reads a configuration file; paths in it are relative to the file.
     ///
     /// # Errors

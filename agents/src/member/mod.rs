@@ -88,11 +88,15 @@ impl Member {
             Ok(release) => release,
             Err(refusal) => return Step::Refused(refusal),
         };
+        if release.is_some() {
+            // The end of a promise returns budget with its row; it is never itself a moment.
+            return Step::Observed { release };
+        }
         let mut facts = Facts::default();
         facts::put_now(&mut facts, now, bundle);
         facts::put_event(&mut facts, event, now);
         self.state.put_open(&mut facts, now);
-        let Some(moment) = bundle.triggered(&facts) else { return Step::Observed { release } };
+        let Some(moment) = bundle.triggered(&facts) else { return Step::Observed { release: None } };
         let mut considered = Considered {
             event: event.clone(),
             now,

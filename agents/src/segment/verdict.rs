@@ -120,7 +120,13 @@ impl Standing {
         let stopped = seal.bundle.gate_before_scores(&facts, seal.stops).err();
         let situation =
             Situation { facts: &facts, now: seal.now, grants: &considered.grants, stops: seal.stops };
-        let held = proposal.held.or(stopped).or_else(|| seal.bundle.gate(proposal.moment, &situation).err());
+        let segment = proposal.segment.ok().map(|segment| seal.bundle.segment(segment));
+        let shadow = segment.filter(|segment| segment.autonomy == Autonomy::Shadow).map(|_| Refusal {
+            reason: Reason::Shadow,
+            rule: None,
+            outcome: Outcome::None,
+        });
+        let held = shadow.or(proposal.held).or(stopped).or_else(|| seal.bundle.gate(proposal.moment, &situation).err());
         let mut open = 0;
         for index in (0u8..64).filter(|index| held.is_none() && proposal.open >> index & 1 == 1) {
             let reward = RewardIndex(index);
@@ -220,6 +226,7 @@ fn conclude(decision: &mut Decision, proposal: &Proposal, standing: &Standing, c
     }
     let lost = decision.best_net > decision.chosen_net;
     decision.cause = match best {
+        _ if decision.outcome == Outcome::Pending => Cause::Approval,
         Some(best) if lost => cause(best.reason, choice),
         Some(_) | None => Cause::Nothing,
     };

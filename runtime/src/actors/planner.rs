@@ -36,6 +36,10 @@ const RENEW_AFTER: Duration = Duration::from_secs(20);
 const ANSWER_MICROS: i64 = 100_000;
 /// Time for one negotiation of the live node.
 const NEGOTIATION_MICROS: i64 = 500_000;
+/// The corridor is anchored anew when a tenth of a period's money has come back from promises that ended
+/// unused: a budget change, even if nobody ordered it.
+const REANCHOR_PART: i64 = 10;
+
 /// The mailbox.
 pub enum Message {
     /// Look at the clock.
@@ -75,6 +79,8 @@ pub struct Mind {
     /// A plan is on its way to the ledger.
     recording: bool,
     moments_before: u64,
+    /// Money that came back since the corridor was anchored, micros.
+    returned: i64,
     begun: Instant,
     /// Program time when the negotiation began; host time passes on top of it.
     begun_at: Timestamp,
@@ -99,6 +105,7 @@ impl Actor for PlannerActor {
             arrivals: Vec::new(),
             recording: false,
             moments_before: 0,
+            returned: 0,
             begun: Instant::now(),
             begun_at: Timestamp(0),
             opening: None,
@@ -150,9 +157,16 @@ impl PlannerActor {
         let Some(brain) = &mut mind.brain else { return };
         let held: EscrowView = {
             let mut escrow = self.escrow.lock().unwrap_or_else(PoisonError::into_inner);
-            brain.on_return(&escrow.give_back(false));
+            let back = escrow.give_back(false);
+            mind.returned += back.amounts.first().copied().unwrap_or(0);
+            brain.on_return(&back);
             escrow.view().clone()
         };
+        if mind.returned > self.bundle.plan().global.0 / REANCHOR_PART {
+            // So much has come back that the corridor is about another budget than there is now.
+            mind.returned = 0;
+            brain.reanchor();
+        }
         if let Err(imbalance) = brain.audit(&held) {
             tracing::error!(%imbalance, invariant = "B-2", "budget does not add up");
         }
@@ -197,7 +211,7 @@ impl PlannerActor {
                 }
                 Effect::Recall => self.recall(mind),
                 Effect::Escalate(escalation) => {
-                    tracing::warn!(?escalation, "the planner asks for a person's attention");
+                    tracing::info!(?escalation, "the planner asks for a person's attention");
                 }
             }
         }
@@ -242,8 +256,8 @@ impl PlannerActor {
         let entry = Entry::new(Kind::Certificate, Uuid::now_v7().into_bytes(), body);
         let me = me.clone();
         let then = move |_seq| {
-            // The planner may be restarting; its successor negotiates anew.
-            let _restarting = me.send_message(Message::Recorded(Box::new(plan)));
+            // A planner that is gone takes the node down by its supervisor.
+            let _going_down = me.send_message(Message::Recorded(Box::new(plan)));
         };
         let after = After::Then(Box::new(then));
         self.writer.row(Row { entry, work: None, stamps: Stamps::at(Instant::now()), after });

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! root
+//! ├── policy       a panic ends the node, as the planner's
 //! ├── planner      a panic ends the node: it keeps the books of the budgets, and only the ledger can rebuild them
 //! ├── segment *    a panic ends the node: its mailbox cannot be recovered, and nothing of it was acknowledged
-//! └── nursery
-//!     └── member * a panic harms nobody else; the intake starts a new agent from the ledger
+//! nursery
+//! └── member *     a panic harms nobody else; the intake starts a new agent from the ledger
 //! ```
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};

@@ -35,8 +35,8 @@ pub struct Delivery {
 pub enum Ticket {
     /// Position in the in-process queue.
     Memory(u64),
-    /// JetStream consumer sequence and the reply subject that acknowledges it.
-    Nats { sequence: u64, reply: String },
+    /// The reply subject that acknowledges it.
+    Nats { reply: String },
     /// Made by the node itself (a timer); nobody waits for an acknowledgement.
     Internal,
 }

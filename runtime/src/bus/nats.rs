@@ -1,14 +1,13 @@
 //! The bus over a NATS server with JetStream.
 //!
-//! Events are pulled from a durable consumer whose acknowledgements are cumulative: one message says
-//! "everything up to here is committed and published", which costs the server a fraction of one
-//! acknowledgement per event. Rewards are stored in a stream under their decision id.
+//! Events are pulled from a durable consumer and acknowledged one by one, after their rows are committed and
+//! their rewards published. Rewards are stored in a stream under their decision id.
 //!
 //! A publish that was not confirmed may have been stored: it is "unknown", never "failed". The relay asks
 //! [`NatsBus::rewards_stored_after`] before it repeats anything.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer, stream};
@@ -58,42 +57,12 @@ pub struct NatsBus {
     options: Arc<Options>,
     client: async_nats::Client,
     context: jetstream::Context,
-    settled: Arc<Mutex<Settled>>,
 }
 
 /// The consuming end of the events.
 pub struct NatsIntake {
     consumer: consumer::Consumer<consumer::pull::Config>,
     messages: consumer::pull::Stream,
-    settled: Arc<Mutex<Settled>>,
-}
-
-/// Which deliveries are done, so that cumulative acknowledgements never pass one that is not.
-#[derive(Default)]
-struct Settled {
-    /// Delivered consumer sequences; the reply subject once done.
-    open: BTreeMap<u64, Option<String>>,
-}
-
-impl Settled {
-    fn delivered(&mut self, sequence: u64) {
-        self.open.insert(sequence, None);
-    }
-
-    /// Marks a delivery done; returns the reply that acknowledges everything up to the first open one.
-    fn done(&mut self, sequence: u64, reply: String) -> Option<String> {
-        if let Some(slot) = self.open.get_mut(&sequence) {
-            *slot = Some(reply);
-        }
-        let mut upto = None;
-        while let Some(entry) = self.open.first_entry() {
-            if entry.get().is_none() {
-                break;
-            }
-            upto = entry.remove();
-        }
-        upto
-    }
 }
 
 fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Error {
@@ -101,7 +70,7 @@ fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Error {
 }
 
 /// The URL without user and password, for messages.
-fn redacted(url: &str) -> String {
+pub fn redacted(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
         _ => url.to_owned(),
@@ -170,7 +139,7 @@ impl NatsBus {
             .backpressure_on_inflight(true)
             .build(client.clone());
         context.query_account().await.map_err(|error| Error::NoJetStream { url, why: error.to_string() })?;
-        Ok(NatsBus { options: Arc::new(options), client, context, settled: Arc::default() })
+        Ok(NatsBus { options: Arc::new(options), client, context })
     }
 
     fn stream_name(&self, what: &str) -> String {
@@ -203,7 +172,7 @@ impl NatsBus {
     pub async fn intake(&self) -> Result<NatsIntake, Error> {
         let config = consumer::pull::Config {
             durable_name: Some("largesse-intake".to_owned()),
-            ack_policy: consumer::AckPolicy::All,
+            ack_policy: consumer::AckPolicy::Explicit,
             ack_wait: ACK_WITHIN,
             max_ack_pending: UNACKNOWLEDGED_MAX,
             ..consumer::pull::Config::default()
@@ -213,7 +182,7 @@ impl NatsBus {
         let consumer = stream.get_or_create_consumer("largesse-intake", config).await;
         let consumer = consumer.map_err(failed("create the event consumer"))?;
         let messages = open(&consumer).await?;
-        Ok(NatsIntake { consumer, messages, settled: Arc::clone(&self.settled) })
+        Ok(NatsIntake { consumer, messages })
     }
 
     /// Stores one event as a producer would; returns the pending confirmation.
@@ -260,22 +229,16 @@ impl NatsBus {
         Ok(subscriber)
     }
 
+    /// One acknowledgement per delivery. Cumulative ones are cheaper, but after a crash the server may hand out
+    /// later deliveries before it repeats the earlier ones, and acknowledging those would lose these.
     pub(super) async fn acknowledge(&self, tickets: Vec<Ticket>) {
-        let upto = {
-            let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut upto = None;
-            for ticket in tickets {
-                if let Ticket::Nats { sequence, reply } = ticket {
-                    upto = settled.done(sequence, reply).or(upto);
-                }
+        for ticket in tickets {
+            if let Ticket::Nats { reply } = ticket
+                && let Err(error) = self.client.publish(reply, Bytes::from_static(b"+ACK")).await
+            {
+                // The server will deliver again and the ledger will answer with the stored decision.
+                tracing::warn!(%error, "acknowledgement not sent");
             }
-            upto
-        };
-        if let Some(reply) = upto
-            && let Err(error) = self.client.publish(reply, Bytes::from_static(b"+ACK")).await
-        {
-            // The server will deliver again and the ledger will answer with the stored decision.
-            tracing::warn!(%error, "acknowledgement not sent");
         }
     }
 
@@ -329,27 +292,25 @@ impl NatsIntake {
         let mut deliveries = Vec::new();
         while deliveries.is_empty() {
             match self.messages.next().await {
-                Some(Ok(message)) => deliveries.extend(self.delivery(&message)),
+                Some(Ok(message)) => deliveries.extend(Self::delivery(&message)),
                 Some(Err(error)) => self.reopen(error.to_string()).await?,
                 None => return Ok(None),
             }
         }
         while deliveries.len() < limit {
             match self.messages.next().now_or_never() {
-                Some(Some(Ok(message))) => deliveries.extend(self.delivery(&message)),
+                Some(Some(Ok(message))) => deliveries.extend(Self::delivery(&message)),
                 Some(_) | None => break,
             }
         }
         Ok(Some(deliveries))
     }
 
-    fn delivery(&self, message: &jetstream::Message) -> Option<Delivery> {
+    fn delivery(message: &jetstream::Message) -> Option<Delivery> {
         let info = message.info().ok()?;
-        let sequence = info.consumer_sequence;
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).delivered(sequence);
         let reply = message.reply.as_ref()?.to_string();
         let attempt = u32::try_from(info.delivered).unwrap_or(1);
-        Some(Delivery { bytes: message.payload.clone(), attempt, ticket: Ticket::Nats { sequence, reply } })
+        Some(Delivery { bytes: message.payload.clone(), attempt, ticket: Ticket::Nats { reply } })
     }
 
     /// The server went away or lost its heartbeat: wait a little and ask again; the client reconnects itself.
@@ -368,18 +329,6 @@ impl NatsIntake {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn acknowledgements_never_pass_an_open_delivery() {
-        let mut settled = Settled::default();
-        for sequence in 1..=4 {
-            settled.delivered(sequence);
-        }
-        assert_eq!(settled.done(2, "r2".to_owned()), None);
-        assert_eq!(settled.done(4, "r4".to_owned()), None);
-        assert_eq!(settled.done(1, "r1".to_owned()), Some("r2".to_owned()));
-        assert_eq!(settled.done(3, "r3".to_owned()), Some("r4".to_owned()));
-    }
 
     #[test]
     fn passwords_do_not_reach_messages() {
