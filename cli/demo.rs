@@ -165,7 +165,8 @@ fn handled(metrics: &runtime::metrics::Metrics, sent: u64) -> u64 {
 }
 
 fn is_done(metrics: &runtime::metrics::Metrics, sent: u64) -> bool {
-    metrics.counters.received.load(Ordering::Acquire) >= sent && metrics.counters.in_flight.load(Ordering::Acquire) == 0
+    metrics.counters.received.load(Ordering::Acquire) >= sent
+        && metrics.counters.in_flight.load(Ordering::Acquire) == 0
 }
 
 fn read_lines(path: &Path, lines: &tokio::sync::mpsc::Sender<Vec<u8>>) -> Result<()> {

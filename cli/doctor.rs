@@ -96,9 +96,12 @@ pub fn run(args: &Args) -> Result {
     } else {
         output::json(&checks)?;
     }
-    let unavailable = |check: &Check| check.health == Health::Failed && ["engine", "nats"].contains(&check.check);
+    let unavailable =
+        |check: &Check| check.health == Health::Failed && ["engine", "nats"].contains(&check.check);
     match checks.iter().find(|check| unavailable(check)) {
-        Some(check) => Err(Failure::unavailable(anyhow::anyhow!("{} is unavailable, see above", check.check))),
+        Some(check) => {
+            Err(Failure::unavailable(anyhow::anyhow!("{} is unavailable, see above", check.check)))
+        }
         None => Ok(if healthy { Verdict::Ok } else { Verdict::FoundBad }),
     }
 }
@@ -112,7 +115,11 @@ fn engine(options: &Options) -> Check {
         }
         Err(error) => Err(error.to_string()),
     };
-    Check::of("engine", found, "leave ORT_DYLIB_PATH and [models] unset to use the embedded engine and shipped models")
+    Check::of(
+        "engine",
+        found,
+        "leave ORT_DYLIB_PATH and [models] unset to use the embedded engine and shipped models",
+    )
 }
 
 fn policy(options: &Options) -> Check {
@@ -128,7 +135,11 @@ fn policy(options: &Options) -> Check {
         Err(NodeError::Policy { place, problems }) => Err(format!("{place}\n{problems}")),
         Err(error) => Err(error.to_string()),
     };
-    Check::of("policy", found, "mend the places named above; `largesse explain POL....` says more about each code")
+    Check::of(
+        "policy",
+        found,
+        "mend the places named above; `largesse explain POL....` says more about each code",
+    )
 }
 
 /// Reads the ledger as an outsider; never opens it for writing, so a running node is not disturbed.
@@ -145,7 +156,11 @@ fn ledger(options: &Options) -> Check {
         Ok(report) => Err(report.findings.first().map_or_else(String::new, |finding| finding.what.clone())),
         Err(error) => Err(error.to_string()),
     };
-    Check::of("ledger", found, "run `largesse log verify --dir DIR` for every finding; restore the latest copy that passes it")
+    Check::of(
+        "ledger",
+        found,
+        "run `largesse log verify --dir DIR` for every finding; restore the latest copy that passes it",
+    )
 }
 
 fn disk(options: &Options) -> Check {
@@ -161,7 +176,11 @@ fn disk(options: &Options) -> Check {
         }
         (Ok(()), Ok(free)) => Ok(format!("{} MB free in {}", grouped(free >> 20), place.display())),
     };
-    Check::of("disk", found, "free space or name another folder with --dir; 1 million decisions take about 1.5 GB")
+    Check::of(
+        "disk",
+        found,
+        "free space or name another folder with --dir; 1 million decisions take about 1.5 GB",
+    )
 }
 
 fn nats(options: &Options) -> Check {

@@ -54,7 +54,9 @@ pub fn find(reader: &Reader, id: &str) -> Result<Row> {
     {
         return Ok(row);
     }
-    Err(Failure::usage(format!("no row has decision id, event id or sequence number {id:?}; `largesse log list` shows them")))
+    Err(Failure::usage(format!(
+        "no row has decision id, event id or sequence number {id:?}; `largesse log list` shows them"
+    )))
 }
 
 /// An explanation as people read it, without the list of facts.

@@ -97,7 +97,10 @@ fn inspect(args: &Inspect) -> Result {
         output::json(&inspection)?;
         return Ok(Verdict::Ok);
     }
-    output::line(&format!("models {}, engine {} {}", inspection.digest, inspection.engine.name, inspection.engine.version))?;
+    output::line(&format!(
+        "models {}, engine {} {}",
+        inspection.digest, inspection.engine.name, inspection.engine.version
+    ))?;
     for card in &inspection.models {
         output::line(&format!(
             "\n{} {} ({:?}, {} days)\n  sha256 {}\n  {} features, schema {}; operators {}; {} golden rows verified",
@@ -163,7 +166,9 @@ fn show(report: &evaluate::Report) -> Result<()> {
         ("last 91 days", &report.baselines.persistence),
         ("fallback", &report.baselines.fallback.ltv),
     ] {
-        ltv.add_row(std::iter::once(name.to_owned()).chain(measures.values().map(|value| format!("{value:.3}"))));
+        ltv.add_row(
+            std::iter::once(name.to_owned()).chain(measures.values().map(|value| format!("{value:.3}"))),
+        );
     }
     output::line(&format!("\n{}", output::trimmed(&ltv)))?;
     let mut churn = output::plain_table();
@@ -174,7 +179,9 @@ fn show(report: &evaluate::Report) -> Result<()> {
         ("MBG/NBD", &report.baselines.mbg_nbd),
         ("fallback", &report.baselines.fallback.churn),
     ] {
-        churn.add_row(std::iter::once(name.to_owned()).chain(measures.values().map(|value| format!("{value:.4}"))));
+        churn.add_row(
+            std::iter::once(name.to_owned()).chain(measures.values().map(|value| format!("{value:.4}"))),
+        );
     }
     output::line(&format!("\n{}", output::trimmed(&churn)))?;
     if let Some(intervals) = &report.intervals {

@@ -29,7 +29,8 @@ pub fn colour(stream: &impl IsTerminal) -> bool {
 /// A progress bar on stderr; invisible where stderr is not a terminal.
 pub fn progress(what: &'static str) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(0);
-    let style = indicatif::ProgressStyle::with_template("{msg} [{bar:40}] {human_pos}/{human_len} {per_sec} {eta}");
+    let style =
+        indicatif::ProgressStyle::with_template("{msg} [{bar:40}] {human_pos}/{human_len} {per_sec} {eta}");
     if let Ok(style) = style {
         bar.set_style(style.progress_chars("=> "));
     }

@@ -77,10 +77,17 @@ fn show(report: &Report) -> Result<()> {
         grouped(report.observed),
         grouped(report.answers),
         grouped(report.certificates),
-        if report.is_identical() { "identical".to_owned() } else { format!("{} DIFFER", grouped(report.mismatches)) },
+        if report.is_identical() {
+            "identical".to_owned()
+        } else {
+            format!("{} DIFFER", grouped(report.mismatches))
+        },
     ))?;
     if report.erased > 0 {
-        output::line(&format!("{} rows cannot be replayed: their member was erased", grouped(report.erased)))?;
+        output::line(&format!(
+            "{} rows cannot be replayed: their member was erased",
+            grouped(report.erased)
+        ))?;
     }
     for difference in &report.differences {
         output::line(&format!(

@@ -55,7 +55,8 @@ pub fn run(args: &Args) -> Result {
         match tokio::time::timeout(SHUTDOWN_WITHIN, node.join()).await {
             Ok(result) => result.map_err(node_errors)?,
             Err(_) => {
-                let message = "the node did not finish within 10 s; what was not finished will be delivered again";
+                let message =
+                    "the node did not finish within 10 s; what was not finished will be delivered again";
                 return Err(Failure::runtime(anyhow::anyhow!(message)));
             }
         }

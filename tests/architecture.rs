@@ -41,7 +41,8 @@ fn short(name: &str) -> &str {
 fn dependencies(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     let packages = metadata.workspace_packages();
     let of = |package: &cargo_metadata::Package| -> BTreeSet<String> {
-        let normal = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        let normal =
+            package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
         normal.map(|dependency| short(&dependency.name).to_owned()).collect()
     };
     packages.iter().map(|package| (short(&package.name).to_owned(), of(package))).collect()
@@ -51,7 +52,10 @@ fn dependencies(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
 fn every_crate_has_a_floor_and_imports_only_from_below() {
     let floors = BTreeMap::from(FLOORS);
     let dependencies = dependencies(&metadata());
-    assert_eq!(dependencies.keys().map(String::as_str).collect::<BTreeSet<_>>(), floors.keys().copied().collect());
+    assert_eq!(
+        dependencies.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        floors.keys().copied().collect()
+    );
     for (name, needs) in &dependencies {
         for need in needs.iter().filter(|need| floors.contains_key(need.as_str())) {
             assert!(
@@ -70,7 +74,10 @@ fn libraries_stay_in_their_homes() {
     for (library, homes) in HOMES {
         for (name, needs) in &dependencies {
             if needs.contains(library) {
-                assert!(homes.contains(&name.as_str()), "{name} depends on {library}, whose home is {homes:?}");
+                assert!(
+                    homes.contains(&name.as_str()),
+                    "{name} depends on {library}, whose home is {homes:?}"
+                );
             }
         }
     }
@@ -98,7 +105,8 @@ fn pure_floors_ban_clocks_randomness_and_hash_maps() {
 fn every_crate_takes_the_workspace_lints() {
     for (name, _) in FLOORS {
         let folder = if name == "largesse" { String::new() } else { format!("{name}/") };
-        let manifest = std::fs::read_to_string(format!("{}/{folder}Cargo.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let manifest =
+            std::fs::read_to_string(format!("{}/{folder}Cargo.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{name} does not take the workspace lints");
     }
 }

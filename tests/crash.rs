@@ -49,7 +49,12 @@ fn rows(ledger: &Path) -> u64 {
 }
 
 fn serve(config: &Path) -> Child {
-    largesse().args(["serve", "--config", text(config)]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    largesse()
+        .args(["serve", "--config", text(config)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 /// Ends a process politely and returns its exit code.
@@ -84,10 +89,15 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
     demo.wait().unwrap();
     let stored = stream_messages(&context, "LARGESSE_EVENTS").await;
     let before = rewards(&context).await.len();
-    assert!(rows(&ledger) < stored, "the kill came too late to prove anything: {} of {stored}", rows(&ledger));
+    assert!(
+        rows(&ledger) < stored,
+        "the kill came too late to prove anything: {} of {stored}",
+        rows(&ledger)
+    );
 
     let config = dir.path().join("largesse.toml");
-    let document = format!("[node]\ndir = \"ledger\"\nclock = \"events\"\n[nats]\nurl = \"{}\"\n", server.url());
+    let document =
+        format!("[node]\ndir = \"ledger\"\nclock = \"events\"\n[nats]\nurl = \"{}\"\n", server.url());
     std::fs::write(&config, document).unwrap();
     let node = serve(&config);
     let stream = context.get_stream("LARGESSE_EVENTS").await.unwrap();
@@ -98,7 +108,10 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
     .await;
     assert_eq!(terminate(node), Some(0));
 
-    let answered = query(&ledger, "SELECT count(*) FROM record WHERE event_id IS NOT NULL AND event_id NOT LIKE 'quiet-%' AND event_id NOT LIKE 'expired-%'");
+    let answered = query(
+        &ledger,
+        "SELECT count(*) FROM record WHERE event_id IS NOT NULL AND event_id NOT LIKE 'quiet-%' AND event_id NOT LIKE 'expired-%'",
+    );
     assert_eq!(answered, stored.to_string(), "every stored event has exactly one row");
     let out = rewards(&context).await;
     let distinct: BTreeSet<&String> = out.iter().collect();
@@ -116,7 +129,8 @@ async fn a_second_process_on_the_same_ledger_is_refused() {
     let server = NatsServer::start();
     let dir = folder();
     let config = dir.path().join("largesse.toml");
-    std::fs::write(&config, format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url())).unwrap();
+    std::fs::write(&config, format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url()))
+        .unwrap();
     let first = serve(&config);
     eventually("the first node's ledger", async || dir.path().join("ledger/ledger.db").exists()).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -139,7 +153,17 @@ async fn the_demo_over_nats_shows_its_traffic_on_the_subjects() {
     let (events, path) = (events.clone(), ledger.clone());
     let url = server.url();
     let demo = tokio::task::spawn_blocking(move || {
-        run_json(&["demo", "--events", text(&events), "--nats", &url, "--dir", text(&path), "--output", "json"])
+        run_json(&[
+            "demo",
+            "--events",
+            text(&events),
+            "--nats",
+            &url,
+            "--dir",
+            text(&path),
+            "--output",
+            "json",
+        ])
     });
     let mut seen = BTreeSet::new();
     let mut subjects = async || {

@@ -57,8 +57,10 @@ fn bad_lines_become_dead_letters_and_nothing_else_is_lost() {
     let summary = run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
     assert_eq!(summary["events"], count + 8);
     assert_eq!(summary["dead_letters"], 8, "{summary}");
-    let list = run_json(&["log", "list", "--dir", text(&ledger), "--kind", "dead_letter", "--output", "json"]);
-    let reasons: Vec<&str> = list.as_array().unwrap().iter().map(|row| row["reason"].as_str().unwrap()).collect();
+    let list =
+        run_json(&["log", "list", "--dir", text(&ledger), "--kind", "dead_letter", "--output", "json"]);
+    let reasons: Vec<&str> =
+        list.as_array().unwrap().iter().map(|row| row["reason"].as_str().unwrap()).collect();
     for reason in ["AMOUNT_OUT_OF_RANGE", "TIME_TOO_OLD", "TIME_IN_FUTURE", "BAD_FIELD", "DUPLICATE_EVENT"] {
         assert!(reasons.contains(&reason), "{reason} is missing from {reasons:?}");
     }
@@ -81,11 +83,20 @@ fn files_and_folders_that_cannot_be_used_are_named_with_what_to_do() {
     std::fs::write(&events, format!("{HEADER}\n")).unwrap();
     let policy = dir.path().join("policy");
     std::fs::create_dir(&policy).unwrap();
-    check(&["demo", "--events", text(&events), "--dir", text(&ledger), "--policy", text(&policy)], 3, "program.toml");
-    check(&["demo", "--events", text(&events), "--dir", text(&ledger), "--nats", "nats://127.0.0.1:9"], 4, "127.0.0.1:9");
+    check(
+        &["demo", "--events", text(&events), "--dir", text(&ledger), "--policy", text(&policy)],
+        3,
+        "program.toml",
+    );
+    check(
+        &["demo", "--events", text(&events), "--dir", text(&ledger), "--nats", "nats://127.0.0.1:9"],
+        4,
+        "127.0.0.1:9",
+    );
     let garbage = dir.path().join("garbage");
     std::fs::create_dir(&garbage).unwrap();
-    std::fs::write(garbage.join("ledger.db"), b"not a database, not at all, but long enough to look").unwrap();
+    std::fs::write(garbage.join("ledger.db"), b"not a database, not at all, but long enough to look")
+        .unwrap();
     check(&["log", "verify", "--dir", text(&garbage)], 3, "ledger");
     check(&["demo", "--events", text(&events), "--dir", text(&garbage)], 2, "already holds a ledger");
     let library = dir.path().join("libonnxruntime.so");

@@ -24,7 +24,9 @@ fn an_edited_decision_is_found_by_verify_and_by_replay() {
     let ledger = demo(dir.path());
     let seq = query(&ledger, "SELECT seq FROM record WHERE kind = 11 AND outcome = 1 ORDER BY seq LIMIT 1");
     assert!(!seq.is_empty(), "no granted decision");
-    let edit = format!("UPDATE record SET body = replace(body, '\"explored\":false', '\"explored\":true') WHERE seq = {seq};");
+    let edit = format!(
+        "UPDATE record SET body = replace(body, '\"explored\":false', '\"explored\":true') WHERE seq = {seq};"
+    );
     tamper(&ledger, &unguard(&edit));
     let output = run(&["log", "verify", "--dir", text(&ledger), "--output", "json"]);
     assert_eq!(output.status.code(), Some(3));
@@ -43,12 +45,17 @@ fn an_edited_certificate_is_found_by_the_checker() {
     let dir = folder();
     let ledger = demo(dir.path());
     let seq = query(&ledger, "SELECT max(seq) FROM record WHERE kind = 20");
-    let edit = format!("UPDATE record SET body = replace(body, '\"gap_ppm\":', '\"gap_ppm\":1') WHERE seq = {seq};");
+    let edit =
+        format!("UPDATE record SET body = replace(body, '\"gap_ppm\":', '\"gap_ppm\":1') WHERE seq = {seq};");
     tamper(&ledger, &unguard(&edit));
     let output = run(&["replay", "--dir", text(&ledger), "--all", "--output", "json"]);
     assert_eq!(output.status.code(), Some(3));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let found = report["differences"].as_array().unwrap().iter().any(|difference| difference["field"] == "certificate");
+    let found = report["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|difference| difference["field"] == "certificate");
     assert!(found, "{report}");
 }
 

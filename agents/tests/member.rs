@@ -9,8 +9,8 @@ use domain::event::wire::Refusal as FieldRefusal;
 use domain::facts::{Field, Scope};
 use domain::time::{DAY, HOUR};
 use domain::{
-    Decision, DecisionId, Event, EventKind, MemberId, Micros, Outcome, Ppm, Purpose, Reason, ScoreSource, Scores,
-    SegmentIndex, Settlement, Timestamp, Touchpoint,
+    Decision, DecisionId, Event, EventKind, MemberId, Micros, Outcome, Ppm, Purpose, Reason, ScoreSource,
+    Scores, SegmentIndex, Settlement, Timestamp, Touchpoint,
 };
 use policies::{Bundle, Stops};
 
@@ -51,14 +51,20 @@ fn regular(bundle: &Bundle) -> Member {
     let mut member = Member::enrol(member_id(), bundle);
     for visit in 0..20 {
         let time = noon().plus((i64::from(visit) * 3 - 90) * DAY);
-        let step = member.handle(&purchase(&format!("old-{visit}"), time, 80), time, bundle, Stops::default());
+        let step =
+            member.handle(&purchase(&format!("old-{visit}"), time, 80), time, bundle, Stops::default());
         assert!(matches!(step, Step::Score(_)), "{step:?}");
     }
     member
 }
 
 fn scores() -> Option<Scores> {
-    Some(Scores { ltv_91d: Micros::units(900), churn_60d: Ppm(200_000), source: ScoreSource::Model, features: 1 })
+    Some(Scores {
+        ltv_91d: Micros::units(900),
+        churn_60d: Ppm(200_000),
+        source: ScoreSource::Model,
+        features: 1,
+    })
 }
 
 fn considered(step: Step) -> Box<Considered> {
@@ -108,7 +114,8 @@ fn uuid() -> uuid::Uuid {
 fn a_good_moment_is_granted_and_every_loser_has_its_reason() {
     let bundle = bundle();
     let mut member = regular(&bundle);
-    let considered = considered(member.handle(&purchase("now", noon(), 120), noon(), &bundle, Stops::default()));
+    let considered =
+        considered(member.handle(&purchase("now", noon(), 120), noon(), &bundle, Stops::default()));
     let decision = decide(&proposal(*considered, &bundle), &bundle, 0);
     assert_eq!(decision.outcome, Outcome::Granted, "{decision:?}");
     let chosen = decision.candidates.iter().filter(|candidate| candidate.reason == Reason::Chosen);
@@ -132,7 +139,12 @@ fn without_consent_no_model_runs_and_no_personal_fact_is_read() {
 fn after_an_objection_no_model_runs() {
     let bundle = bundle();
     let mut member = regular(&bundle);
-    member.handle(&event("o", noon(), EventKind::Objection { active: true }), noon(), &bundle, Stops::default());
+    member.handle(
+        &event("o", noon(), EventKind::Objection { active: true }),
+        noon(),
+        &bundle,
+        Stops::default(),
+    );
     assert_denied(
         member.handle(&purchase("now", noon(), 120), noon(), &bundle, Stops::default()),
         Reason::Objected,
@@ -144,7 +156,8 @@ fn assert_denied(step: Step, reason: Reason) {
     let Step::Denied(considered, refusal) = step else { panic!("expected a denial, got {step:?}") };
     assert_eq!(refusal.reason, reason);
     assert!(considered.features.0.iter().all(|value| value.to_bits() == 0));
-    for field in Field::ALL.iter().filter(|field| field.scope() == Scope::Member && field.purpose().is_some()) {
+    for field in Field::ALL.iter().filter(|field| field.scope() == Scope::Member && field.purpose().is_some())
+    {
         assert_eq!(considered.facts.get(*field), 0, "{} was read", field.name());
     }
 }
@@ -239,15 +252,22 @@ fn a_promise_ends_once() {
     });
     let mut end = |id: &str, kind| member.handle(&event(id, noon(), kind), noon(), &bundle, Stops::default());
     let released = end("e1", EventKind::Cancelled { decision });
-    assert!(matches!(released, Step::Observed { release: Some(release) } if release.cost == Micros::units(5)));
-    for kind in [EventKind::Redeemed { decision }, EventKind::Cancelled { decision }, EventKind::Expired { decision }] {
+    assert!(
+        matches!(released, Step::Observed { release: Some(release) } if release.cost == Micros::units(5))
+    );
+    for kind in
+        [EventKind::Redeemed { decision }, EventKind::Cancelled { decision }, EventKind::Expired { decision }]
+    {
         let step = end("e2", kind);
         let refused = matches!(&step, Step::Refused(FieldRefusal { reason: Reason::BadTransition, .. }));
         assert!(refused, "{step:?}");
     }
     let unknown = DecisionId(uuid::Uuid::from_bytes([1; 16]));
     let step = end("e3", EventKind::Redeemed { decision: unknown });
-    assert!(matches!(&step, Step::Refused(FieldRefusal { reason: Reason::UnknownReference, .. })), "{step:?}");
+    assert!(
+        matches!(&step, Step::Refused(FieldRefusal { reason: Reason::UnknownReference, .. })),
+        "{step:?}"
+    );
 }
 
 #[test]

@@ -203,7 +203,9 @@ async fn send(node: &Node, events: &[Bytes], rate: Option<u64>) -> Result<()> {
             }
         }
         match (&node.bus, &node.memory) {
-            (Bus::Memory(_), Some(memory)) => memory.send_event(event.clone()).await.map_err(Failure::runtime)?,
+            (Bus::Memory(_), Some(memory)) => {
+                memory.send_event(event.clone()).await.map_err(Failure::runtime)?
+            }
             (Bus::Nats(nats), _) => {
                 let pending = nats.send_event(subject.clone(), event.clone()).await;
                 unconfirmed.push_back(pending.map_err(Failure::unavailable)?);

@@ -105,7 +105,11 @@ impl Summary {
             max_gap_ppm: counted.max_gap_ppm,
             overspend: budgets.iter().filter(over).count() as u64,
             budgets,
-            ledger: LedgerSummary { rows: verified.rows, root: verified.root, verified: verified.is_verified() },
+            ledger: LedgerSummary {
+                rows: verified.rows,
+                root: verified.root,
+                verified: verified.is_verified(),
+            },
             replay: ReplaySummary {
                 decisions: replayed.decisions,
                 mismatches: replayed.mismatches,
@@ -204,7 +208,9 @@ fn budgets(summary: &Summary, currency: &str) -> String {
     table.set_header(["  budget", "promised", "held", "limit", "used"]);
     for budget in &summary.budgets {
         let units = budget.id.starts_with("inventory/");
-        let show = |amount: i64| if units { grouped(amount.unsigned_abs()) } else { money(Micros(amount), currency) };
+        let show = |amount: i64| {
+            if units { grouped(amount.unsigned_abs()) } else { money(Micros(amount), currency) }
+        };
         let used = i128::from(budget.committed_micros + budget.reserved_micros) * 1_000_000;
         let ppm = u64::try_from(used / i128::from(budget.limit_micros.max(1))).unwrap_or(0);
         table.add_row([

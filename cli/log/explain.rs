@@ -112,7 +112,8 @@ fn cells(candidate: &CandidateAnswer) -> [String; 6] {
 fn against(findings: &[Finding], what: &str) -> Vec<String> {
     let show = |finding: &Finding| {
         let required = finding.expr.as_deref().unwrap_or(&finding.text);
-        let values: Vec<String> = finding.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let values: Vec<String> =
+            finding.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         format!("  {what}: {} wants {required}; found {}", finding.id, values.join(", "))
     };
     findings.iter().map(show).collect()
@@ -134,7 +135,9 @@ fn tail(explanation: &Explanation) -> Vec<String> {
             plan.rounds,
             output::percent(u64::from(plan.gap_ppm))
         )),
-        None => lines.push("  prices: the first table of the period, before its first negotiation".to_owned()),
+        None => {
+            lines.push("  prices: the first table of the period, before its first negotiation".to_owned())
+        }
     }
     lines.push(format!("  policy {}", explanation.bundle));
     if let Some(models) = &explanation.models {

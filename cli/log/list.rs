@@ -60,10 +60,12 @@ fn outcome(text: &str) -> std::result::Result<Outcome, String> {
 }
 
 fn reason(text: &str) -> std::result::Result<Reason, String> {
-    Reason::from_name(&text.to_uppercase()).ok_or_else(|| "no such reason; `largesse explain` lists them".to_owned())
+    Reason::from_name(&text.to_uppercase())
+        .ok_or_else(|| "no such reason; `largesse explain` lists them".to_owned())
 }
 
-const HEADER: [&str; 9] = ["seq", "kind", "event_time", "outcome", "reason", "segment", "reward", "member", "id"];
+const HEADER: [&str; 9] =
+    ["seq", "kind", "event_time", "outcome", "reason", "segment", "reward", "member", "id"];
 
 pub fn run(args: &Args) -> Result {
     let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;

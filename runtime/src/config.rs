@@ -145,7 +145,8 @@ impl NatsOptions {
 /// Streams are named after the subjects: `largesse.v1` gives `LARGESSE`, `acme.loyalty.v2` `ACME_LOYALTY`.
 fn stream_prefix(prefix: &str) -> String {
     let tokens = prefix.split('.').filter(|token| {
-        let version = token.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+        let version =
+            token.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
         !version
     });
     tokens.collect::<Vec<_>>().join("_").to_uppercase().replace('-', "_")
@@ -181,12 +182,15 @@ impl Options {
     /// # Errors
     /// When the file cannot be read, has an unknown key or a value out of range.
     pub fn load(path: &Path) -> Result<Options, Error> {
-        let text = std::fs::read_to_string(path).map_err(|why| Error::Unreadable { path: path.to_owned(), why })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|why| Error::Unreadable { path: path.to_owned(), why })?;
         let invalid = |why: String| Error::Invalid { path: path.to_owned(), why };
         let document: Document = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
         let base = path.parent().unwrap_or(Path::new(""));
         if document.node.in_flight_max == 0 || document.node.resident_members_max == 0 {
-            return Err(invalid("node.in_flight_max and node.resident_members_max must be at least 1".to_owned()));
+            return Err(invalid(
+                "node.in_flight_max and node.resident_members_max must be at least 1".to_owned(),
+            ));
         }
         let nats = match document.nats.url {
             None => None,

@@ -189,7 +189,12 @@ impl Desk {
         Ok(())
     }
 
-    async fn accept(&mut self, incoming: wire::Incoming, delivery: Delivery, received: Instant) -> Result<(), Error> {
+    async fn accept(
+        &mut self,
+        incoming: wire::Incoming,
+        delivery: Delivery,
+        received: Instant,
+    ) -> Result<(), Error> {
         if let Some(work) = self.flight.work_of(incoming.event_id()) {
             return self.seen_in_flight(work, delivery, received);
         }
@@ -361,7 +366,8 @@ impl Desk {
                 continue;
             }
             // The agent works in order, so the first unit that is not durable is the one that failed.
-            let failures = if std::mem::replace(&mut culprit_found, true) { 0 } else { self.flight.blame(work) };
+            let failures =
+                if std::mem::replace(&mut culprit_found, true) { 0 } else { self.flight.blame(work) };
             if failures >= ATTEMPTS_MAX {
                 self.quarantine(work, &event, &why);
             } else {

@@ -102,7 +102,8 @@ impl Default for Metrics {
     fn default() -> Metrics {
         let histogram = || {
             // 1 us to ten minutes at three digits is within the library's limits, so this cannot fail.
-            Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).unwrap_or_else(|_| Histogram::new_from(&fallback()))
+            Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)
+                .unwrap_or_else(|_| Histogram::new_from(&fallback()))
         };
         let stages = STAGES.iter().map(|_| histogram()).collect();
         Metrics { counters: Counters::default(), latencies: Mutex::new(Latencies { stages }) }

@@ -121,12 +121,12 @@ struct Opened {
 
 fn open_ledger(options: &Options, bundle: &Arc<Bundle>) -> Result<Opened, NodeError> {
     let origin = format!("largesse/{}", bus::subject::token(&bundle.program().name));
-    let (ledger, recovery) = ledger::Writer::open(&ledger::Options::new(&options.dir, &origin, clock::wall()))?;
+    let (ledger, recovery) =
+        ledger::Writer::open(&ledger::Options::new(&options.dir, &origin, clock::wall()))?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = ledger.reader()?;
-    let policy = GlobalPolicy::new(Arc::clone(bundle), periods(&reader)?).ok_or_else(|| NodeError::Shape {
-        segments: bundle.segments().len(),
-        rewards: bundle.rewards().len(),
+    let policy = GlobalPolicy::new(Arc::clone(bundle), periods(&reader)?).ok_or_else(|| {
+        NodeError::Shape { segments: bundle.segments().len(), rewards: bundle.rewards().len() }
     })?;
     let escrow = escrow(&ledger, bundle, policy.layout());
     Ok(Opened { ledger, reader, policy, escrow })
@@ -148,8 +148,10 @@ fn escrow(ledger: &ledger::Writer, bundle: &Bundle, layout: Layout) -> Escrow {
         amounts.resize(layout.len(), 0);
         amounts
     };
-    let reserved = pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.reserved.0)).collect());
-    let spent = pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.committed.0)).collect());
+    let reserved =
+        pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.reserved.0)).collect());
+    let spent =
+        pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.committed.0)).collect());
     let limited = budgets::limits(bundle, 1).iter().map(Option::is_some).collect();
     Escrow::rebuild(layout, limited, reserved, spent)
 }
@@ -193,7 +195,10 @@ fn record_start(
     Ok(())
 }
 
-async fn connect(options: &Options, ledger: &str) -> Result<(Bus, bus::Intake, Option<MemoryBus>, Subjects), NodeError> {
+async fn connect(
+    options: &Options,
+    ledger: &str,
+) -> Result<(Bus, bus::Intake, Option<MemoryBus>, Subjects), NodeError> {
     match &options.nats {
         None => {
             let (memory, intake) = MemoryBus::new();
@@ -215,7 +220,12 @@ async fn connect(options: &Options, ledger: &str) -> Result<(Bus, bus::Intake, O
 }
 
 /// Publishes what an earlier run committed but may not have published; returns the last row looked at.
-async fn catch_up(bus: &Bus, reader: &Reader, keys: &ledger::Keys, subjects: &Subjects) -> Result<Seq, NodeError> {
+async fn catch_up(
+    bus: &Bus,
+    reader: &Reader,
+    keys: &ledger::Keys,
+    subjects: &Subjects,
+) -> Result<Seq, NodeError> {
     let from = reader.relay_position(RELAY)?;
     let mut last = from;
     let mut stored = None;
@@ -244,7 +254,8 @@ async fn catch_up(bus: &Bus, reader: &Reader, keys: &ledger::Keys, subjects: &Su
             if stored.is_none() {
                 stored = Some(bus.rewards_stored_after(from.0).await?);
             }
-            rewards.retain(|reward| !stored.as_ref().is_some_and(|stored| stored.contains(&reward.message_id)));
+            rewards
+                .retain(|reward| !stored.as_ref().is_some_and(|stored| stored.contains(&reward.message_id)));
             bus.publish_rewards(&rewards).await?;
         }
         if page.len() < PAGE_ROWS as usize {
@@ -288,7 +299,9 @@ impl Node {
         let origin = reader.origin()?;
         let (bus, source, memory, subjects) = connect(options, &origin).await?;
         record_start(&mut ledger, &reader, &bundle, &models)?;
-        let position = ledger.relay(RELAY).ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;
+        let position = ledger
+            .relay(RELAY)
+            .ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;
         let keys = ledger.keys().clone();
         let published = catch_up(&bus, &reader, &keys, &subjects).await?;
         position.advance(published);
@@ -432,7 +445,8 @@ impl Tree {
         options: &Options,
     ) -> Result<Tree, NodeError> {
         let feedback = shared.feedback.clone();
-        let (root, _) = Root::spawn(None, Root { feedback: feedback.clone() }, ()).await.map_err(start_error)?;
+        let (root, _) =
+            Root::spawn(None, Root { feedback: feedback.clone() }, ()).await.map_err(start_error)?;
         let (nursery, _) = Nursery::spawn(None, Nursery { feedback }, ()).await.map_err(start_error)?;
         // One subscription for everything the leader says, so that a table never overtakes the next quote.
         let leader = bus.subscribe(&subjects.negotiation(run, "*")).await?;

@@ -100,7 +100,8 @@ impl Relay {
     /// The public part of every decision, for risk and analytics; loss is tolerable, the ledger has them.
     async fn decisions(&self, rows: &[Committed]) {
         for promised in rows.iter().filter_map(|row| row.announce.as_ref()) {
-            let segment = promised.public.segment.map_or("none", |index| self.bundle.segment(index).id.as_str());
+            let segment =
+                promised.public.segment.map_or("none", |index| self.bundle.segment(index).id.as_str());
             let subject = self.subjects.decision(promised.public.outcome.name(), segment);
             if let Ok(bytes) = serde_json::to_vec(&promised.public) {
                 self.bus.publish(&subject, Bytes::from(bytes)).await;

@@ -60,7 +60,12 @@ impl Promised {
 }
 
 /// The publication of a committed grant; `None` when the row promises nothing.
-pub fn publication(seq: u64, promised: &Promised, bundle: &Bundle, subjects: &Subjects) -> Option<Publication> {
+pub fn publication(
+    seq: u64,
+    promised: &Promised,
+    bundle: &Bundle,
+    subjects: &Subjects,
+) -> Option<Publication> {
     let public = &promised.public;
     let (reward, segment) = (bundle.reward(public.reward?), bundle.segment(public.segment?));
     let document = Document {

@@ -44,7 +44,8 @@ pub fn observed(
     bundle: &Bundle,
     key: &DataKey,
 ) -> Entry {
-    let mut entry = entry(Kind::Observed, Uuid::now_v7(), record::observed(event, at, triggered, scores), key);
+    let mut entry =
+        entry(Kind::Observed, Uuid::now_v7(), record::observed(event, at, triggered, scores), key);
     about(&mut entry, event);
     if let Some(release) = release {
         entry.debits = give_back(release, bundle);
@@ -94,8 +95,10 @@ fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
 /// The release of a promise that ended unused.
 fn give_back(release: &Release, bundle: &Bundle) -> Vec<Debit> {
     let make = if release.pending { Debit::release } else { Debit::give_back };
-    let mut debits =
-        vec![make(budgets::GLOBAL.into(), release.cost), make(budgets::segment(&release.segment), release.cost)];
+    let mut debits = vec![
+        make(budgets::GLOBAL.into(), release.cost),
+        make(budgets::segment(&release.segment), release.cost),
+    ];
     let reward = bundle.reward_named(&release.reward);
     if reward.is_some_and(|reward| bundle.reward(reward).inventory.is_some()) {
         debits.push(make(budgets::inventory(&release.reward), Micros(1)));

@@ -234,11 +234,18 @@ fn negotiation(reader: &Reader, decided: Seq, table: u64) -> Result<Option<Negot
     // Tables are in force for a fraction of a second; a decision long after its table is a stale one, and a
     // page of plans reaches back far enough for those too.
     for _ in 0..10 {
-        let filter =
-            Filter { kind: Some(Kind::Certificate), before, newest_first: true, limit: 50, ..Filter::default() };
+        let filter = Filter {
+            kind: Some(Kind::Certificate),
+            before,
+            newest_first: true,
+            limit: 50,
+            ..Filter::default()
+        };
         let rows = reader.list(&filter)?;
         for row in &rows {
-            let Ok(plan) = serde_json::from_str::<Plan>(row.body.as_deref().unwrap_or_default()) else { continue };
+            let Ok(plan) = serde_json::from_str::<Plan>(row.body.as_deref().unwrap_or_default()) else {
+                continue;
+            };
             if plan.table.as_ref().is_some_and(|held| held.id() == table) {
                 return Ok(Some(Negotiation {
                     seq: row.seq.0,

@@ -83,7 +83,9 @@ pub struct NatsServer {
 fn nats_binary() -> PathBuf {
     match std::env::var_os("LARGESSE_TEST_NATS_SERVER") {
         Some(path) => path.into(),
-        None => panic!("LARGESSE_TEST_NATS_SERVER is not set: run the tests with tests/run, which fetches nats-server"),
+        None => panic!(
+            "LARGESSE_TEST_NATS_SERVER is not set: run the tests with tests/run, which fetches nats-server"
+        ),
     }
 }
 
@@ -128,15 +130,18 @@ impl Drop for NatsServer {
 
 /// Runs Python's own sqlite3 on the ledger, as somebody with write access to the file could.
 pub fn tamper(dir: &Path, sql: &str) {
-    let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nc.executescript(sys.argv[2])\nc.commit()";
-    let output = Command::new("python3").args(["-c", script, text(&dir.join("ledger.db")), sql]).output().unwrap();
+    let script =
+        "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nc.executescript(sys.argv[2])\nc.commit()";
+    let output =
+        Command::new("python3").args(["-c", script, text(&dir.join("ledger.db")), sql]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// One value from the ledger, read by another program than ours.
 pub fn query(dir: &Path, sql: &str) -> String {
     let script = "import sqlite3,sys\nfor row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print('|'.join(map(str,row)))";
-    let output = Command::new("python3").args(["-c", script, text(&dir.join("ledger.db")), sql]).output().unwrap();
+    let output =
+        Command::new("python3").args(["-c", script, text(&dir.join("ledger.db")), sql]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -65,7 +65,8 @@ impl State {
         facts.set(Field::MemberDaysSinceRefund, units_since(now, self.refund_at, DAY));
         facts.set(Field::MemberDaysSinceSensitive, units_since(now, self.sensitive_at, DAY));
         let offers = || self.promises.iter().filter(|promise| promise.state != PromiseState::Cancelled);
-        let within = |days: i64| offers().filter(|promise| now.since(promise.granted_at) < days * DAY).count();
+        let within =
+            |days: i64| offers().filter(|promise| now.since(promise.granted_at) < days * DAY).count();
         let last = offers().map(|promise| promise.granted_at).max();
         facts.set(Field::MemberHoursSinceOffer, units_since(now, last, HOUR));
         facts.set(Field::MemberOffers7d, count(within(7)));

@@ -107,8 +107,9 @@ impl State {
     fn close(&mut self, decision: DecisionId, next: PromiseState) -> Result<Release, Refusal> {
         let refuse = |reason, detail: String| Refusal::new("data.decision", reason, detail);
         let promise = self.promises.iter_mut().find(|promise| promise.decision == decision);
-        let promise: &mut Promise = promise
-            .ok_or_else(|| refuse(Reason::UnknownReference, format!("no promise {decision} of this member")))?;
+        let promise: &mut Promise = promise.ok_or_else(|| {
+            refuse(Reason::UnknownReference, format!("no promise {decision} of this member"))
+        })?;
         let pending = promise.state == PromiseState::Pending;
         if !promise.state.is_open() || (pending && next == PromiseState::Redeemed) {
             let detail = format!("promise {decision} is {:?} and cannot become {next:?}", promise.state);

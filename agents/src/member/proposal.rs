@@ -65,7 +65,12 @@ impl Considered {
     }
 }
 
-fn held(considered: &Considered, moment: MomentIndex, bundle: &Bundle, stops: Stops) -> Option<policies::Refusal> {
+fn held(
+    considered: &Considered,
+    moment: MomentIndex,
+    bundle: &Bundle,
+    stops: Stops,
+) -> Option<policies::Refusal> {
     let situation =
         Situation { facts: &considered.facts, now: considered.now, grants: &considered.grants, stops };
     bundle.gate(moment, &situation).err()

@@ -43,7 +43,12 @@ pub fn limited(bundle: &Bundle, periods: u64) -> Vec<(Arc<str>, Micros)> {
 }
 
 /// What a promise takes: micros of money, one unit of a limited stock.
-pub fn uses(bundle: &Bundle, segment_index: SegmentIndex, reward: RewardIndex, cost: Micros) -> Vec<(Arc<str>, Micros)> {
+pub fn uses(
+    bundle: &Bundle,
+    segment_index: SegmentIndex,
+    reward: RewardIndex,
+    cost: Micros,
+) -> Vec<(Arc<str>, Micros)> {
     let terms = bundle.reward(reward);
     let mut uses = vec![(Arc::from(GLOBAL), cost), (segment(&bundle.segment(segment_index).id), cost)];
     if terms.inventory.is_some() {

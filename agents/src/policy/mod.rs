@@ -106,7 +106,10 @@ impl GlobalPolicy {
             segment,
             layout: self.layout,
             costs: self.bundle.plan().costs.iter().map(|cost| cost.0).collect(),
-            exploration: Exploration { share: self.bundle.experiments().exploration, ..Exploration::default() },
+            exploration: Exploration {
+                share: self.bundle.experiments().exploration,
+                ..Exploration::default()
+            },
             caps_max: u8::try_from(caps).unwrap_or(u8::MAX),
         }
     }

@@ -361,7 +361,10 @@ impl Segment {
         match caution {
             0 => self.table.published_at,
             CAUTION_SILENT => Timestamp(i64::MAX),
-            steps => self.table.published_at.plus(self.table.ttl_micros + (i64::from(steps) - 1) * STALE_STEP_MICROS),
+            steps => self
+                .table
+                .published_at
+                .plus(self.table.ttl_micros + (i64::from(steps) - 1) * STALE_STEP_MICROS),
         }
     }
 

@@ -11,8 +11,8 @@ use domain::{
 };
 use policies::{Autonomy, Bundle, Refusal, RuleIndex, Situation, Stops};
 
-use super::escrow::Reserve;
 use super::choice::{Choice, Offer};
+use super::escrow::Reserve;
 use super::pricing::Segment;
 use crate::member::facts::put_now;
 use crate::member::{Considered, Proposal};
@@ -36,7 +36,12 @@ pub struct Seal<'a> {
 }
 
 /// Decides a proposal at its segment agent.
-pub fn decide(segment: &mut Segment, proposal: &Proposal, seal: &Seal<'_>, reserve: &mut impl Reserve) -> Decision {
+pub fn decide(
+    segment: &mut Segment,
+    proposal: &Proposal,
+    seal: &Seal<'_>,
+    reserve: &mut impl Reserve,
+) -> Decision {
     let standing = Standing::of(proposal, seal);
     let offer = offer(proposal, &standing, seal);
     let choice = if proposal.considered.control {
@@ -126,7 +131,10 @@ impl Standing {
             rule: None,
             outcome: Outcome::None,
         });
-        let held = shadow.or(proposal.held).or(stopped).or_else(|| seal.bundle.gate(proposal.moment, &situation).err());
+        let held = shadow
+            .or(proposal.held)
+            .or(stopped)
+            .or_else(|| seal.bundle.gate(proposal.moment, &situation).err());
         let mut open = 0;
         for index in (0u8..64).filter(|index| held.is_none() && proposal.open >> index & 1 == 1) {
             let reward = RewardIndex(index);
@@ -144,7 +152,8 @@ impl Standing {
 fn offer<'a>(proposal: &'a Proposal, standing: &Standing, seal: &Seal<'_>) -> Offer<'a> {
     let considered = &proposal.considered;
     let (caps_left, visits_q16) = contacts(considered, seal);
-    let scale = proposal.scores.map_or(0, |scores| policies::value::at_stake(scores.ltv_91d, scores.churn_60d).0);
+    let scale =
+        proposal.scores.map_or(0, |scores| policies::value::at_stake(scores.ltv_91d, scores.churn_60d).0);
     let event = &considered.event;
     let seed = seal.bundle.experiments().seed;
     Offer {
@@ -199,7 +208,13 @@ fn candidates(proposal: &Proposal, standing: &Standing, choice: &Choice, prices:
 }
 
 /// Sets outcome, reason, reward, validity and the loss ledger's numbers.
-fn conclude(decision: &mut Decision, proposal: &Proposal, standing: &Standing, choice: &Choice, seal: &Seal<'_>) {
+fn conclude(
+    decision: &mut Decision,
+    proposal: &Proposal,
+    standing: &Standing,
+    choice: &Choice,
+    seal: &Seal<'_>,
+) {
     let opportunity = decision.opportunity;
     let net = |candidate: &Candidate| candidate.value - candidate.price - opportunity;
     // The lowest position wins ties, as it does for the segment agent.
@@ -216,7 +231,8 @@ fn conclude(decision: &mut Decision, proposal: &Proposal, standing: &Standing, c
     } else if let Some(reward) = choice.chosen {
         promise(decision, reward, seal);
     } else {
-        let ranked = decision.candidates.iter().max_by_key(|candidate| (rank(candidate.reason), net(candidate)));
+        let ranked =
+            decision.candidates.iter().max_by_key(|candidate| (rank(candidate.reason), net(candidate)));
         decision.reason = ranked.map_or(Reason::NoCandidate, |candidate| candidate.reason);
         decision.rule = ranked.and_then(|candidate| candidate.rule);
         decision.outcome = match decision.reason {
@@ -241,8 +257,11 @@ fn promise(decision: &mut Decision, reward: RewardIndex, seal: &Seal<'_>) {
     decision.cost = terms.cost;
     decision.valid_until = Some(seal.now.plus(i64::from(terms.valid_days) * DAY));
     decision.lever = segment.map_or(Milli::ONE, |segment| segment.levers[usize::from(reward.0)]);
-    (decision.outcome, decision.reason) =
-        if approve { (Outcome::Pending, Reason::ApprovalRequired) } else { (Outcome::Granted, Reason::Chosen) };
+    (decision.outcome, decision.reason) = if approve {
+        (Outcome::Pending, Reason::ApprovalRequired)
+    } else {
+        (Outcome::Granted, Reason::Chosen)
+    };
 }
 
 /// Which losing reason speaks for the moment: what came closest to a promise.
@@ -262,7 +281,11 @@ fn cause(reason: Reason, choice: &Choice) -> Cause {
         Class::Suppressed | Class::Ineligible | Class::DeadLetter => Cause::Policy,
         Class::Fallback => Cause::Fallback,
         Class::Economic | Class::Chosen => {
-            if choice.explored { Cause::Exploration } else { Cause::Capacity }
+            if choice.explored {
+                Cause::Exploration
+            } else {
+                Cause::Capacity
+            }
         }
     }
 }

@@ -130,7 +130,12 @@ impl Actor for MemberActor {
         Ok(Mind { id, loaded: None, waiting: VecDeque::new(), busy: None, leaving: false })
     }
 
-    async fn handle(&self, me: ActorRef<Message>, message: Message, mind: &mut Mind) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        me: ActorRef<Message>,
+        message: Message,
+        mind: &mut Mind,
+    ) -> Result<(), ActorProcessingErr> {
         if mind.loaded.is_none() {
             mind.loaded = Some(self.load(mind.id)?);
         }
@@ -175,8 +180,15 @@ impl MemberActor {
         let pace = Pace { work, stamps };
         match step {
             Step::Observed { release } => {
-                let entry =
-                    rows::observed(&event, now, None, None, release.as_ref(), &self.shared.bundle, &loaded.key);
+                let entry = rows::observed(
+                    &event,
+                    now,
+                    None,
+                    None,
+                    release.as_ref(),
+                    &self.shared.bundle,
+                    &loaded.key,
+                );
                 let after = release.map_or(After::Nothing, |release| After::Release(Box::new(release)));
                 self.write(loaded, entry, pace, after);
             }
@@ -242,8 +254,8 @@ impl MemberActor {
                     };
                     mind.busy = Some(Busy::Deciding);
                     // A segment agent that is gone takes the node down; nothing is acknowledged.
-                    let _going_down =
-                        self.segments[usize::from(segment.0)].send_message(segment::Message::Propose(Box::new(job)));
+                    let _going_down = self.segments[usize::from(segment.0)]
+                        .send_message(segment::Message::Propose(Box::new(job)));
                 }
             },
         }

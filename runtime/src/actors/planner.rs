@@ -113,7 +113,12 @@ impl Actor for PlannerActor {
         })
     }
 
-    async fn handle(&self, me: ActorRef<Message>, message: Message, mind: &mut Mind) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        me: ActorRef<Message>,
+        message: Message,
+        mind: &mut Mind,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Tick => self.tick(mind, &me).await,
             Message::Period { opening, reply } => self.open(mind, opening, reply, &me).await,
@@ -198,13 +203,19 @@ impl PlannerActor {
                 }
                 Effect::Anchored(certificate) => {
                     let seen = mind.seen.clone();
-                    let plan = Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None, seen };
+                    let plan =
+                        Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None, seen };
                     self.record(plan, me);
                 }
                 Effect::Conclude { certificate, table, grant } => {
                     let seen = mind.seen.clone();
-                    let plan =
-                        Plan { v: PLAN_VERSION, certificate: *certificate, table: Some(table), grant: Some(grant), seen };
+                    let plan = Plan {
+                        v: PLAN_VERSION,
+                        certificate: *certificate,
+                        table: Some(table),
+                        grant: Some(grant),
+                        seen,
+                    };
                     self.count(&plan.certificate);
                     mind.recording = true;
                     self.record(plan, me);
@@ -286,7 +297,9 @@ impl PlannerActor {
 
     async fn publish(&self, what: &str, message: &impl Serialize) {
         match serde_json::to_vec(message) {
-            Ok(bytes) => self.bus.publish(&self.subjects.negotiation(self.run, what), Bytes::from(bytes)).await,
+            Ok(bytes) => {
+                self.bus.publish(&self.subjects.negotiation(self.run, what), Bytes::from(bytes)).await
+            }
             Err(error) => tracing::error!(%error, what, "negotiation message not rendered"),
         }
     }
@@ -306,7 +319,13 @@ fn in_host_time(grant: &EscrowGrant, certificate: &Certificate) -> EscrowGrant {
 }
 
 impl PlannerActor {
-    async fn open(&self, mind: &mut Mind, opening: Opening, reply: RpcReplyPort<Timestamp>, me: &ActorRef<Message>) {
+    async fn open(
+        &self,
+        mind: &mut Mind,
+        opening: Opening,
+        reply: RpcReplyPort<Timestamp>,
+        me: &ActorRef<Message>,
+    ) {
         if mind.recording || mind.brain.as_ref().is_some_and(Planner::is_negotiating) {
             mind.next = Some((opening, reply));
             return;

@@ -22,7 +22,11 @@ impl Actor for PolicyActor {
     type State = GlobalPolicy;
     type Arguments = GlobalPolicy;
 
-    async fn pre_start(&self, _me: ActorRef<Message>, brain: GlobalPolicy) -> Result<GlobalPolicy, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _me: ActorRef<Message>,
+        brain: GlobalPolicy,
+    ) -> Result<GlobalPolicy, ActorProcessingErr> {
         Ok(brain)
     }
 

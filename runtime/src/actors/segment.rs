@@ -72,7 +72,12 @@ impl Actor for SegmentActor {
         Ok(brain)
     }
 
-    async fn handle(&self, _me: ActorRef<Message>, message: Message, brain: &mut Segment) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _me: ActorRef<Message>,
+        message: Message,
+        brain: &mut Segment,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Propose(job) => self.decide(brain, *job),
             Message::Quote(quote) => self.answer(brain, &quote).await,
@@ -130,7 +135,8 @@ impl SegmentActor {
         };
         self.shared.writer.row(Row { entry, work: job.work, stamps: job.stamps, after });
         // The member agent may have failed meanwhile; its successor reads the row from the ledger.
-        let _failed = job.reply.send_message(member::Message::Decided(Box::new(Verdict { promise, written })));
+        let _failed =
+            job.reply.send_message(member::Message::Decided(Box::new(Verdict { promise, written })));
     }
 
     async fn answer(&self, brain: &mut Segment, quote: &PriceQuote) {

@@ -129,7 +129,8 @@ impl MemoryBus {
         let mut subscribers = self.shared.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| !subscriber.sender.is_closed());
         self.shared.subscriber_count.store(subscribers.len(), Ordering::Relaxed);
-        let listening = subscribers.iter().filter(|subscriber| subject::matches(&subscriber.pattern, subject));
+        let listening =
+            subscribers.iter().filter(|subscriber| subject::matches(&subscriber.pattern, subject));
         listening.map(|subscriber| subscriber.sender.clone()).collect()
     }
 }

@@ -56,16 +56,22 @@ pub struct Publication {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server does not answer at all.
-    #[error("NATS at {url} is unreachable: {why}; is nats-server running there (`nats-server -js`), and is the port right?")]
+    #[error(
+        "NATS at {url} is unreachable: {why}; is nats-server running there (`nats-server -js`), and is the port right?"
+    )]
     Unreachable { url: String, why: String },
     /// The server answers but JetStream is off.
     #[error("NATS at {url} has no JetStream: {why}; start the server with `-js`")]
     NoJetStream { url: String, why: String },
     /// Unencrypted and without credentials beyond this machine.
-    #[error("{url} is neither loopback, TLS nor authenticated; use tls:// or nats://user:password@host, or set nats.allow_plaintext = true")]
+    #[error(
+        "{url} is neither loopback, TLS nor authenticated; use tls:// or nats://user:password@host, or set nats.allow_plaintext = true"
+    )]
     Plaintext { url: String },
     /// A stream of our name exists with somebody else's configuration.
-    #[error("stream {stream} exists but captures {found:?} instead of {expected:?}; rename it or set another subject prefix")]
+    #[error(
+        "stream {stream} exists but captures {found:?} instead of {expected:?}; rename it or set another subject prefix"
+    )]
     ForeignStream { stream: String, found: Vec<String>, expected: Vec<String> },
     /// Anything else, with what was attempted.
     #[error("failed to {what}: {why}")]

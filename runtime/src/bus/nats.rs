@@ -81,7 +81,8 @@ pub fn redacted(url: &str) -> String {
 fn check_plaintext(options: &Options) -> Result<(), Error> {
     let rest = options.url.split_once("://").map_or(options.url.as_str(), |(_, rest)| rest);
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    if is_loopback(host) || rest.contains('@') || options.url.starts_with("tls://") || options.allow_plaintext {
+    if is_loopback(host) || rest.contains('@') || options.url.starts_with("tls://") || options.allow_plaintext
+    {
         return Ok(());
     }
     Err(Error::Plaintext { url: redacted(&options.url) })
@@ -282,7 +283,9 @@ impl PendingEvent {
     }
 }
 
-async fn open(consumer: &consumer::Consumer<consumer::pull::Config>) -> Result<consumer::pull::Stream, Error> {
+async fn open(
+    consumer: &consumer::Consumer<consumer::pull::Config>,
+) -> Result<consumer::pull::Stream, Error> {
     let messages = consumer.stream().max_messages_per_batch(PULL_BATCH).messages().await;
     messages.map_err(failed("pull events"))
 }

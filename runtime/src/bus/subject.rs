@@ -17,7 +17,9 @@ impl Default for Subjects {
 
 /// A prefix that cannot start a subject.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} cannot be a subject prefix: use lower-case letters, digits, '-' and '_' in tokens joined by single dots")]
+#[error(
+    "{0:?} cannot be a subject prefix: use lower-case letters, digits, '-' and '_' in tokens joined by single dots"
+)]
 pub struct BadPrefix(pub String);
 
 impl Subjects {
@@ -26,7 +28,8 @@ impl Subjects {
     /// # Errors
     /// When the prefix has an empty token or characters that could widen a subscription.
     pub fn under(prefix: &str) -> Result<Subjects, BadPrefix> {
-        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+        let legal =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
         let token_ok = |token: &str| !token.is_empty() && token.bytes().all(legal);
         if prefix.split('.').all(token_ok) {
             Ok(Subjects { prefix: prefix.to_owned() })

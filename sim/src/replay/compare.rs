@@ -21,7 +21,12 @@ impl Difference {
     /// A difference in a named field.
     pub fn of(seq: Seq, field: &str, recorded: &str, recomputed: &str) -> Difference {
         let clip = |text: &str| text.chars().take(SHOWN_MAX).collect();
-        Difference { seq: seq.0, field: field.to_owned(), recorded: clip(recorded), recomputed: clip(recomputed) }
+        Difference {
+            seq: seq.0,
+            field: field.to_owned(),
+            recorded: clip(recorded),
+            recomputed: clip(recomputed),
+        }
     }
 
     /// The first differing field of two forms of one row; `None` when they are the same bytes.
@@ -35,7 +40,11 @@ impl Difference {
             (Ok(_), Err(_)) | (Err(_), _) => None,
         };
         let (field, left, right) = found.unwrap_or_else(|| {
-            (form.to_owned(), String::from_utf8_lossy(recorded).into(), String::from_utf8_lossy(recomputed).into())
+            (
+                form.to_owned(),
+                String::from_utf8_lossy(recorded).into(),
+                String::from_utf8_lossy(recomputed).into(),
+            )
         });
         Some(Difference::of(seq, &field, &left, &right))
     }
@@ -67,8 +76,12 @@ mod tests {
 
     #[test]
     fn the_first_differing_field_is_named_with_both_values() {
-        let difference =
-            Difference::between(Seq(7), "public", br#"{"a":1,"c":[[1,2],[3,4]]}"#, br#"{"a":1,"c":[[1,2],[3,5]]}"#);
+        let difference = Difference::between(
+            Seq(7),
+            "public",
+            br#"{"a":1,"c":[[1,2],[3,4]]}"#,
+            br#"{"a":1,"c":[[1,2],[3,5]]}"#,
+        );
         let expected = Difference::of(Seq(7), "public.c[1][1]", "4", "5");
         assert_eq!(difference, Some(expected));
         assert_eq!(Difference::between(Seq(7), "public", b"{}", b"{}"), None);

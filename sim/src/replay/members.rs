@@ -63,7 +63,13 @@ impl Members {
     }
 }
 
-fn decision(row: &Row, found: &Forms, member: &mut Member, run: &mut Run, report: &mut Report) -> Result<Forms, Error> {
+fn decision(
+    row: &Row,
+    found: &Forms,
+    member: &mut Member,
+    run: &mut Run,
+    report: &mut Report,
+) -> Result<Forms, Error> {
     let recorded = record::read_decision(&found.public, &found.personal)
         .map_err(|why| Error::Row { seq: row.seq, why })?;
     let again = decide_again(&recorded, member, run, report);
@@ -80,7 +86,12 @@ fn decision(row: &Row, found: &Forms, member: &mut Member, run: &mut Run, report
     })
 }
 
-fn decide_again(recorded: &Decision, member: &mut Member, run: &mut Run, report: &mut Report) -> Option<Decision> {
+fn decide_again(
+    recorded: &Decision,
+    member: &mut Member,
+    run: &mut Run,
+    report: &mut Report,
+) -> Option<Decision> {
     let bundle = std::sync::Arc::clone(run.bundle());
     let seal = verdict::Seal {
         id: recorded.id,

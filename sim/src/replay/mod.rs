@@ -40,7 +40,9 @@ pub enum Error {
     Ledger(#[from] ledger::Error),
     #[error(transparent)]
     Keys(#[from] ledger::KeyError),
-    #[error("row {seq} was decided under semantics version {found}, this build has {SEMANTICS_VERSION}; replay it with the build that wrote it")]
+    #[error(
+        "row {seq} was decided under semantics version {found}, this build has {SEMANTICS_VERSION}; replay it with the build that wrote it"
+    )]
     OtherSemantics { seq: Seq, found: u32 },
     #[error("row {seq}: {why}")]
     Row { seq: Seq, why: String },

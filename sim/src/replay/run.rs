@@ -51,7 +51,13 @@ impl Run {
     }
 
     /// Decides a proposal as its segment agent did.
-    pub fn decide(&mut self, segment: SegmentIndex, proposal: &Proposal, recorded: &Decision, report: &mut Report) -> Option<Decision> {
+    pub fn decide(
+        &mut self,
+        segment: SegmentIndex,
+        proposal: &Proposal,
+        recorded: &Decision,
+        report: &mut Report,
+    ) -> Option<Decision> {
         let seat = self.seats.get_mut(usize::from(segment.0))?;
         seat.move_to(segment, recorded, report);
         let seal = verdict::Seal {
@@ -92,7 +98,10 @@ impl Seat {
                 Control::Period(table) | Control::Install(table) => table.id() <= recorded.table,
                 Control::Freeze(_, plan) => {
                     let reached = recorded.segment_seq > 0
-                        && plan.seen.get(usize::from(segment.0)).is_some_and(|seen| *seen < recorded.segment_seq);
+                        && plan
+                            .seen
+                            .get(usize::from(segment.0))
+                            .is_some_and(|seen| *seen < recorded.segment_seq);
                     let same_epoch = plan.certificate.envelope.epoch == self.brain.table().envelope.epoch;
                     self.next_table() <= Some(recorded.table) || reached && same_epoch
                 }
@@ -131,7 +140,9 @@ impl Seat {
     fn answer(&mut self, segment: SegmentIndex, seq: Seq, plan: &Plan, report: &mut Report) {
         let certificate = &plan.certificate;
         for (round, record) in (0u8..).zip(&certificate.rounds) {
-            let Some(recorded) = record.answers.iter().find(|answer| answer.segment == segment) else { continue };
+            let Some(recorded) = record.answers.iter().find(|answer| answer.segment == segment) else {
+                continue;
+            };
             let mut envelope = certificate.envelope.clone();
             envelope.round = round;
             let quote = PriceQuote {
