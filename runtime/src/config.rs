@@ -119,6 +119,22 @@ pub struct Options {
     pub negotiate_every: Duration,
     /// Moments after which prices are negotiated at the latest.
     pub negotiate_moments: u64,
+    pub faults: Faults,
+}
+
+/// Faults a test injects; no file and no flag sets them.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// The member agent panics whenever it handles an event with this id.
+    pub panic_on_event: Option<String>,
+}
+
+impl Faults {
+    /// Panics if this event is the chosen one.
+    pub fn strike(&self, event: &domain::Event) {
+        let struck = self.panic_on_event.as_deref() == Some(event.event_id.as_str());
+        assert!(!struck, "injected fault on event {}", event.event_id);
+    }
 }
 
 /// The NATS part of [`Options`].
@@ -166,6 +182,7 @@ impl Options {
             models_dir: None,
             negotiate_every: Duration::from_millis(100),
             negotiate_moments: 500,
+            faults: Faults::default(),
         }
     }
 

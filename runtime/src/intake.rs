@@ -255,8 +255,9 @@ impl Desk {
         let key = self.parts.shared.keys.program_key();
         let entry = rows::dead_letter(&delivery.bytes, crate::clock::wall(), refusals, &key);
         let work = self.flight.start(InFlight::refused(delivery));
-        let row = Row { entry, work: Some(work), stamps: Stamps::at(received), after: After::Nothing };
-        self.parts.shared.writer.row(row);
+        // A refused event's own word for its source is not trusted with a subject.
+        let after = After::Refused { source: "unknown".to_owned(), body: entry.body.clone() };
+        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps: Stamps::at(received), after });
     }
 
     async fn open_period(&mut self, now: Timestamp) -> Result<(), Error> {
@@ -390,7 +391,8 @@ impl Desk {
         let at = self.parts.shared.clock.now();
         let entry = rows::dead_letter_of(event, at, &[refusal], &key);
         let stamps = Stamps::at(Instant::now());
-        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, after: After::Nothing });
+        let after = After::Refused { source: event.source.to_string(), body: entry.body.clone() };
+        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, after });
     }
 
     /// Wakes members whose timers are due.

@@ -351,6 +351,7 @@ impl Node {
             loader: Loader::new(readers),
             feedback: feedback.clone(),
             metrics: Arc::clone(&metrics),
+            faults: options.faults.clone(),
         });
         let tree = Tree::grow(&shared, &bus, &subjects, run, policy, options).await?;
         let stop = CancellationToken::new();

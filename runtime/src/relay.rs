@@ -97,8 +97,12 @@ impl Relay {
         }
     }
 
-    /// The public part of every decision, for risk and analytics; loss is tolerable, the ledger has them.
+    /// The public part of every decision and dead letter, for risk, analytics and producers; loss is tolerable,
+    /// the ledger has them.
     async fn decisions(&self, rows: &[Committed]) {
+        for (source, body) in rows.iter().filter_map(|row| row.refused.as_ref()) {
+            self.bus.publish(&self.subjects.dead_letter(source), Bytes::from(body.clone())).await;
+        }
         for promised in rows.iter().filter_map(|row| row.announce.as_ref()) {
             let segment =
                 promised.public.segment.map_or("none", |index| self.bundle.segment(index).id.as_str());

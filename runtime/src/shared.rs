@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::actors::member::{Loader, ToMember};
 use crate::clock::Clock;
+use crate::config::Faults;
 use crate::metrics::Metrics;
 use crate::work::Feedback;
 use crate::writer::WriterHandle;
@@ -31,6 +32,7 @@ pub struct Shared {
     pub loader: Loader,
     pub feedback: mpsc::UnboundedSender<Feedback>,
     pub metrics: Arc<Metrics>,
+    pub faults: Faults,
 }
 
 impl Shared {

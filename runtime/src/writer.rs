@@ -48,6 +48,8 @@ pub enum After {
     Spend(Demand, Promised),
     /// Return what a promise held.
     Release(Box<Release>),
+    /// Tell the world, and so the producer, that an event was refused: its source and the row's public form.
+    Refused { source: String, body: String },
     /// Call back: a plan may take effect now that it is recorded.
     Then(Box<dyn FnOnce(Seq) + Send>),
 }
@@ -58,6 +60,8 @@ pub struct Committed {
     pub work: Option<WorkId>,
     pub stamps: Stamps,
     pub announce: Option<Promised>,
+    /// Source and public form of a dead letter.
+    pub refused: Option<(String, String)>,
 }
 
 /// What the relay receives, in commit order.
@@ -259,7 +263,11 @@ impl WriterThread {
                     // The reward or segment left the catalog; its budget left with it.
                     None => Ok(()),
                 },
-                After::Spend(..) | After::Nothing | After::Announce(_) | After::Then(_) => Ok(()),
+                After::Spend(..)
+                | After::Nothing
+                | After::Announce(_)
+                | After::Then(_)
+                | After::Refused { .. } => Ok(()),
             };
             if let Err(error) = moved {
                 tracing::error!(%error, invariant = "B-2", "escrow and ledger disagree");
@@ -271,16 +279,17 @@ impl WriterThread {
         let mut out = Vec::with_capacity(batch.rows.len());
         for (at, row) in batch.rows.into_iter().enumerate() {
             let seq = Seq(first.0 + at as u64);
-            let announce = match row.after {
-                After::Announce(promised) | After::Spend(_, promised) => Some(promised),
+            let (announce, refused) = match row.after {
+                After::Announce(promised) | After::Spend(_, promised) => (Some(promised), None),
+                After::Refused { source, body } => (None, Some((source, body))),
                 After::Then(call) => {
                     call(seq);
-                    None
+                    (None, None)
                 }
-                After::Nothing | After::Release(_) => None,
+                After::Nothing | After::Release(_) => (None, None),
             };
             let stamps = Stamps { committed, ..row.stamps };
-            out.push(Committed { seq, work: row.work, stamps, announce });
+            out.push(Committed { seq, work: row.work, stamps, announce, refused });
         }
         let _closing = self.parts.relay.send(Outgoing::Rows(out));
         for member in batch.leaving {

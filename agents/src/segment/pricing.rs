@@ -151,7 +151,7 @@ impl Segment {
         self.frozen = false;
         for row in std::mem::take(&mut self.pending) {
             let Pending { values, opportunity, scale, value_milli } = row;
-            self.keep(Row { values: &values, opportunity, scale, value_milli });
+            self.recent.push_ring(Row { values: &values, opportunity, scale, value_milli });
         }
     }
 
@@ -246,19 +246,15 @@ impl Segment {
     fn remember(&mut self, offer: &Offer<'_>, opportunity: i64) {
         fill(&mut self.scratch, offer, opportunity);
         let (scale, value_milli) = (offer.scale, self.table.value_milli);
+        let row = Row { values: &self.scratch, opportunity, scale, value_milli };
+        // The sample is no part of an answer, so it follows the order of moments whatever is frozen.
+        self.period.push_sample(row);
         if !self.frozen {
-            let values = std::mem::take(&mut self.scratch);
-            self.keep(Row { values: &values, opportunity, scale, value_milli });
-            self.scratch = values;
+            self.recent.push_ring(row);
         } else if self.pending.len() < ROWS_MAX {
             let values = self.scratch.clone();
             self.pending.push(Pending { values, opportunity, scale, value_milli });
         }
-    }
-
-    fn keep(&mut self, row: Row<'_>) {
-        self.recent.push_ring(row);
-        self.period.push_sample(row);
     }
 
     /// Every candidate with its price and net value; none chosen yet.

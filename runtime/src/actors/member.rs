@@ -173,6 +173,7 @@ impl MemberActor {
 
     fn handle_event(&self, mind: &mut Mind, arrival: Arrival, me: &ActorRef<Message>) {
         let Arrival { work, event, now, mut stamps } = arrival;
+        self.shared.faults.strike(&event);
         let Some(loaded) = &mut mind.loaded else { return };
         let step = loaded.member.handle(&event, now, &self.shared.bundle, self.shared.stops);
         stamps.folded = Instant::now();
@@ -284,7 +285,8 @@ impl MemberActor {
     fn refuse(&self, loaded: &mut Loaded, event: &Event, now: Timestamp, refusal: Refusal, pace: Pace) {
         self.shared.metrics.count(|c| &c.dead_letters);
         let entry = rows::dead_letter_of(event, now, &[refusal], &loaded.key);
-        self.write(loaded, entry, pace, After::Nothing);
+        let after = After::Refused { source: event.source.to_string(), body: entry.body.clone() };
+        self.write(loaded, entry, pace, after);
     }
 
     fn write(&self, loaded: &mut Loaded, mut entry: Entry, pace: Pace, after: After) {

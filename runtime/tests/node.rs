@@ -1,0 +1,145 @@
+//! A whole node on the in-process bus: bad input, failing members, passivation, restarts.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use domain::{Outcome, Reason};
+use ledger::{Filter, Kind, Reader, Row};
+use runtime::config::{ClockKind, Faults};
+use runtime::{Node, Options};
+
+fn options(dir: &Path) -> Options {
+    Options { clock: ClockKind::Events, ..Options::in_dir(dir) }
+}
+
+fn purchase(member: &str, id: &str, day: u32) -> String {
+    format!(
+        r#"{{"schema":1,"event_id":"{id}","member":"{member}","type":"purchase","event_time":"2019-03-{day:02}T12:00:00-05:00",
+        "source":"test","touchpoint":"pos","data":{{"amount":"80.00","items":5}}}}"#
+    )
+}
+
+/// Sends events and waits until all of them are done.
+async fn send(node: &Node, events: impl IntoIterator<Item = impl Into<Vec<u8>>>) {
+    let memory = node.memory.as_ref().unwrap();
+    let before = node.metrics.counters.received.load(Ordering::Acquire);
+    let mut sent = 0;
+    for event in events {
+        memory.send_event(Bytes::from(event.into())).await.unwrap();
+        sent += 1;
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let counters = &node.metrics.counters;
+    while counters.received.load(Ordering::Acquire) < before + sent
+        || counters.in_flight.load(Ordering::Acquire) > 0
+    {
+        assert!(Instant::now() < deadline, "events were not finished");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn stop(node: Node) {
+    node.stop();
+    node.join().await.unwrap();
+}
+
+fn rows(dir: &Path, kind: Kind) -> Vec<Row> {
+    let filter = Filter { kind: Some(kind), limit: 1_000, ..Filter::default() };
+    Reader::open(dir).unwrap().list(&filter).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_events_become_dead_letters_with_field_level_reasons() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(&options(dir.path())).await.unwrap();
+    let good = purchase("m", "good", 1);
+    let bad: Vec<Vec<u8>> = vec![
+        b"not json".to_vec(),
+        b"{\"member\":\"\xff\"}".to_vec(),
+        good.replace("purchase", "wizard").replace("good", "b1").into(),
+        good.replace("\"80.00\"", "\"-80.00\"").replace("good", "b2").into(),
+        good.replace("2019-03-01", "2119-03-01").replace("good", "b3").into(),
+        good.replace("2019-03-01", "1919-03-01").replace("good", "b4").into(),
+        good.replace("\"member\":\"m\",", "").replace("good", "b5").into(),
+    ];
+    let events = std::iter::once(good.clone().into_bytes()).chain(bad).chain([good.into_bytes()]);
+    send(&node, events).await;
+    let counted = node.metrics.counters.snapshot();
+    assert_eq!((counted.received, counted.moments, counted.dead_letters), (9, 1, 8));
+    stop(node).await;
+    let reasons: Vec<Reason> =
+        rows(dir.path(), Kind::DeadLetter).iter().filter_map(|row| row.reason).collect();
+    use Reason::*;
+    let expected =
+        [MalformedJson, NotUtf8, UnknownType, AmountOutOfRange, TimeInFuture, TimeTooOld, MissingField];
+    for reason in expected.into_iter().chain([DuplicateEvent]) {
+        assert!(reasons.contains(&reason), "{reason} is missing from {reasons:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_agent_panics_harms_no_sibling_and_its_poison_is_quarantined() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = Faults { panic_on_event: Some("poison".to_owned()) };
+    let node = Node::start(&Options { faults, ..options(dir.path()) }).await.unwrap();
+    let events = ["a1", "poison", "a2"].map(|id| purchase("a", id, 1)).into_iter();
+    let siblings = (0..50).map(|number| purchase(&format!("s{number}"), &format!("s{number}"), 1));
+    send(&node, events.chain(siblings)).await;
+    let counted = node.metrics.counters.snapshot();
+    assert_eq!(counted.restarts, 5, "tried five times");
+    assert_eq!((counted.moments, counted.dead_letters), (52, 1), "everybody else was decided");
+    stop(node).await;
+    let dead = rows(dir.path(), Kind::DeadLetter);
+    assert_eq!(dead[0].reason, Some(Reason::Poison));
+    assert_eq!(dead[0].event_id.as_ref().map(|id| id.as_str()), Some("poison"));
+    let replay_members = rows(dir.path(), Kind::Decision).iter().filter(|row| row.event_id.is_some()).count();
+    assert_eq!(replay_members, 52);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_leave_and_come_back_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(&Options { resident_members_max: 8, ..options(dir.path()) }).await.unwrap();
+    for day in 1..=5 {
+        let events = (0..100).map(|member| purchase(&format!("m{member}"), &format!("e{day}-{member}"), day));
+        send(&node, events).await;
+    }
+    let counted = node.metrics.counters.snapshot();
+    assert!(counted.passivations > 300, "{} passivations", counted.passivations);
+    assert_eq!(counted.moments, 500);
+    stop(node).await;
+    // A member with all its purchases has no second reward within the cool-down, wherever it lived meanwhile.
+    let granted =
+        rows(dir.path(), Kind::Decision).into_iter().filter(|row| row.outcome == Some(Outcome::Granted));
+    let mut last = std::collections::BTreeMap::new();
+    for row in granted {
+        let (member, time) = (row.member.unwrap(), row.event_time.unwrap());
+        if let Some(before) = last.insert(member, time) {
+            assert!(time.since(before) >= 48 * domain::time::HOUR, "cool-down forgotten");
+        }
+    }
+    assert!(!last.is_empty(), "nothing was granted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_node_remembers_its_members_and_budgets() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(&options(dir.path())).await.unwrap();
+    send(&node, (0..40).map(|member| purchase(&format!("m{member}"), &format!("a{member}"), 1))).await;
+    stop(node).await;
+    let committed = |dir: &Path| {
+        let budgets = Reader::open(dir).unwrap().budgets().unwrap();
+        budgets.iter().find(|(id, _)| id == "global").map(|(_, balance)| balance.committed).unwrap()
+    };
+    let before = committed(dir.path());
+    let node = Node::start(&options(dir.path())).await.unwrap();
+    send(&node, (0..40).map(|member| purchase(&format!("m{member}"), &format!("b{member}"), 2))).await;
+    let counted = node.metrics.counters.snapshot();
+    assert!(counted.suppressed > 0, "nobody is in a cool-down after the restart");
+    assert_eq!(counted.moments, 40);
+    stop(node).await;
+    assert!(committed(dir.path()) >= before);
+    assert!(ledger::verify(dir.path(), &ledger::VerifyOptions::default(), |_, _| {}).unwrap().is_verified());
+}
