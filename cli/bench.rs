@@ -1,5 +1,6 @@
 //! `largesse bench`: the planner against the exact optimum, and the whole decision path under load.
 
+mod bare;
 mod decide;
 mod planner;
 

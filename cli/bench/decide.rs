@@ -56,6 +56,9 @@ pub struct Args {
     /// Ledger folder, kept afterwards; a temporary one when absent
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Also run the same work as one loop without actors, bus and relay, and report the ratio
+    #[arg(long)]
+    without_actors: bool,
     /// libonnxruntime.so to score with instead of the embedded engine
     #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
     onnxruntime: Option<PathBuf>,
@@ -87,6 +90,15 @@ struct Report {
     rows_per_commit: f64,
     commit_us_mean: f64,
     stages_us: std::collections::BTreeMap<&'static str, runtime::metrics::Quantiles>,
+    /// Events per second of the same work without actors, and this run's share of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_actors: Option<WithoutActors>,
+}
+
+#[derive(Serialize)]
+struct WithoutActors {
+    events_per_s: f64,
+    ratio: f64,
 }
 
 pub fn run(args: &Args) -> Result {
@@ -104,7 +116,13 @@ pub fn run(args: &Args) -> Result {
         onnxruntime: args.onnxruntime.clone(),
         ..Options::in_dir(&dir)
     };
-    let report = crate::block_on(measure(args, &options));
+    let mut report = crate::block_on(measure(args, &options));
+    if let (Ok(report), true) = (&mut report, args.without_actors) {
+        let models = runtime::node::load_models(&options).map_err(node_errors)?;
+        let events_per_s = super::bare::measure(&dir.join("bare"), models, &generate(args))?;
+        let ratio = (report.events_per_s / events_per_s * 1000.0).round() / 1000.0;
+        report.without_actors = Some(WithoutActors { events_per_s, ratio });
+    }
     if temporary {
         std::fs::remove_dir_all(&dir)?;
     }
@@ -164,6 +182,7 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
         rows_per_commit: per(counted.records, counted.commits),
         commit_us_mean: per(counted.commit_us, counted.commits),
         stages_us: stages,
+        without_actors: None,
     })
 }
 
