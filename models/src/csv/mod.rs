@@ -62,14 +62,18 @@ pub struct Line {
     pub raw: Vec<u8>,
     /// The purchase, or the first field that is wrong.
     pub row: Result<Row, FieldError>,
+    /// The needed fields as written, where the line has them but one is wrong.
+    texts: Option<[String; 5]>,
 }
 
 impl Line {
     /// The bytes to hand to intake: the purchase as an event, or the line itself when it is none.
     pub fn wire(&self) -> Vec<u8> {
-        match &self.row {
-            Ok(row) => wire_json(row),
-            Err(_) => self.raw.clone(),
+        match (&self.row, &self.texts) {
+            (Ok(row), _) => wire_json(row),
+            // Intake refuses it with the wrong field's name.
+            (Err(_), Some(texts)) => wire::wire_texts(texts),
+            (Err(_), None) => self.raw.clone(),
         }
     }
 }
@@ -137,7 +141,8 @@ impl Iterator for Lines {
         match read_line(&mut self.reader) {
             Ok(Some(raw)) => {
                 let row = row::parse(&raw, &self.columns, &self.zone);
-                Some(Ok(Line { number: self.number, raw, row }))
+                let texts = row.is_err().then(|| row::texts(&raw, &self.columns)).flatten();
+                Some(Ok(Line { number: self.number, raw, row, texts }))
             }
             Ok(None) => None,
             Err(why) => {

@@ -68,6 +68,14 @@ pub(super) fn parse(raw: &[u8], columns: &Columns, zone: &TimeZone) -> Result<Ro
     Ok(Row { household, basket, time, local_time, amount, items, discount })
 }
 
+/// The needed fields of a line as written, in the order of [`NEEDED`]; `None` when it does not have them all.
+pub(super) fn texts(raw: &[u8], columns: &Columns) -> Option<[String; 5]> {
+    let record = fields(std::str::from_utf8(raw).ok()?).ok()?;
+    let text = |column: &usize| record.get(*column).map(|text| text.trim().to_owned());
+    let texts: Vec<String> = columns.needed.iter().map(text).collect::<Option<_>>()?;
+    texts.try_into().ok()
+}
+
 /// The fields of a line. Quoted fields go through the csv reader; a quote left open makes the line wrong.
 fn fields(text: &str) -> Result<Vec<String>, FieldError> {
     if !text.contains('"') {

@@ -38,3 +38,13 @@ pub fn wire_json(row: &Row) -> Vec<u8> {
     // Texts and numbers always serialise; an empty answer would be refused by intake as malformed.
     serde_json::to_vec(&document).unwrap_or_default()
 }
+
+/// The event of a line with a wrong field: every field as it was written, for intake to name the wrong one.
+pub(super) fn wire_texts([household, time, basket, amount, items]: &[String; 5]) -> Vec<u8> {
+    let document = serde_json::json!({
+        "schema": domain::event::wire::SCHEMA, "event_id": basket, "member": household, "type": "purchase",
+        "event_time": time, "source": "completejourney", "touchpoint": "pos",
+        "data": { "amount": amount, "items": items.parse::<u32>().unwrap_or(0) },
+    });
+    document.to_string().into_bytes()
+}
