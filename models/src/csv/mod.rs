@@ -72,7 +72,7 @@ impl Line {
         match (&self.row, &self.texts) {
             (Ok(row), _) => wire_json(row),
             // Intake refuses it with the wrong field's name.
-            (Err(_), Some(texts)) => wire::wire_texts(texts),
+            (Err(wrong), Some(texts)) => wire::wire_texts(texts, wrong),
             (Err(_), None) => self.raw.clone(),
         }
     }

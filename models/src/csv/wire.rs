@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Row;
+use super::{FieldError, NEEDED, Row};
 
 /// The event of a purchase in the wire form of [`domain::event::wire`], schema 1.
 pub fn wire_json(row: &Row) -> Vec<u8> {
@@ -40,11 +40,18 @@ pub fn wire_json(row: &Row) -> Vec<u8> {
 }
 
 /// The event of a line with a wrong field: every field as it was written, for intake to name the wrong one.
-pub(super) fn wire_texts([household, time, basket, amount, items]: &[String; 5]) -> Vec<u8> {
+pub(super) fn wire_texts(
+    [household, time, basket, amount, items]: &[String; 5],
+    wrong: &FieldError,
+) -> Vec<u8> {
+    let mut data = serde_json::json!({ "amount": amount });
+    data["items"] = items.parse::<u32>().map_or_else(|_| items.as_str().into(), Into::into);
+    if !NEEDED.contains(&wrong.field) {
+        data["discount"] = format!("{}: {}", wrong.field, wrong.detail).into();
+    }
     let document = serde_json::json!({
         "schema": domain::event::wire::SCHEMA, "event_id": basket, "member": household, "type": "purchase",
-        "event_time": time, "source": "completejourney", "touchpoint": "pos",
-        "data": { "amount": amount, "items": items.parse::<u32>().unwrap_or(0) },
+        "event_time": time, "source": "completejourney", "touchpoint": "pos", "data": data,
     });
     document.to_string().into_bytes()
 }
