@@ -99,10 +99,11 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
     let document =
         format!("[node]\ndir = \"ledger\"\nclock = \"events\"\n[nats]\nurl = \"{}\"\n", server.url());
     std::fs::write(&config, document).unwrap();
-    let node = serve(&config);
+    let mut node = serve(&config);
     let stream = context.get_stream("LARGESSE_EVENTS").await.unwrap();
     eventually("all events acknowledged", async || {
         let info = stream.consumer_info("largesse-intake").await.unwrap();
+        assert!(node.try_wait().unwrap().is_none(), "the node ended on its own");
         info.num_pending == 0 && info.num_ack_pending == 0
     })
     .await;
@@ -116,7 +117,7 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
     let out = rewards(&context).await;
     let distinct: BTreeSet<&String> = out.iter().collect();
     assert_eq!(distinct.len(), out.len(), "a reward was repeated");
-    let granted = query(&ledger, "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 1");
+    let granted = query(&ledger, "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 0");
     assert_eq!(out.len().to_string(), granted, "every grant is out, nothing else is");
     assert!(out.len() > before, "the restarted node promised nothing");
     assert_eq!(run_json(&["log", "verify", "--dir", text(&ledger), "--output", "json"])["verified"], true);

@@ -22,7 +22,7 @@ fn unguard(change: &str) -> String {
 fn an_edited_decision_is_found_by_verify_and_by_replay() {
     let dir = folder();
     let ledger = demo(dir.path());
-    let seq = query(&ledger, "SELECT seq FROM record WHERE kind = 11 AND outcome = 1 ORDER BY seq LIMIT 1");
+    let seq = query(&ledger, "SELECT seq FROM record WHERE kind = 11 AND outcome = 0 ORDER BY seq LIMIT 1");
     assert!(!seq.is_empty(), "no granted decision");
     let edit = format!(
         "UPDATE record SET body = replace(body, '\"explored\":false', '\"explored\":true') WHERE seq = {seq};"

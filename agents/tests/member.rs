@@ -106,6 +106,10 @@ fn decide(proposal: &Proposal, bundle: &Arc<Bundle>, later: i64) -> Decision {
     verdict::decide(&mut segment, proposal, &seal, &mut Plenty)
 }
 
+fn is_promised(decision: &Decision) -> bool {
+    matches!(decision.outcome, Outcome::Granted | Outcome::Pending)
+}
+
 fn uuid() -> uuid::Uuid {
     uuid::Uuid::from_bytes([9; 16])
 }
@@ -117,7 +121,8 @@ fn a_good_moment_is_granted_and_every_loser_has_its_reason() {
     let considered =
         considered(member.handle(&purchase("now", noon(), 120), noon(), &bundle, Stops::default()));
     let decision = decide(&proposal(*considered, &bundle), &bundle, 0);
-    assert_eq!(decision.outcome, Outcome::Granted, "{decision:?}");
+    // At free prices the best candidate may be one that a person has to approve.
+    assert!(is_promised(&decision), "{decision:?}");
     let chosen = decision.candidates.iter().filter(|candidate| candidate.reason == Reason::Chosen);
     assert_eq!(chosen.count(), 1);
     assert!(decision.best_net >= decision.chosen_net);
@@ -215,7 +220,7 @@ fn conditions_are_asked_again_at_the_moment_of_commitment() {
     let evening: Timestamp = "2017-03-18T20:45:00-04:00".parse().unwrap();
     let quiet = Event { touchpoint: Touchpoint::Batch, ..event("q", evening, EventKind::Quiet { days: 14 }) };
     let proposal = proposal(*considered(member.handle(&quiet, evening, &bundle, Stops::default())), &bundle);
-    assert_eq!(decide(&proposal, &bundle, 0).outcome, Outcome::Granted);
+    assert!(is_promised(&decide(&proposal, &bundle, 0)));
     let late = decide(&proposal, &bundle, HOUR);
     assert_eq!((late.outcome, late.reason), (Outcome::Suppressed, Reason::QuietHours));
 }

@@ -120,6 +120,8 @@ impl Desk {
                 },
                 () = tokio::time::sleep(TIMERS_EVERY), if matches!(self.parts.shared.clock, Clock::Wall) => {}
             }
+            let leavers = self.directory.trim();
+            self.passivate(leavers);
             self.ask_timers().await?;
             self.gauge();
         }
@@ -306,10 +308,8 @@ impl Desk {
     }
 
     fn activate(&mut self, member: MemberId) -> Option<ActorRef<member::Message>> {
-        for leaver in self.directory.make_room() {
-            let _failed = leaver.send_message(member::Message::Passivate);
-            self.parts.shared.metrics.count(|c| &c.passivations);
-        }
+        let leavers = self.directory.make_room();
+        self.passivate(leavers);
         let handler = member::MemberActor {
             shared: Arc::clone(&self.parts.shared),
             segments: Arc::clone(&self.parts.segments),
@@ -330,6 +330,14 @@ impl Desk {
 
 /// Passivation, failure and timers.
 impl Desk {
+    fn passivate(&self, leavers: Vec<ActorRef<member::Message>>) {
+        for leaver in leavers {
+            // An agent that panics on the way out is reported by its supervisor.
+            let _failed = leaver.send_message(member::Message::Passivate);
+            self.parts.shared.metrics.count(|c| &c.passivations);
+        }
+    }
+
     /// A passivated member is durable: whoever came for it meanwhile gets a new agent.
     fn left(&mut self, member: MemberId) {
         for message in self.directory.left(member) {

@@ -147,12 +147,18 @@ pub fn start(parts: WriterParts) -> std::io::Result<(WriterHandle, JoinHandle<()
 #[derive(Default)]
 struct Batch {
     rows: Vec<Row>,
-    states: Vec<(MemberId, ledger::State)>,
+    /// States to write down, each with how many rows of this batch were queued before it: a row of the same
+    /// member may follow in the same batch, and the state does not hold that one.
+    states: Vec<(MemberId, ledger::State, usize)>,
     leaving: Vec<MemberId>,
     drained: Vec<MemberId>,
 }
 
 impl Batch {
+    fn keep(&mut self, member: MemberId, state: ledger::State) {
+        self.states.push((member, state, self.rows.len()));
+    }
+
     fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.states.is_empty() && self.drained.is_empty()
     }
@@ -190,9 +196,9 @@ impl WriterThread {
     fn take(&mut self, command: Command) -> bool {
         match command {
             Command::Row(row) => self.batch.rows.push(*row),
-            Command::State(member, state) => self.batch.states.push((member, state)),
+            Command::State(member, state) => self.batch.keep(member, state),
             Command::Leave(member, state) => {
-                self.batch.states.push((member, state));
+                self.batch.keep(member, state);
                 self.batch.leaving.push(member);
             }
             Command::Barrier(barrier) => {
@@ -218,17 +224,17 @@ impl WriterThread {
         let started = Instant::now();
         let mut batch = std::mem::take(&mut self.batch);
         let entries: Vec<Entry> = batch.rows.iter_mut().map(|row| take_entry(&mut row.entry)).collect();
+        let before = self.parts.ledger.size();
         let mut first = Seq::START;
         if !entries.is_empty() {
             let appended = self.parts.ledger.append(now, &entries)?;
             first = appended.first;
             self.publish_head(appended.checkpoint);
         }
-        // Every row a member's state has seen was queued before the state, so is in the ledger by now.
-        let as_of = Seq(self.parts.ledger.size());
         let states = std::mem::take(&mut batch.states).into_iter();
+        let as_of = |rows: usize| Seq(before + rows as u64);
         let snapshots: Vec<Snapshot> =
-            states.map(|(member, state)| Snapshot { member, as_of, state }).collect();
+            states.map(|(member, state, rows)| Snapshot { member, as_of: as_of(rows), state }).collect();
         if !snapshots.is_empty() {
             self.parts.ledger.save(now, &snapshots)?;
         }

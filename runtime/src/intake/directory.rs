@@ -91,10 +91,22 @@ impl Directory {
     /// Agents to send away so that another fits; they are away from now on. Empty when there is room, or when
     /// everybody is busy: then the house is over its bound by at most the node's permits.
     pub fn make_room(&mut self) -> Vec<ActorRef<Message>> {
-        let mut leaving = Vec::new();
         if self.residents.len() < self.resident_max {
-            return leaving;
+            return Vec::new();
         }
+        self.send_away()
+    }
+
+    /// Agents to send away because a burst of busy members took the house over its bound.
+    pub fn trim(&mut self) -> Vec<ActorRef<Message>> {
+        if self.residents.len() <= self.resident_max {
+            return Vec::new();
+        }
+        self.send_away()
+    }
+
+    fn send_away(&mut self) -> Vec<ActorRef<Message>> {
+        let mut leaving = Vec::new();
         for _ in 0..self.queue.len().min(4 * LEAVE_AT_ONCE) {
             let Some(member) = self.queue.pop_front() else { break };
             let Some(resident) = self.residents.get_mut(&member) else { continue };
