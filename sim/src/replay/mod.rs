@@ -117,7 +117,7 @@ pub fn replay(
         seq = page.last().map_or(seq, |row| row.seq);
         progress(seq.0.min(last), last);
     }
-    if let Some(run) = &mut replay.run {
+    if let (Some(run), None) = (&mut replay.run, &replay.scope) {
         run.finish(&mut replay.report);
     }
     Ok(replay.report)
@@ -207,7 +207,7 @@ impl Replay<'_> {
     }
 
     fn start(&mut self, row: &Row) -> Result<(), Error> {
-        if let Some(run) = &mut self.run {
+        if let (Some(run), None) = (&mut self.run, &self.scope) {
             run.finish(&mut self.report);
         }
         // The bundle of a run follows its start row when it changed; otherwise the last one stays.
@@ -270,7 +270,10 @@ impl Replay<'_> {
         let Some(run) = &mut self.run else {
             return Err(Error::Row { seq: row.seq, why: "no run was started before it".to_owned() });
         };
-        let rebuilt = self.members.rebuild(row, run, &mut self.report)?;
+        // Demand answers belong to the ledger as a whole; a replay of chosen rows speaks about those rows only.
+        let mut elsewhere = Report::default();
+        let report = if self.scope.is_none() { &mut self.report } else { &mut elsewhere };
+        let rebuilt = self.members.rebuild(row, run, report)?;
         match (rebuilt, compare) {
             (Rebuilt::Erased, _) => self.report.erased += 1,
             (Rebuilt::Same(_), false) | (Rebuilt::Different(_, _), false) => {}
