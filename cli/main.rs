@@ -105,6 +105,7 @@ fn node_errors(error: runtime::NodeError) -> exit::Failure {
 }
 
 /// The exit code an error of the ledger means.
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything not named here is a failure at run time")]
 fn ledger_errors(error: ledger::Error) -> exit::Failure {
     use ledger::Error;
     match error {

@@ -118,6 +118,7 @@ fn inspect(args: &Inspect) -> Result {
     Ok(Verdict::Ok)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all but a failing output is about what was typed")]
 fn features(args: &Features) -> Result {
     let wrong = |error: models::table::Error| match error {
         models::table::Error::Write(error) => Failure::runtime(error),

@@ -83,6 +83,7 @@ fn object(header: &[&str], row: &[String]) -> serde_json::Map<String, serde_json
     header.iter().zip(row).map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect()
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library marks its list of kinds as open")]
 fn csv(header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Result<()> {
     let mut writer = ::csv::Writer::from_writer(std::io::stdout().lock());
     let flatten = |error: ::csv::Error| match error.into_kind() {
@@ -122,7 +123,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

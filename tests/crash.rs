@@ -1,4 +1,5 @@
 //! Kill -9 in the middle, then a restart: no stored event is lost, no reward is repeated (D-1, D-2, D-3).
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod common;
 

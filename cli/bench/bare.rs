@@ -74,7 +74,7 @@ impl Bare {
                 Taken::Moment(moment) => considered.push(moment),
             }
         }
-        let features: Vec<FeatureVector> = considered.iter().map(|moment| moment.features.clone()).collect();
+        let features: Vec<FeatureVector> = considered.iter().map(|moment| moment.features).collect();
         let scores = self.models.score(&features);
         for (moment, score) in considered.into_iter().zip(scores) {
             let (ltv_91d, churn_60d) = score.unwrap_or_else(|_| models::fallback::score(&moment.features));

@@ -149,7 +149,7 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::join!(async { sending.await }, watching).0?;
+    tokio::join!(sending, watching).0?;
     wait(&node, args.events).await;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
     bar.finish_and_clear();

@@ -214,7 +214,7 @@ async fn connect(
             })
             .await?;
             let intake = bus.intake().await?;
-            Ok((Bus::Nats(bus), bus::Intake::Nats(Box::new(intake)), None, nats.subjects.clone()))
+            Ok((Bus::Nats(Box::new(bus)), bus::Intake::Nats(Box::new(intake)), None, nats.subjects.clone()))
         }
     }
 }

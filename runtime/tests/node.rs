@@ -1,4 +1,5 @@
 //! A whole node on the in-process bus: bad input, failing members, passivation, restarts.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::path::Path;
 use std::sync::atomic::Ordering;

@@ -235,10 +235,8 @@ fn conclude(
             decision.candidates.iter().max_by_key(|candidate| (rank(candidate.reason), net(candidate)));
         decision.reason = ranked.map_or(Reason::NoCandidate, |candidate| candidate.reason);
         decision.rule = ranked.and_then(|candidate| candidate.rule);
-        decision.outcome = match decision.reason {
-            Reason::LeaderSilent => Outcome::Fallback,
-            _ => Outcome::None,
-        };
+        let silent = decision.reason == Reason::LeaderSilent;
+        decision.outcome = if silent { Outcome::Fallback } else { Outcome::None };
     }
     let lost = decision.best_net > decision.chosen_net;
     decision.cause = match best {

@@ -205,7 +205,7 @@ impl MemberActor {
     }
 
     fn score(&self, mind: &mut Mind, considered: Box<Considered>, pace: Pace, me: &ActorRef<Message>) {
-        let features = considered.features.clone();
+        let features = considered.features;
         mind.busy = Some(Busy::Scoring(considered, pace));
         self.shared.scorer.submit(features, ToMember(me.clone()));
     }

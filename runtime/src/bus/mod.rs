@@ -85,7 +85,7 @@ pub enum Error {
 #[derive(Clone)]
 pub enum Bus {
     Memory(memory::MemoryBus),
-    Nats(nats::NatsBus),
+    Nats(Box<nats::NatsBus>),
 }
 
 impl Bus {
