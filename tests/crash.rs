@@ -53,7 +53,7 @@ fn serve(config: &Path) -> Child {
     largesse()
         .args(["serve", "--config", text(config)])
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::inherit())
         .spawn()
         .unwrap()
 }
@@ -114,7 +114,12 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
         &ledger,
         "SELECT count(*) FROM record WHERE event_id IS NOT NULL AND event_id NOT LIKE 'quiet-%' AND event_id NOT LIKE 'expired-%'",
     );
-    assert_eq!(answered, stored.to_string(), "every stored event has exactly one row");
+    let refused = query(&ledger, "SELECT body FROM record WHERE kind = 12 LIMIT 3");
+    assert_eq!(
+        answered,
+        stored.to_string(),
+        "every stored event has exactly one row; dead letters: {refused}"
+    );
     let out = rewards(&context).await;
     let distinct: BTreeSet<&String> = out.iter().collect();
     assert_eq!(distinct.len(), out.len(), "a reward was repeated");
