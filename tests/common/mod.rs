@@ -26,7 +26,13 @@ pub fn run(args: &[&str]) -> Output {
 /// Runs, expects exit 0 and parses stdout as JSON.
 pub fn run_json(args: &[&str]) -> Value {
     let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?} exits with {:?}: {}{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        stderr(&output)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

@@ -84,7 +84,8 @@ pub fn check_revealed_preference(certificate: &Certificate) -> Result<(), Violat
         for round in &fresh {
             let own = answer_of(*round);
             let first = answer_of(fresh[0]);
-            if (own.rows_digest, own.rows_used) != (first.rows_digest, first.rows_used) {
+            let rows = |answer: &SegmentRecord| (answer.rows_digest, answer.rows_used, answer.frozen_at);
+            if rows(own) != rows(first) {
                 let what = "the rows changed within the negotiation";
                 return Err(Violation::Answer { round: *round, segment, what });
             }

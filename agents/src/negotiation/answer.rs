@@ -36,4 +36,6 @@ pub struct DemandAnswer {
     pub rows_digest: u64,
     /// Moments this segment has seen since its window began.
     pub arrivals: u64,
+    /// Moments it had seen when its rows were frozen for this negotiation: the answer rests on those.
+    pub frozen_at: u64,
 }

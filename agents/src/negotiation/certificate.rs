@@ -68,6 +68,8 @@ pub struct SegmentRecord {
     pub rows_used: u32,
     #[serde(with = "hex64")]
     pub rows_digest: u64,
+    /// Moments the segment had seen when its rows were frozen.
+    pub frozen_at: u64,
     /// How often this answer has been reused for want of a new one; 0 for an answer of this round.
     pub stale: u8,
     /// Weight of this answer in the certified plan, Q30; a segment's weights sum to at most one.
@@ -142,6 +144,13 @@ impl Certificate {
         let unsealed = Certificate { digest: Digest::default(), ..self.clone() };
         // A certificate has only integers, texts and lists of them: writing it as JSON cannot fail.
         Digest::of(&serde_json::to_vec(&unsealed).unwrap_or_default())
+    }
+
+    /// Moments a segment had seen when its rows were frozen; `None` when it gave no answer of its own.
+    pub fn frozen_at(&self, segment: SegmentIndex) -> Option<u64> {
+        let answers = self.rounds.iter().flat_map(|round| &round.answers);
+        let mut own = answers.filter(|answer| answer.segment == segment && answer.stale == 0);
+        own.next().map(|answer| answer.frozen_at)
     }
 
     /// The certificate with its digest filled in.

@@ -52,6 +52,11 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Which negotiation the message belongs to; later negotiations of a program are greater.
+    pub fn negotiation(&self) -> (u64, u64) {
+        (self.epoch, self.batch)
+    }
+
     /// Whether `other` belongs to the same round of the same negotiation of the same leader.
     pub fn same_round(&self, other: &Envelope) -> bool {
         (self.schema, &self.program, self.epoch, self.batch, self.round)

@@ -17,8 +17,6 @@ pub struct Plan {
     /// Prices in force from here on; absent when only an anchor was set.
     pub table: Option<PriceTable>,
     pub grant: Option<EscrowGrant>,
-    /// Moments each segment had decided when it froze its rows for this negotiation.
-    pub seen: Vec<u64>,
 }
 
 /// The row that opens a budget period.

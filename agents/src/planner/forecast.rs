@@ -64,6 +64,11 @@ impl Forecast {
         }
     }
 
+    /// Moments per segment since the window began, as far as heard.
+    pub fn arrivals(&self) -> &[u64] {
+        &self.arrivals
+    }
+
     /// Takes stock at the beginning of a negotiation: the ordinary pace follows what was seen since the last.
     pub fn tick(&mut self, now: Timestamp) {
         let volume = self.volume(self.ticked_at, now);

@@ -103,6 +103,11 @@ impl Planner {
         &self.treasury
     }
 
+    /// Moments per segment since the window began, as far as heard: what the next window can expect.
+    pub fn arrivals(&self) -> &[u64] {
+        self.forecast.arrivals()
+    }
+
     /// Whether a negotiation is under way.
     pub fn is_negotiating(&self) -> bool {
         self.open.is_some()
@@ -238,6 +243,8 @@ impl Planner {
             Status::Fallback(_) => self.anchor = None,
         }
         let mut effects = vec![Effect::Anchored(Box::new(certificate))];
+        // A negotiation of its own: a late answer from baseline rows must not pass for one from recent rows.
+        self.batch += 1;
         effects.extend(self.open_rounds(Purpose::Regular, now));
         effects
     }

@@ -2,6 +2,7 @@
 
 use domain::{PriceQ20, Timestamp};
 
+use crate::negotiation::integers::CLOSED;
 use crate::negotiation::certificate::{BOUNDED_PPM, CERTIFIED_PPM, ROUNDS_MAX, SIGN_ROUNDS_MAX};
 use crate::negotiation::{
     Certificate, Corridor, DemandAnswer, Envelope, FallbackReason, Layout, PriceQuote, Prices, Purpose,
@@ -18,6 +19,9 @@ use super::scaling::{Scale, even_weights, proposed};
 ///
 /// The half-way step damps the swings of early rounds, the full step shows the oracle its own corner.
 const FULL_STEP_EVERY: usize = 8;
+
+/// More moments than a window can have; keeps sums over segments within `u64`.
+const ARRIVALS_MAX: u64 = 1 << 48;
 
 /// What comes after a round.
 pub enum Step {
@@ -129,6 +133,7 @@ impl Rounds {
                     net_q16: answer.net_q16,
                     rows_used: answer.rows_used,
                     rows_digest: answer.rows_digest,
+                    frozen_at: answer.frozen_at,
                     stale: 0,
                     theta_q30: 0,
                 });
@@ -138,16 +143,40 @@ impl Rounds {
         }
     }
 
-    /// A segment cannot want more events than were announced to it, nor misstate its own net sum.
+    /// Whether a segment can have answered so. Answers come over the bus, and the checker ends the node on a
+    /// certificate with an impossible one, so what it would refuse is taken for silence here: more events than
+    /// were announced, a reward below its price or out of stock, a misstated net sum, other rows than in an
+    /// earlier round, or less than another of the segment's own answers would have gained.
     fn is_possible(&self, segment: usize, answer: &DemandAnswer) -> bool {
         if segment >= self.ground.weights.len() {
             return false;
         }
+        let prices = self.row(segment, &self.quoted);
+        let sane = answer.arrivals <= ARRIVALS_MAX && answer.demand.iter().zip(&prices).all(|(demand, price)| {
+            let paid = i128::from(demand.events_q16) * i128::from(*price);
+            match demand.events_q16 {
+                0 => demand.value_q16 == 0,
+                wanted => wanted > 0 && *price != CLOSED && demand.value_q16 >= paid,
+            }
+        });
         let events: i128 = answer.demand.iter().map(|demand| i128::from(demand.events_q16)).sum();
-        let sane = answer.demand.iter().all(|demand| demand.events_q16 >= 0);
         sane && events <= i128::from(self.events_q16(segment))
-            && answer.net_q16 == self.net_q16(segment, &answer.demand)
-            && answer.net_q16 >= 0
+            && answer.net_q16 == net_q16(&prices, &answer.demand)
+            && self.is_consistent(segment, answer, &prices)
+    }
+
+    /// Whether the answer and the segment's earlier ones can come from the same rows.
+    fn is_consistent(&self, segment: usize, answer: &DemandAnswer, prices: &[i64]) -> bool {
+        let earlier = self.closed.iter().flat_map(|round| {
+            let own = round.answers.iter().filter(|own| usize::from(own.segment.0) == segment);
+            own.filter(|own| own.stale == 0).map(|own| (&round.prices, own))
+        });
+        earlier.into_iter().all(|(then, own)| {
+            (own.rows_digest, own.rows_used, own.frozen_at)
+                == (answer.rows_digest, answer.rows_used, answer.frozen_at)
+                && net_q16(prices, &own.demand) <= answer.net_q16
+                && net_q16(&self.row(segment, then), &answer.demand) <= own.net_q16
+        })
     }
 
     /// Whether every segment has answered.
@@ -171,7 +200,8 @@ impl Rounds {
         self.ground.weights[segment].phases.iter().map(|phase| phase.events_q16).sum()
     }
 
-    /// Puts an older answer (already scaled) in a silent segment's place, or no demand at all.
+    /// Puts an older answer (already scaled) in a silent segment's place, or no demand at all. What has run out
+    /// since cannot be wanted any more, nor what scaling left less than a single count of.
     pub fn stand_in(&mut self, segment: usize, older: Option<SegmentRecord>) {
         self.stale = true;
         self.silent |= older.is_none();
@@ -181,11 +211,18 @@ impl Rounds {
             net_q16: 0,
             rows_used: 0,
             rows_digest: 0,
+            frozen_at: 0,
             stale: u8::MAX,
             theta_q30: 0,
         });
         record.theta_q30 = 0;
-        record.net_q16 = self.net_q16(segment, &record.demand);
+        let prices = self.row(segment, &self.quoted);
+        for (demand, price) in record.demand.iter_mut().zip(&prices) {
+            if *price == CLOSED || demand.events_q16 == 0 {
+                *demand = RewardDemand::default();
+            }
+        }
+        record.net_q16 = net_q16(&prices, &record.demand);
         self.arrived[segment] = Some(record);
     }
 
@@ -349,13 +386,9 @@ impl Rounds {
         }
     }
 
-    fn net_q16(&self, segment: usize, demand: &[RewardDemand]) -> i128 {
-        let closed = self.ground.weights[segment].closed;
-        let prices = self.quoted.row(segment, &self.ground.costs, closed);
-        let net = |(demand, price): (&RewardDemand, &i64)| {
-            demand.value_q16 - i128::from(demand.events_q16) * i128::from(*price)
-        };
-        demand.iter().zip(&prices).map(net).sum()
+    /// A segment's unit prices at some prices of resources.
+    fn row(&self, segment: usize, prices: &Prices) -> Vec<i64> {
+        prices.row(segment, &self.ground.costs, self.ground.weights[segment].closed)
     }
 
     /// A resource without limit has no price, a segment without floor no subsidy.
@@ -381,4 +414,12 @@ impl Rounds {
             }
         }
     }
+}
+
+/// What demand gains at unit prices, micros, Q16.
+fn net_q16(prices: &[i64], demand: &[RewardDemand]) -> i128 {
+    let net = |(demand, price): (&RewardDemand, &i64)| {
+        demand.value_q16 - i128::from(demand.events_q16) * i128::from(*price)
+    };
+    demand.iter().zip(prices).map(net).sum()
 }

@@ -1,5 +1,7 @@
 //! One moment at a segment agent: price the candidates, take the best one worth its price, reserve it.
 
+use std::collections::VecDeque;
+
 use domain::{Cause, Reason, RewardIndex, SegmentIndex, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ const STALE_STEP_MICROS: i64 = 10_000_000;
 const STALE_STEPS_MAX: i64 = 12;
 /// The caution recorded when prices were too old for any promise.
 pub const CAUTION_SILENT: u8 = u8::MAX;
-/// Tables between two computations of opportunity prices: they follow prices, which move little in between.
+/// Table versions between two computations of opportunity prices: they follow prices, which move little in between.
 const OPPORTUNITY_EVERY: u64 = 4;
 
 /// What a segment agent is made for.
@@ -67,14 +69,25 @@ pub struct Segment {
     recent: Rows,
     /// The whole period, evenly sampled; the next period's baseline.
     period: Rows,
-    /// Rows of moments since the freeze, to be kept when it ends.
-    pending: Vec<Pending>,
-    frozen: bool,
+    frozen: Option<Freeze>,
     table: PriceTable,
     opportunity: OpportunityTable,
-    installs: u64,
+    /// Epoch and version of the table the opportunity prices follow.
+    priced: (u64, u64),
     arrivals: u64,
     scratch: Vec<i64>,
+}
+
+/// Rows held still for one negotiation.
+#[derive(Clone, Debug)]
+struct Freeze {
+    negotiation: (u64, u64),
+    /// Moments seen when it began.
+    arrivals: u64,
+    /// Rows of moments since, to be kept when it ends: the newest, as many as the ring can hold.
+    pending: VecDeque<Pending>,
+    /// Rows of moments since that the ring would have forgotten again.
+    passed: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -95,11 +108,10 @@ impl Segment {
             baseline,
             recent: Rows::new(rewards),
             period: Rows::new(rewards),
-            pending: Vec::new(),
-            frozen: false,
+            frozen: None,
             table,
             opportunity: OpportunityTable::default(),
-            installs: 0,
+            priced: (0, 0),
             arrivals: 0,
             scratch: vec![INELIGIBLE; rewards],
             options,
@@ -118,6 +130,7 @@ impl Segment {
     /// Decides one moment and remembers it. The reservation it makes is the only thing it changes outside.
     pub fn decide(&mut self, offer: &Offer<'_>, reserve: &mut impl Reserve) -> Choice {
         self.arrivals += 1;
+        self.follow_prices();
         let opportunity = self.opportunity.price(offer.scale, offer.caps_left, offer.visits_q16);
         self.remember(offer, opportunity);
         let mut choice = self.price(offer, opportunity);
@@ -134,36 +147,45 @@ impl Segment {
 
     /// Remembers a moment without deciding it: members of the control group show what would have been wanted.
     pub fn observe(&mut self, offer: &Offer<'_>) {
+        self.follow_prices();
         let opportunity = self.opportunity.price(offer.scale, offer.caps_left, offer.visits_q16);
         fill(&mut self.scratch, offer, opportunity);
         let value_milli = self.table.value_milli;
         self.period.push_sample(Row { values: &self.scratch, opportunity, scale: offer.scale, value_milli });
     }
 
-    /// Holds the rows still, so that every round of a negotiation sees the same ones.
-    pub fn freeze(&mut self) {
-        self.thaw();
-        self.frozen = true;
+    /// Holds the rows still, so that every round of a negotiation sees the same ones; returns the moments
+    /// seen when they were. Messages may overtake each other on the bus, so the negotiation is what counts,
+    /// not the order in which its messages arrive.
+    fn freeze_for(&mut self, negotiation: (u64, u64)) -> u64 {
+        match &self.frozen {
+            Some(freeze) if freeze.negotiation == negotiation => freeze.arrivals,
+            Some(_) | None => {
+                self.thaw();
+                let arrivals = self.arrivals;
+                self.frozen = Some(Freeze { negotiation, arrivals, pending: VecDeque::new(), passed: 0 });
+                arrivals
+            }
+        }
     }
 
     /// Lets rows move again; those of moments since the freeze are kept now.
-    pub fn thaw(&mut self) {
-        self.frozen = false;
-        for row in std::mem::take(&mut self.pending) {
+    fn thaw(&mut self) {
+        let Some(freeze) = self.frozen.take() else { return };
+        self.recent.pass(freeze.passed);
+        for row in freeze.pending {
             let Pending { values, opportunity, scale, value_milli } = row;
             self.recent.push_ring(Row { values: &values, opportunity, scale, value_milli });
         }
     }
 
-    /// The answer to a quote. The first round of a negotiation freezes the rows.
+    /// The answer to a quote. The first quote heard of a negotiation freezes the rows.
     ///
     /// # Errors
     /// A quote of another schema or shape is refused and changes nothing.
     pub fn answer(&mut self, quote: &PriceQuote) -> Result<DemandAnswer, MessageError> {
         self.check_quote(quote)?;
-        if quote.envelope.round == 0 || !self.frozen {
-            self.freeze();
-        }
+        let frozen_at = self.freeze_for(quote.envelope.negotiation());
         let segment = usize::from(self.options.segment.0);
         let prices = quote.prices.row(segment, &self.options.costs, quote.weights[segment].closed);
         let demanded = demand(&self.baseline, &self.recent, quote, segment, &prices);
@@ -175,6 +197,7 @@ impl Segment {
             rows_used: demanded.rows_used,
             rows_digest: self.baseline.digest() ^ self.recent.digest().rotate_left(1),
             arrivals: self.arrivals,
+            frozen_at,
         })
     }
 
@@ -189,16 +212,13 @@ impl Segment {
         if table.row(self.options.segment).len() != self.options.layout.reward_count() {
             return Err(MessageError::Shape);
         }
-        self.thaw();
-        let order = |table: &PriceTable| (table.envelope.epoch, table.version);
-        if order(table) <= order(&self.table) && self.installs > 0 {
-            return Ok(());
+        // A table that was overtaken by the next negotiation's first quote must not move that one's rows.
+        if self.frozen.as_ref().is_some_and(|freeze| freeze.negotiation <= table.envelope.negotiation()) {
+            self.thaw();
         }
-        self.table.clone_from(table);
-        if self.installs.is_multiple_of(OPPORTUNITY_EVERY) {
-            self.price_contacts();
+        if order(table) > order(&self.table) {
+            self.table.clone_from(table);
         }
-        self.installs += 1;
         Ok(())
     }
 
@@ -235,7 +255,18 @@ impl Segment {
         if fits { Ok(()) } else { Err(MessageError::Shape) }
     }
 
+    /// Brings opportunity prices up to date. Done when a moment needs them, not when a table arrives, so that
+    /// a table nobody decided by leaves no trace and a replay need not know that it was missed.
+    fn follow_prices(&mut self) {
+        let ((epoch, version), (priced_epoch, priced)) = (order(&self.table), self.priced);
+        let due = epoch != priced_epoch || version >= priced + OPPORTUNITY_EVERY || priced == 0 && version > 0;
+        if due {
+            self.price_contacts();
+        }
+    }
+
     fn price_contacts(&mut self) {
+        self.priced = order(&self.table);
         let caps = self.options.caps_max;
         if caps > 0 {
             let prices = self.table.row(self.options.segment);
@@ -249,11 +280,16 @@ impl Segment {
         let row = Row { values: &self.scratch, opportunity, scale, value_milli };
         // The sample is no part of an answer, so it follows the order of moments whatever is frozen.
         self.period.push_sample(row);
-        if !self.frozen {
-            self.recent.push_ring(row);
-        } else if self.pending.len() < ROWS_MAX {
-            let values = self.scratch.clone();
-            self.pending.push(Pending { values, opportunity, scale, value_milli });
+        match &mut self.frozen {
+            None => self.recent.push_ring(row),
+            Some(freeze) => {
+                if freeze.pending.len() == ROWS_MAX {
+                    freeze.pending.pop_front();
+                    freeze.passed += 1;
+                }
+                let values = self.scratch.clone();
+                freeze.pending.push_back(Pending { values, opportunity, scale, value_milli });
+            }
         }
     }
 
@@ -386,6 +422,11 @@ impl Segment {
         let steps = if late < 0 { 0 } else { late / STALE_STEP_MICROS + 1 };
         (steps <= STALE_STEPS_MAX).then_some(steps)
     }
+}
+
+/// Later tables are greater.
+fn order(table: &PriceTable) -> (u64, u64) {
+    (table.envelope.epoch, table.version)
 }
 
 /// The offer's values net of the opportunity price, with everything else ineligible.

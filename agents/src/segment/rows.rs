@@ -94,6 +94,20 @@ impl Rows {
         self.put(place, row);
     }
 
+    /// Counts rows that passed through the ring and were forgotten again before anybody looked. Only to be
+    /// followed by [`ROWS_MAX`] rows that are kept: they take every place.
+    pub fn pass(&mut self, rows: u64) {
+        if rows == 0 {
+            return;
+        }
+        self.seen += rows;
+        self.values.resize(ROWS_MAX * self.rewards, INELIGIBLE);
+        self.opportunity.resize(ROWS_MAX, 0);
+        self.scale.resize(ROWS_MAX, 0);
+        self.value_milli.resize(ROWS_MAX, 0);
+        self.hashes.resize(ROWS_MAX, 0);
+    }
+
     /// Keeps the row with the probability that makes every row so far equally likely to be held.
     ///
     /// The place comes from a hash of the row's number (reservoir sampling, Vitter 1985), so a replay keeps

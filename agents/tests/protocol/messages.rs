@@ -58,6 +58,7 @@ fn a_demand_answer_keeps_its_form() {
         rows_used: 2_048,
         rows_digest: u64::MAX,
         arrivals: 12_345,
+        frozen_at: 12_300,
     };
     check(&answer, include_str!("golden/demand_answer.json"));
 }

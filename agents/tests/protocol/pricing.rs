@@ -1,6 +1,6 @@
 //! What a segment agent decides, and that a replay decides the same.
 
-use crate::program::{COSTS, Program, REWARDS, Setup, layout};
+use crate::program::{COSTS, Program, REWARDS, Setup, layout, values};
 use agents::negotiation::{Layout, PriceQuote, RowMix};
 use agents::segment::{Choice, Demand, Exploration, Offer, Refusal, Reserve, Segment, SegmentOptions};
 use domain::{Cause, Milli, Ppm, Reason, RewardIndex, SegmentIndex, Timestamp};
@@ -168,20 +168,26 @@ fn unspent_money_and_missed_net_values_explain_the_whole_loss() {
 fn every_round_of_a_negotiation_sees_the_same_rows_while_moments_go_on() {
     let mut program = Program::new(Setup::default());
     program.run_to(400);
-    let quote = |round: u8| {
+    let quote = |negotiation: u64, round: u8| {
         let (prices, weights) = {
             let certificate = program.certificates.last().unwrap();
             (certificate.published.clone(), certificate.weights.clone())
         };
         let mut envelope = program.tables.last().unwrap().envelope.clone();
+        envelope.batch += negotiation;
         envelope.round = round;
         PriceQuote { envelope, prices, weights, mix: RowMix::Recent(Milli(300)) }
     };
-    let quotes = [quote(0), quote(1), quote(0)];
+    let quotes = [quote(1, 0), quote(1, 1), quote(2, 0)];
+    let overtaken = program.tables.last().unwrap().clone();
     let first = program.segments[2].answer(&quotes[0]).unwrap();
     program.moments(60);
+    // Subjects are not ordered among each other: the last table, or the first quote again, may come late.
+    program.segments[2].install(&overtaken).unwrap();
+    program.segments[2].answer(&quotes[0]).unwrap();
     let second = program.segments[2].answer(&quotes[1]).unwrap();
     assert_eq!((first.rows_digest, &first.demand), (second.rows_digest, &second.demand));
+    assert_eq!((first.frozen_at, second.frozen_at), (first.arrivals, first.arrivals));
     let next_negotiation = program.segments[2].answer(&quotes[2]).unwrap();
     assert!(
         next_negotiation.rows_digest != first.rows_digest,
@@ -232,5 +238,50 @@ fn a_replay_with_the_recorded_refusals_decides_the_same() {
         }
         replayed.event = live.event;
         replayed.escrow = live.escrow.clone();
+    }
+}
+
+#[test]
+fn a_long_freeze_leaves_the_rows_that_no_freeze_would_have_left() {
+    let mut program = Program::new(Setup::default());
+    program.run_to(200);
+    let mut envelope = program.tables.last().unwrap().envelope.clone();
+    envelope.batch += 1;
+    let certificate = program.certificates.last().unwrap();
+    let quote = PriceQuote {
+        envelope,
+        prices: certificate.published.clone(),
+        weights: certificate.weights.clone(),
+        mix: RowMix::Recent(Milli(300)),
+    };
+    let mut free = program.segments[2].clone();
+    program.segments[2].answer(&quote).unwrap();
+    let mut frozen = program.segments[2].clone();
+    let mut next = quote.clone();
+    next.envelope.batch += 1;
+    // More than the ring holds, and more than once around it.
+    for event in 0..2_600 {
+        let values = values(event, 2);
+        let offer = Offer {
+            mask: 15,
+            values: &values,
+            caps_left: 1,
+            visits_q16: 2 << 16,
+            scale: 10_000_000,
+            draw: event,
+            now: program.now(),
+        };
+        let choices = [&mut free, &mut frozen].map(|segment| segment.decide(&offer, &mut Empty));
+        assert_eq!(choices[0].lines, choices[1].lines);
+    }
+    assert_eq!(free.answer(&next).unwrap(), frozen.answer(&next).unwrap());
+}
+
+/// An escrow with nothing in it.
+struct Empty;
+
+impl Reserve for Empty {
+    fn reserve(&mut self, _: &Demand, _: Timestamp) -> Result<(), Refusal> {
+        Err(Refusal::Global)
     }
 }

@@ -1,8 +1,8 @@
 //! How negotiations end, whatever goes wrong on the way (N-1), and what that does to prices.
 
-use crate::program::{Program, Setup, config};
+use crate::program::{Post, Program, Setup, config, layout};
 use agents::check::verify;
-use agents::negotiation::{FallbackReason, Purpose, RoundRecord, Status};
+use agents::negotiation::{Certificate, DemandAnswer, FallbackReason, Purpose, RewardDemand, RoundRecord, Status};
 use agents::planner::{
     Escalation, MasterProblem, MasterSolution, MasterSolver, PlannerOptions, Simplex, SolverError,
 };
@@ -133,6 +133,77 @@ fn impossible_and_foreign_answers_are_ignored() {
     assert!(last.rounds[0].answers[0].stale > 0 && last.rounds[0].answers[1].stale > 0);
     assert_eq!(last.rounds[0].answers[2].stale, 0);
     all_verify(&program);
+}
+
+/// A silence, and a reward that runs out in it: the last answer wanted what cannot be had any more.
+#[test]
+fn a_stand_in_never_wants_what_has_run_out() {
+    let mut setup = Setup { carries: carries(), ..Setup::default() };
+    let scarce = layout().reward(3);
+    setup.config.limits[scarce] = Some(3);
+    let mut program = Program::new(setup);
+    program.run_to(200);
+    let closed = |certificate: &Certificate| certificate.weights[2].closed & 1 << 3 != 0;
+    let wanted = |round: &RoundRecord| round.answers[2].demand[3].events_q16 > 0;
+    assert!(program.certificates.iter().any(|certificate| certificate.rounds.iter().any(wanted)));
+    program.post = |_, answer| (answer.segment.0 != 2).then_some(answer);
+    program.run_to(3_000);
+    let last = program.certificates.last().unwrap();
+    assert!(closed(last), "the reward must run out for this to say anything");
+    all_verify(&program);
+}
+
+#[test]
+fn an_answer_the_checker_would_refuse_is_taken_for_silence() {
+    let lies: [Post; 6] = [
+        // Less than it would pay for.
+        |_, answer| Some(edited(answer, |answer| answer.demand[1].value_q16 = 1)),
+        // Value out of nothing.
+        |_, answer| Some(edited(answer, |answer| answer.demand[1] = RewardDemand { events_q16: 0, value_q16: 9 })),
+        // Other rows in the second round.
+        |round, answer| Some(edited(answer, |answer| answer.rows_digest ^= u64::from(round))),
+        // Less gained than an earlier answer of its own would have.
+        |round, answer| Some(if round == 0 { answer } else { nothing(answer) }),
+        // More gained than an earlier answer of its own did.
+        |round, answer| Some(if round == 0 { nothing(answer) } else { answer }),
+        // A count no window can have.
+        |_, answer| Some(edited(answer, |answer| answer.arrivals = u64::MAX)),
+    ];
+    for lie in lies {
+        let mut program = warm(Box::new(Simplex));
+        program.run_to(400);
+        program.post = lie;
+        program.run_to(1_000);
+        let refused = |certificate: &&Certificate| {
+            certificate.rounds.iter().any(|round| round.answers.iter().any(|answer| answer.stale > 0))
+        };
+        assert!(program.certificates.iter().any(|certificate| refused(&certificate)), "believed");
+        all_verify(&program);
+    }
+}
+
+/// A liar who gets the sums right.
+fn edited(mut answer: DemandAnswer, edit: impl FnOnce(&mut DemandAnswer)) -> DemandAnswer {
+    if answer.segment.0 == 1 {
+        edit(&mut answer);
+    }
+    answer
+}
+
+fn nothing(answer: DemandAnswer) -> DemandAnswer {
+    edited(answer, |answer| {
+        answer.demand.iter_mut().for_each(|demand| *demand = RewardDemand::default());
+        answer.net_q16 = 0;
+    })
+}
+
+#[test]
+fn a_late_answer_from_baseline_rows_does_not_pass_for_one_from_recent_rows() {
+    let mut program = warm(Box::new(Simplex));
+    program.run_to(200);
+    let [anchor, regular] = &program.certificates[..2] else { panic!("an anchor and a negotiation") };
+    assert_eq!((anchor.purpose, regular.purpose), (Purpose::Anchor, Purpose::Regular));
+    assert!(anchor.envelope.negotiation() < regular.envelope.negotiation());
 }
 
 #[test]

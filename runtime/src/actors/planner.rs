@@ -73,9 +73,6 @@ pub struct PlannerActor {
 /// The actor's state.
 pub struct Mind {
     brain: Option<Planner>,
-    seen: Vec<u64>,
-    /// Moments of each segment in the open period, as last heard.
-    arrivals: Vec<u64>,
     /// A plan is on its way to the ledger.
     recording: bool,
     moments_before: u64,
@@ -101,8 +98,6 @@ impl Actor for PlannerActor {
         me.send_interval((self.every / 5).max(Duration::from_millis(1)), || Message::Tick);
         Ok(Mind {
             brain: None,
-            seen: vec![0; self.layout.segment_count()],
-            arrivals: Vec::new(),
             recording: false,
             moments_before: 0,
             returned: 0,
@@ -182,15 +177,6 @@ impl PlannerActor {
     async fn answer(&self, mind: &mut Mind, answer: &DemandAnswer, me: &ActorRef<Message>) {
         let now = self.planner_now(mind);
         let Some(brain) = &mut mind.brain else { return };
-        mind.arrivals.resize(self.layout.segment_count(), 0);
-        if let Some(arrivals) = mind.arrivals.get_mut(usize::from(answer.segment.0)) {
-            *arrivals = answer.arrivals;
-        }
-        if answer.envelope.round == 0
-            && let Some(seen) = mind.seen.get_mut(usize::from(answer.segment.0))
-        {
-            *seen = answer.arrivals;
-        }
         let effects = brain.on_answer(answer, now);
         self.perform(mind, effects, me).await;
     }
@@ -202,19 +188,16 @@ impl PlannerActor {
                     self.publish("quote", &quote).await;
                 }
                 Effect::Anchored(certificate) => {
-                    let seen = mind.seen.clone();
                     let plan =
-                        Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None, seen };
+                        Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None };
                     self.record(plan, me);
                 }
                 Effect::Conclude { certificate, table, grant } => {
-                    let seen = mind.seen.clone();
                     let plan = Plan {
                         v: PLAN_VERSION,
                         certificate: *certificate,
                         table: Some(table),
                         grant: Some(grant),
-                        seen,
                     };
                     self.count(&plan.certificate);
                     mind.recording = true;
@@ -330,7 +313,8 @@ impl PlannerActor {
             mind.next = Some((opening, reply));
             return;
         }
-        let brain = self.brain(opening, std::mem::take(&mut mind.arrivals));
+        let arrivals = mind.brain.as_ref().map(|brain| brain.arrivals().to_vec());
+        let brain = self.brain(opening, arrivals.unwrap_or_default());
         let table = brain.first_table(opening.window.from);
         self.record_period(opening, &table);
         for segment in self.segments.iter() {

@@ -78,9 +78,9 @@ impl Run {
             while let Some(control) = seat.ahead.pop_front() {
                 if let Control::Freeze(seq, plan) = &control {
                     // Moments that were lost with a crash leave later negotiations without their rows.
-                    let complete = plan.seen.get(usize::from(index)) == Some(&seat.brain.arrivals());
-                    if complete {
-                        seat.answer(SegmentIndex(index), *seq, plan, report);
+                    let segment = SegmentIndex(index);
+                    if plan.certificate.frozen_at(segment) == Some(seat.brain.arrivals()) {
+                        seat.answer(segment, *seq, plan, report);
                     }
                 } else {
                     seat.apply(SegmentIndex(index), control, report);
@@ -93,35 +93,44 @@ impl Run {
 impl Seat {
     /// Lets everything happen that had happened before the recorded decision was made.
     fn move_to(&mut self, segment: SegmentIndex, recorded: &Decision, report: &mut Report) {
-        while let Some(control) = self.ahead.front() {
-            let due = match control {
-                Control::Period(table) | Control::Install(table) => table.id() <= recorded.table,
-                Control::Freeze(_, plan) => {
-                    let reached = recorded.segment_seq > 0
-                        && plan
-                            .seen
-                            .get(usize::from(segment.0))
-                            .is_some_and(|seen| *seen < recorded.segment_seq);
-                    let same_epoch = plan.certificate.envelope.epoch == self.brain.table().envelope.epoch;
-                    self.next_table() <= Some(recorded.table) || reached && same_epoch
-                }
-            };
-            if !due {
-                return;
-            }
-            if let Some(control) = self.ahead.pop_front() {
+        while let Some(at) = self.next_due(segment, recorded) {
+            if let Some(control) = self.ahead.remove(at) {
                 self.apply(segment, control, report);
             }
         }
     }
 
+    /// The place of the next control that came before the recorded decision.
+    fn next_due(&self, segment: SegmentIndex, recorded: &Decision) -> Option<usize> {
+        for (at, control) in self.ahead.iter().enumerate() {
+            match control {
+                Control::Period(table) => return (at == 0 && table.id() <= recorded.table).then_some(at),
+                Control::Install(table) if table.id() <= recorded.table => return Some(at),
+                // Its successor's first quote may have overtaken this table on the bus.
+                Control::Install(_) => {}
+                Control::Freeze(_, plan) => {
+                    let same_epoch = plan.certificate.envelope.epoch == self.brain.table().envelope.epoch;
+                    let frozen_at = plan.certificate.frozen_at(segment);
+                    let reached = frozen_at.is_some_and(|moments| moments < recorded.segment_seq);
+                    if reached && same_epoch || self.next_table() <= recorded.table {
+                        return Some(at);
+                    }
+                    if frozen_at.is_some() {
+                        return None;
+                    }
+                }
+            }
+        }
+        None
+    }
+
     /// The next table ahead; a negotiation that led to a table in force must have happened before it.
-    fn next_table(&self) -> Option<u64> {
+    fn next_table(&self) -> u64 {
         let tables = self.ahead.iter().find_map(|control| match control {
             Control::Period(table) | Control::Install(table) => Some(table.id()),
             Control::Freeze(..) => None,
         });
-        Some(tables.unwrap_or(u64::MAX))
+        tables.unwrap_or(u64::MAX)
     }
 
     fn apply(&mut self, segment: SegmentIndex, control: Control, report: &mut Report) {
@@ -140,9 +149,9 @@ impl Seat {
     fn answer(&mut self, segment: SegmentIndex, seq: Seq, plan: &Plan, report: &mut Report) {
         let certificate = &plan.certificate;
         for (round, record) in (0u8..).zip(&certificate.rounds) {
-            let Some(recorded) = record.answers.iter().find(|answer| answer.segment == segment) else {
-                continue;
-            };
+            let own = record.answers.iter().find(|answer| answer.segment == segment);
+            // An answer that stood in for a silent segment is not this segment's own.
+            let Some(recorded) = own.filter(|own| own.stale == 0) else { continue };
             let mut envelope = certificate.envelope.clone();
             envelope.round = round;
             let quote = PriceQuote {
@@ -158,14 +167,11 @@ impl Seat {
                     continue;
                 }
             };
-            // An answer that stood in for a silent segment is not this segment's own.
-            if recorded.stale > 0 {
-                continue;
-            }
             report.answers += 1;
             let same = answer.demand == recorded.demand
                 && answer.net_q16 == recorded.net_q16
                 && answer.rows_digest == recorded.rows_digest
+                && answer.frozen_at == recorded.frozen_at
                 && answer.rows_used == recorded.rows_used;
             if !same {
                 let field = format!("certificate.rounds[{round}].answers[{}]", segment.0);
