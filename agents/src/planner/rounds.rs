@@ -2,8 +2,8 @@
 
 use domain::{PriceQ20, Timestamp};
 
-use crate::negotiation::integers::CLOSED;
 use crate::negotiation::certificate::{BOUNDED_PPM, CERTIFIED_PPM, ROUNDS_MAX, SIGN_ROUNDS_MAX};
+use crate::negotiation::integers::CLOSED;
 use crate::negotiation::{
     Certificate, Corridor, DemandAnswer, Envelope, FallbackReason, Layout, PriceQuote, Prices, Purpose,
     RewardDemand, RoundRecord, RowMix, SegmentRecord, Status,
@@ -152,13 +152,14 @@ impl Rounds {
             return false;
         }
         let prices = self.row(segment, &self.quoted);
-        let sane = answer.arrivals <= ARRIVALS_MAX && answer.demand.iter().zip(&prices).all(|(demand, price)| {
-            let paid = i128::from(demand.events_q16) * i128::from(*price);
-            match demand.events_q16 {
-                0 => demand.value_q16 == 0,
-                wanted => wanted > 0 && *price != CLOSED && demand.value_q16 >= paid,
-            }
-        });
+        let sane = answer.arrivals <= ARRIVALS_MAX
+            && answer.demand.iter().zip(&prices).all(|(demand, price)| {
+                let paid = i128::from(demand.events_q16) * i128::from(*price);
+                match demand.events_q16 {
+                    0 => demand.value_q16 == 0,
+                    wanted => wanted > 0 && *price != CLOSED && demand.value_q16 >= paid,
+                }
+            });
         let events: i128 = answer.demand.iter().map(|demand| i128::from(demand.events_q16)).sum();
         sane && events <= i128::from(self.events_q16(segment))
             && answer.net_q16 == net_q16(&prices, &answer.demand)

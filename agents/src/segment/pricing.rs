@@ -259,7 +259,8 @@ impl Segment {
     /// a table nobody decided by leaves no trace and a replay need not know that it was missed.
     fn follow_prices(&mut self) {
         let ((epoch, version), (priced_epoch, priced)) = (order(&self.table), self.priced);
-        let due = epoch != priced_epoch || version >= priced + OPPORTUNITY_EVERY || priced == 0 && version > 0;
+        let due =
+            epoch != priced_epoch || version >= priced + OPPORTUNITY_EVERY || priced == 0 && version > 0;
         if due {
             self.price_contacts();
         }

@@ -2,7 +2,9 @@
 
 use crate::program::{Post, Program, Setup, config, layout};
 use agents::check::verify;
-use agents::negotiation::{Certificate, DemandAnswer, FallbackReason, Purpose, RewardDemand, RoundRecord, Status};
+use agents::negotiation::{
+    Certificate, DemandAnswer, FallbackReason, Purpose, RewardDemand, RoundRecord, Status,
+};
 use agents::planner::{
     Escalation, MasterProblem, MasterSolution, MasterSolver, PlannerOptions, Simplex, SolverError,
 };
@@ -159,7 +161,12 @@ fn an_answer_the_checker_would_refuse_is_taken_for_silence() {
         // Less than it would pay for.
         |_, answer| Some(edited(answer, |answer| answer.demand[1].value_q16 = 1)),
         // Value out of nothing.
-        |_, answer| Some(edited(answer, |answer| answer.demand[1] = RewardDemand { events_q16: 0, value_q16: 9 })),
+        |_, answer| {
+            Some(edited(answer, |answer| {
+                let unwanted = answer.demand.iter_mut().filter(|demand| demand.events_q16 == 0);
+                unwanted.for_each(|demand| demand.value_q16 = 9);
+            }))
+        },
         // Other rows in the second round.
         |round, answer| Some(edited(answer, |answer| answer.rows_digest ^= u64::from(round))),
         // Less gained than an earlier answer of its own would have.
@@ -182,19 +189,24 @@ fn an_answer_the_checker_would_refuse_is_taken_for_silence() {
     }
 }
 
-/// A liar who gets the sums right.
+/// A liar who gets the sums right when values are edited.
 fn edited(mut answer: DemandAnswer, edit: impl FnOnce(&mut DemandAnswer)) -> DemandAnswer {
     if answer.segment.0 == 1 {
+        let values =
+            |answer: &DemandAnswer| answer.demand.iter().map(|demand| demand.value_q16).sum::<i128>();
+        let before = values(&answer);
         edit(&mut answer);
+        answer.net_q16 += values(&answer) - before;
     }
     answer
 }
 
 fn nothing(answer: DemandAnswer) -> DemandAnswer {
-    edited(answer, |answer| {
-        answer.demand.iter_mut().for_each(|demand| *demand = RewardDemand::default());
+    let mut answer = edited(answer, |answer| answer.demand.fill(RewardDemand::default()));
+    if answer.segment.0 == 1 {
         answer.net_q16 = 0;
-    })
+    }
+    answer
 }
 
 #[test]

@@ -188,8 +188,7 @@ impl PlannerActor {
                     self.publish("quote", &quote).await;
                 }
                 Effect::Anchored(certificate) => {
-                    let plan =
-                        Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None };
+                    let plan = Plan { v: PLAN_VERSION, certificate: *certificate, table: None, grant: None };
                     self.record(plan, me);
                 }
                 Effect::Conclude { certificate, table, grant } => {
