@@ -317,10 +317,14 @@ impl MemberActor {
         // An earlier wake-up may have queued one that has not had its turn yet.
         events.retain(|event| waiting.iter().all(|arrival| arrival.event.event_id != event.event_id));
         if events.is_empty() {
-            // The ledger remembered an earlier time than the present one: tell it, so that it does not ask again.
-            let due = loaded.member.state.next_due(&self.shared.bundle);
-            loaded.written = Written { rows_since: 0, next_due: due };
-            self.shared.writer.state(mind.id, snapshot(&loaded.member.state, &loaded.key, due));
+            // An event under way is in the state already, its row is not in the ledger yet: a state written
+            // down now would have it folded twice by whoever loads the member next.
+            if mind.busy.is_none() {
+                // The ledger remembered an earlier time than the present one: tell it, so that it does not ask again.
+                let due = loaded.member.state.next_due(&self.shared.bundle);
+                loaded.written = Written { rows_since: 0, next_due: due };
+                self.shared.writer.state(mind.id, snapshot(&loaded.member.state, &loaded.key, due));
+            }
             self.shared.tell(Feedback::NothingDue(work));
             return;
         }
