@@ -39,8 +39,9 @@ struct Bare {
     members: HashMap<MemberId, (Member, DataKey)>,
 }
 
-/// Events per second of the loop, rows durable in batches like the live node's.
-pub fn measure(dir: &Path, models: models::Models, events: &[Bytes]) -> Result<f64> {
+/// Events per second of the loop, rows durable in batches like the live node's; `introductions` come first and
+/// are not counted.
+pub fn measure(dir: &Path, models: models::Models, introductions: &[Bytes], events: &[Bytes]) -> Result<f64> {
     let bundle = Arc::new(
         policies::starter::grocery()
             .map_err(|problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render())))?,
@@ -56,6 +57,9 @@ pub fn measure(dir: &Path, models: models::Models, events: &[Bytes]) -> Result<f
     ledger.append(runtime::clock::wall(), &[opening]).map_err(crate::ledger_errors)?;
     let _maintenance = ledger::Maintenance::start(dir).map_err(crate::ledger_errors)?;
     let mut bare = Bare { bundle, models, segments: policy.segments(), ledger, members: HashMap::new() };
+    for batch in introductions.chunks(BATCH) {
+        bare.batch(batch)?;
+    }
     let started = Instant::now();
     for batch in events.chunks(BATCH) {
         bare.batch(batch)?;

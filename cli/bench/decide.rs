@@ -9,6 +9,7 @@ use domain::Timestamp;
 use domain::random::splitmix64;
 use runtime::bus::Bus;
 use runtime::config::NatsOptions;
+use runtime::metrics::CountersSnapshot;
 use runtime::{Node, Options};
 use serde::Serialize;
 
@@ -44,6 +45,9 @@ pub struct Args {
     /// Events per second; as fast as possible when absent
     #[arg(long, value_name = "N")]
     rate: Option<u64>,
+    /// Do not let every member make a purchase before the clock starts: events of unknown members enrol them
+    #[arg(long)]
+    cold: bool,
     /// Member agents kept in memory
     #[arg(long, value_name = "N", default_value_t = runtime::config::RESIDENT_MEMBERS_MAX)]
     resident: usize,
@@ -69,6 +73,8 @@ pub struct Args {
 struct Report {
     bus: &'static str,
     members: u64,
+    /// Members enrolled before the clock started.
+    known: u64,
     events: u64,
     rate: Option<u64>,
     engine: String,
@@ -119,7 +125,8 @@ pub fn run(args: &Args) -> Result {
     let mut report = crate::block_on(measure(args, &options));
     if let (Ok(report), true) = (&mut report, args.without_actors) {
         let models = runtime::node::load_models(&options).map_err(node_errors)?;
-        let events_per_s = super::bare::measure(&dir.join("bare"), models, &generate(args))?;
+        let events_per_s =
+            super::bare::measure(&dir.join("bare"), models, &introductions(args), &generate(args))?;
         let ratio = (report.events_per_s / events_per_s * 1000.0).round() / 1000.0;
         report.without_actors = Some(WithoutActors { events_per_s, ratio });
     }
@@ -131,29 +138,22 @@ pub fn run(args: &Args) -> Result {
 }
 
 async fn measure(args: &Args, options: &Options) -> Result<Report> {
-    let events = generate(args);
+    let (introductions, events) = (introductions(args), generate(args));
+    let known = introductions.len() as u64;
     let starting = Instant::now();
     let node = Node::start(options).await.map_err(node_errors)?;
     let counters = &node.metrics.counters;
     send(&node, &events[..1], None).await?;
     wait(&node, 1).await;
     let first_decision_ms = u64::try_from(starting.elapsed().as_millis()).unwrap_or(u64::MAX);
+    drive(&node, "enrolling", &introductions, None, 1).await?;
+    let before = counters.snapshot();
     node.metrics.restart_latencies();
     let (cpu_before, started) = (cpu_seconds(), Instant::now());
-    let bar = output::progress("deciding");
-    bar.set_length(args.events);
-    let sending = send(&node, &events[1..], args.rate);
-    let watching = async {
-        while counters.received.load(Ordering::Relaxed) < args.events && !node.is_finished() {
-            bar.set_position(counters.received.load(Ordering::Relaxed));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::join!(sending, watching).0?;
-    wait(&node, args.events).await;
+    drive(&node, "deciding", &events[1..], args.rate, 1 + known).await?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
-    bar.finish_and_clear();
     let counted = counters.snapshot();
+    let news = |pick: fn(&CountersSnapshot) -> u64| pick(&counted) - pick(&before);
     let stages: std::collections::BTreeMap<_, _> = node.metrics.quantiles().into_iter().collect();
     let total = stages.get("total").copied().unwrap_or_default();
     let engine = format!("{} {}", node.engine.name, node.engine.version);
@@ -164,6 +164,7 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
     Ok(Report {
         bus: if args.bus == BusKind::Nats { "nats" } else { "memory" },
         members: args.members,
+        known,
         events: args.events,
         rate: args.rate,
         engine,
@@ -173,17 +174,47 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
         cpu_s_per_1k: (cpu / args.events as f64 * 1e6).round() / 1e3,
         rss_mb,
         first_decision_ms,
-        moments: counted.moments,
-        granted: counted.granted,
-        fallback_scores: counted.fallback_scores,
-        negotiations: counted.negotiations,
-        certified: counted.certified,
-        commits: counted.commits,
-        rows_per_commit: per(counted.records, counted.commits),
-        commit_us_mean: per(counted.commit_us, counted.commits),
+        moments: news(|c| c.moments),
+        granted: news(|c| c.granted),
+        fallback_scores: news(|c| c.fallback_scores),
+        negotiations: news(|c| c.negotiations),
+        certified: news(|c| c.certified),
+        commits: news(|c| c.commits),
+        rows_per_commit: per(news(|c| c.records), news(|c| c.commits)),
+        commit_us_mean: per(news(|c| c.commit_us), news(|c| c.commits)),
         stages_us: stages,
         without_actors: None,
     })
+}
+
+/// Sends events, shows progress, and waits until they are durable and published.
+async fn drive(
+    node: &Node,
+    doing: &'static str,
+    events: &[Bytes],
+    rate: Option<u64>,
+    before: u64,
+) -> Result<()> {
+    let received = || node.metrics.counters.received.load(Ordering::Relaxed);
+    let bar = output::progress(doing);
+    bar.set_length(events.len() as u64);
+    let watching = async {
+        while received() < before + events.len() as u64 && !node.is_finished() {
+            bar.set_position(received() - before);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::join!(send(node, events, rate), watching).0?;
+    wait(node, before + events.len() as u64).await;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// One purchase of every member, a week before the measured ones.
+fn introductions(args: &Args) -> Vec<Bytes> {
+    let members = if args.cold { 0 } else { args.members };
+    let time = Timestamp(runtime::clock::wall().0 - 7 * domain::time::DAY);
+    (0..members).map(|member| purchase("i", member, member, time, splitmix64(member))).collect()
 }
 
 /// Purchases of members drawn with a skew (half of the events come from a sixth of the members), made before
@@ -194,19 +225,22 @@ fn generate(args: &Args) -> Vec<Bytes> {
         let draw = splitmix64(args.seed.wrapping_mul(0x9E37_79B9).wrapping_add(index));
         let unit = draw >> 40;
         let member = (u128::from(unit) * u128::from(unit) * u128::from(args.members)) >> 48;
-        let cents = 200 + splitmix64(draw) % 12_000;
         let time = Timestamp(now.0 - 1_000_000 + i64::try_from(index % 1_000_000).unwrap_or(0));
-        Bytes::from(format!(
-            "{{\"schema\":1,\"event_id\":\"b{}-{index}\",\"member\":\"m{member}\",\"type\":\"purchase\",\
-             \"event_time\":\"{time}\",\"source\":\"bench\",\"touchpoint\":\"pos\",\
-             \"data\":{{\"amount\":\"{}.{:02}\",\"items\":{},\"discount\":\"0.00\"}}}}",
-            args.seed,
-            cents / 100,
-            cents % 100,
-            1 + draw % 20
-        ))
+        purchase(&format!("b{}-", args.seed), index, member as u64, time, draw)
     };
     (0..args.events).map(event).collect()
+}
+
+fn purchase(prefix: &str, index: u64, member: u64, time: Timestamp, draw: u64) -> Bytes {
+    let cents = 200 + splitmix64(draw) % 12_000;
+    Bytes::from(format!(
+        "{{\"schema\":1,\"event_id\":\"{prefix}{index}\",\"member\":\"m{member}\",\"type\":\"purchase\",\
+         \"event_time\":\"{time}\",\"source\":\"bench\",\"touchpoint\":\"pos\",\
+         \"data\":{{\"amount\":\"{}.{:02}\",\"items\":{},\"discount\":\"0.00\"}}}}",
+        cents / 100,
+        cents % 100,
+        1 + draw % 20
+    ))
 }
 
 async fn send(node: &Node, events: &[Bytes], rate: Option<u64>) -> Result<()> {

@@ -99,6 +99,15 @@ pub fn dead_letter(bytes: &[u8], refused_at: Timestamp, refusals: &[Refusal]) ->
     Forms { public: json(&public), personal: bytes.to_vec() }
 }
 
+/// A row about a member, opened: what a member's state can be rebuilt from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberRow<'r> {
+    /// An event that only changed facts: its personal form.
+    Observed { personal: Vec<u8> },
+    /// A decision: both forms, and the names of what was chosen for whom.
+    Decision { public: &'r [u8], personal: Vec<u8>, reward: Option<&'r str>, segment: Option<&'r str> },
+}
+
 /// Reads a decision back from its two forms.
 ///
 /// # Errors

@@ -9,8 +9,10 @@
 //! - `recent` holds the hashes of each batch, 16 bytes per row, so that a restart need not read rows;
 //! - `index_slice` says up to which row each slice is in `event_index` and `member_index`.
 //!
-//! A row is found in the tail or in the tables. Hashes only propose rows: ids are always compared in full.
+//! A row is found in the tail or in the tables; a [`Filter`] per slice says when the table need not be asked.
+//! Hashes only propose rows: ids are always compared in full.
 
+mod filter;
 mod find;
 mod fingerprint;
 mod tail;
@@ -25,6 +27,7 @@ pub(crate) use tail::{OwnTail, SharedTail};
 
 use crate::entry::{Entry, Seq};
 use crate::error::Error;
+use filter::Filter;
 use tail::{Slice, Tail, load_tail, load_through};
 
 /// Parts of the key space that take turns; the first byte of a hash names its slice.
@@ -82,8 +85,8 @@ pub(crate) struct Index {
     waiting_rows: u64,
     turn_rows: u64,
     added: Vec<Hashes>,
-    /// Slices the running batch has written.
-    written: Vec<usize>,
+    /// Slices the running batch has written, each with its filter where it needs a new one.
+    written: Vec<(usize, Option<Filter>)>,
 }
 
 impl Index {
@@ -92,6 +95,9 @@ impl Index {
         let through = load_through(connection)?;
         let mut tail = Tail::default();
         load_tail(connection, &mut tail, &through, size)?;
+        for (filter, through) in tail.stored.iter_mut().zip(&through) {
+            *filter = (*through == 0).then(Filter::empty);
+        }
         let next = (0..SLICES).min_by_key(|slice| through[*slice]).unwrap_or(0);
         let tail = SharedTail::new(tail);
         let turn_rows = turn_rows.max(1);
@@ -133,14 +139,17 @@ impl Index {
         };
         insert("INSERT INTO event_index (hash, seq) VALUES (?1, ?2)", &tail.events[slice])?;
         insert("INSERT INTO member_index (hash, seq) VALUES (?1, ?2)", &tail.members[slice])?;
+        let sharp = tail.stored[slice].as_ref();
+        let sharp = sharp.is_some_and(|filter| filter.has_room_for(tail.events[slice].hashes.len()));
         drop(tail);
-        self.written.push(slice);
+        let fresh = if sharp { None } else { Some(Filter::of_table(connection, slice)?) };
+        self.written.push((slice, fresh));
         let mut progress = connection.prepare_cached(
             "INSERT INTO index_slice (slice, through) VALUES (?1, ?2) ON CONFLICT (slice) DO UPDATE SET through = excluded.through",
         )?;
         progress.execute(params![slice as i64, durable.cast_signed()])?;
-        let others =
-            (0..SLICES).filter(|other| !self.written.contains(other)).map(|other| self.through[other]);
+        let others = (0..SLICES).filter(|other| !self.written.iter().any(|(written, _)| written == other));
+        let others = others.map(|other| self.through[other]);
         let all_through = others.min().unwrap_or(durable).min(durable);
         let mut forget = connection.prepare_cached("DELETE FROM recent WHERE last <= ?1")?;
         forget.execute([all_through.cast_signed()])?;
@@ -149,9 +158,17 @@ impl Index {
 
     /// The batch is durable.
     pub(crate) fn settle(&mut self, first: Seq) {
-        let mut tail = self.tail.write();
+        let mut shared = self.tail.write();
+        let tail = &mut *shared;
         self.waiting_rows += self.added.len() as u64;
-        for slice in self.written.drain(..) {
+        for (slice, fresh) in self.written.drain(..) {
+            match (fresh, &mut tail.stored[slice]) {
+                (Some(fresh), stored) => *stored = Some(fresh),
+                (None, Some(stored)) => {
+                    tail.events[slice].hashes.iter().for_each(|hash| stored.insert(*hash))
+                }
+                (None, None) => {}
+            }
             tail.events[slice].clear();
             tail.members[slice].clear();
             self.through[slice] = first.0 - 1;

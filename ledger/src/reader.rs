@@ -95,12 +95,7 @@ impl Reader {
         if !files.database.exists() {
             return Err(Error::NoLedger(folder.to_owned()));
         }
-        // Never beside a writer of this process: closing any file handle on the database drops all POSIX locks the
-        // process holds on it. Another program would then take itself for the last user, fold the WAL away under
-        // the writer, and rows written after that would be lost with a crash.
-        if !matches!(tail, TailSource::Shared(_)) {
-            schema::check_file(&files.database)?;
-        }
+        schema::check_file(&files.database)?;
         let mut connection = schema::connect(&files.database, Access::Read)?;
         let (started, deadline) = (Instant::now(), Arc::new(AtomicU64::new(u64::MAX)));
         set_time_limit(&mut connection, started, deadline.clone())?;

@@ -1,5 +1,6 @@
 //! Rows as they are read: typed, and as stored columns for re-hashing.
 
+use domain::record::MemberRow;
 use domain::{Digest, EventId, MemberId, Outcome, Reason, Timestamp, Touchpoint};
 
 use crate::canon::Public;
@@ -8,6 +9,7 @@ use crate::entry::Seq;
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::posting::{Posting, read_postings};
+use crate::seal::{DataKey, DoesNotOpen};
 
 /// The columns of [`Public`], then the sealed part and the leaf; read by position below.
 pub(crate) const COLUMNS: &str = "seq, record_id, kind, recorded_at, event_time, partition, epoch, member, event_id, \
@@ -42,6 +44,26 @@ pub struct Row {
     pub sealed: Option<Vec<u8>>,
     pub sealed_digest: Option<Digest>,
     pub leaf: Digest,
+}
+
+impl Row {
+    /// The row opened with its member's key, when it tells something about a member and has not been pruned.
+    ///
+    /// # Errors
+    /// When the sealed part does not open under this key.
+    pub fn about_member(&self, key: &DataKey) -> Result<Option<MemberRow<'_>>, DoesNotOpen> {
+        let tells = self.kind == Kind::Observed || self.kind == Kind::Decision;
+        let (Some(body), Some(sealed)) = (&self.body, &self.sealed) else { return Ok(None) };
+        if !tells {
+            return Ok(None);
+        }
+        let personal = key.open(&self.record_id, sealed)?;
+        if self.kind == Kind::Observed {
+            return Ok(Some(MemberRow::Observed { personal }));
+        }
+        let (reward, segment) = (self.reward.as_deref(), self.segment.as_deref());
+        Ok(Some(MemberRow::Decision { public: body.as_bytes(), personal, reward, segment }))
+    }
 }
 
 /// The stored columns, borrowed from a statement.

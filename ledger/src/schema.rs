@@ -1,6 +1,5 @@
 //! The tables of ledger.db, format 1, their guards, and the checks and settings of every connection.
 
-use std::io::Read;
 use std::path::Path;
 
 use domain::event::TOUCHPOINT_NAMES;
@@ -39,31 +38,29 @@ pub(crate) enum Access {
     Read,
 }
 
-/// Refuses a file that is no ledger of this build before SQLite could touch it.
+/// Refuses a file that is no ledger of this build, leaving it as it is.
+///
+/// The header is read through SQLite on purpose: closing any other file handle on the database would drop all
+/// POSIX locks this process holds on it. Another program would then take itself for the last user, fold the
+/// WAL away under a writer, and rows written after that would be lost with a crash. `immutable` keeps SQLite
+/// from touching the WAL of a file that is not ours.
 pub(crate) fn check_file(path: &Path) -> Result<(), Error> {
-    let mut header = [0; 100];
-    let read = std::fs::File::open(path).and_then(|mut file| {
-        let length = file.metadata()?.len();
-        file.read_exact(&mut header).map(|()| length)
-    });
-    let foreign = |found: String| Err(Error::Foreign { path: path.to_owned(), found });
-    match read {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            return foreign("shorter than a database header".to_owned());
+    let foreign = |found: String| Error::Foreign { path: path.to_owned(), found };
+    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = match number("application_id") {
+        Ok(application) => application,
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            return Err(foreign("not an SQLite file".to_owned()));
         }
-        Err(error) => return Err(Error::io("read the header", path, error)),
-    }
-    if !header.starts_with(b"SQLite format 3\0") {
-        return foreign("not an SQLite file".to_owned());
-    }
-    let number = |at: usize| {
-        i64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
+        Err(error) => return Err(error.into()),
     };
-    let (application, format) = (number(68), number(60));
     if application != APPLICATION_ID {
-        return foreign(format!("an SQLite file with application id {application:#x}"));
+        return Err(foreign(format!("an SQLite file with application id {application:#x}")));
     }
+    let format = number("user_version")?;
     if format > FORMAT {
         return Err(Error::NewerFormat { path: path.to_owned(), found: format, known: FORMAT });
     }

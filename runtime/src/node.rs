@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::actors::loader::Loader;
 use crate::actors::planner::{self, PlannerActor};
 use crate::actors::policy::{self, PolicyActor};
-use crate::actors::root::{Never, Nursery, Root};
+use crate::actors::root::{Children, Never, Supervisor};
 use crate::actors::segment::{self, SegmentActor};
 use crate::bus::memory::MemoryBus;
 use crate::bus::nats::{self, NatsBus};
@@ -445,10 +445,10 @@ impl Tree {
         policy: GlobalPolicy,
         options: &Options,
     ) -> Result<Tree, NodeError> {
-        let feedback = shared.feedback.clone();
-        let (root, _) =
-            Root::spawn(None, Root { feedback: feedback.clone() }, ()).await.map_err(start_error)?;
-        let (nursery, _) = Nursery::spawn(None, Nursery { feedback }, ()).await.map_err(start_error)?;
+        let supervisor = |children| Supervisor { feedback: shared.feedback.clone(), children };
+        let (root, _) = Supervisor::spawn(None, supervisor(Children::Root), ()).await.map_err(start_error)?;
+        let (nursery, _) =
+            Supervisor::spawn(None, supervisor(Children::Nursery), ()).await.map_err(start_error)?;
         // One subscription for everything the leader says, so that a table never overtakes the next quote.
         let leader = bus.subscribe(&subjects.negotiation(run, "*")).await?;
         let answers = bus.subscribe(&subjects.negotiation(run, "answer")).await?;

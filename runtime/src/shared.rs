@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use agents::segment::Escrow;
-use domain::Digest;
+use agents::segment::{Escrow, verdict};
+use domain::{DecisionId, Digest};
 use models::batch::BatchScorer;
 use policies::{Bundle, Stops};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::actors::member::{Loader, ToMember};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Faults;
 use crate::metrics::Metrics;
 use crate::work::Feedback;
@@ -36,6 +37,18 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What goes under a decision made now.
+    pub fn seal(&self) -> verdict::Seal<'_> {
+        verdict::Seal {
+            id: DecisionId(Uuid::now_v7()),
+            now: self.clock.now(),
+            host_now: clock::wall(),
+            bundle: &self.bundle,
+            stops: self.stops,
+            models: self.models,
+        }
+    }
+
     /// Tells the intake something. The intake outlives every agent, so a closed channel means the node is
     /// going down anyway.
     pub fn tell(&self, feedback: Feedback) {

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use agents::member::{Member, Promise, State};
+use agents::member::{Member, State};
 use agents::negotiation::Plan;
-use domain::record::{PersonalObserved, read_decision};
+use domain::record::read_decision;
 use domain::{Decision, Micros, Outcome, Reason, Scores, Timestamp};
 use ledger::{DataKey, Filter, Keys, Kind, Reader, Row, Seq};
 use policies::findings::Finding;
@@ -99,7 +99,7 @@ pub struct Explanation {
 pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, Error> {
     let (decision, key) = open(keys, row)?;
     let bundle = bundle(reader, row.seq, decision.bundle)?;
-    let grants = grants(reader, &key, row, &bundle)?;
+    let grants = grants(reader, &key, row, decision.considered_at, &bundle)?;
     let situation = Situation {
         facts: &decision.facts,
         now: decision.considered_at,
@@ -170,42 +170,30 @@ fn bundle(reader: &Reader, seq: Seq, digest: domain::Digest) -> Result<Arc<Bundl
 }
 
 /// The promises that counted for caps when the decision was made: the member's rows before it, folded.
-fn grants(reader: &Reader, key: &DataKey, decided: &Row, bundle: &Bundle) -> Result<Vec<Grant>, Error> {
+fn grants(
+    reader: &Reader,
+    key: &DataKey,
+    decided: &Row,
+    considered_at: Timestamp,
+    bundle: &Bundle,
+) -> Result<Vec<Grant>, Error> {
     let Some(member) = decided.member else { return Ok(Vec::new()) };
     let mut state: State = (*Member::enrol(member, bundle).state).clone();
     let mut seq = Seq::START;
     loop {
         let rows = reader.member_after(member, seq, PAGE_ROWS)?;
         for row in rows.iter().filter(|row| row.seq < decided.seq) {
-            fold(&mut state, row, key);
+            let wrong = |why: String| Error::Row { seq: row.seq, why };
+            if let Some(opened) = row.about_member(key).map_err(|error| wrong(error.to_string()))? {
+                state.fold_row(&opened).map_err(wrong)?;
+            }
         }
         match rows.last() {
             Some(last) if last.seq < decided.seq && rows.len() == PAGE_ROWS as usize => seq = last.seq,
             Some(_) | None => break,
         }
     }
-    let at = decided.event_time.unwrap_or(decided.recorded_at);
-    Ok(state.grants(bundle, at))
-}
-
-fn fold(state: &mut State, row: &Row, key: &DataKey) {
-    let (Some(body), Some(sealed)) = (&row.body, &row.sealed) else { return };
-    let Ok(personal) = key.open(&row.record_id, sealed) else { return };
-    if row.kind == Kind::Observed
-        && let Ok(observed) = serde_json::from_slice::<PersonalObserved>(&personal)
-    {
-        let _folded = state.fold(&observed.event);
-    }
-    if row.kind == Kind::Decision
-        && let Ok(decision) = read_decision(body.as_bytes(), &personal)
-    {
-        let _folded = state.fold(&decision.event);
-        if let (Some(reward), Some(segment)) = (&row.reward, &row.segment)
-            && let Some(promise) = Promise::of(&decision, reward, segment)
-        {
-            state.promise(promise);
-        }
-    }
+    Ok(state.grants(bundle, considered_at))
 }
 
 fn candidates(decision: &Decision, bundle: &Bundle, findings: &[Finding]) -> Vec<CandidateAnswer> {

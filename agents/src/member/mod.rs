@@ -10,6 +10,7 @@
 pub mod facts;
 pub mod fold;
 pub mod proposal;
+mod rows;
 pub mod state;
 pub mod timers;
 

@@ -64,6 +64,9 @@ pub(crate) fn find_event(
     if let Some(seq) = confirm_event(connection, event, tail.event(hash))? {
         return Ok(Some(seq));
     }
+    if !tail.table_may_hold(hash) {
+        return Ok(None);
+    }
     let stored = table_rows(connection, Table::Event, hash, Seq::START, u32::MAX)?;
     confirm_event(connection, event, stored)
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rusqlite::Connection;
 
+use super::filter::Filter;
 use super::{ABSENT, Hashes, ROTATION_ROWS, SLICES, slice_of, stored_hashes, unpair};
 use crate::entry::Seq;
 use crate::error::Error;
@@ -39,6 +40,8 @@ impl Slice {
 pub(crate) struct Tail {
     pub(super) events: Vec<Slice>,
     pub(super) members: Vec<Slice>,
+    /// Per slice, what its part of the event table may hold; `None` while that is not known.
+    pub(super) stored: Vec<Option<Filter>>,
     /// The last row whose hashes were added.
     through: u64,
     len: usize,
@@ -47,7 +50,8 @@ pub(crate) struct Tail {
 impl Default for Tail {
     fn default() -> Tail {
         let slices = || (0..SLICES).map(|_| Slice::default()).collect();
-        Tail { events: slices(), members: slices(), through: 0, len: 0 }
+        let stored = (0..SLICES).map(|_| None).collect();
+        Tail { events: slices(), members: slices(), stored, through: 0, len: 0 }
     }
 }
 
@@ -61,6 +65,11 @@ impl Tail {
         }
         self.through = self.through.max(seq);
         self.len += 1;
+    }
+
+    /// Whether the table may hold an event that is not in the tail.
+    pub(crate) fn table_may_hold(&self, hash: u64) -> bool {
+        self.stored[slice_of(hash)].as_ref().is_none_or(|filter| filter.may_hold(hash))
     }
 
     /// Rows that may be about an event.

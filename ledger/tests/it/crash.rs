@@ -1,13 +1,15 @@
 //! A writer that is killed at any moment leaves a prefix of whole batches, and everything it acknowledged.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use ledger::{Error, Maintenance, Seq, VerifyOptions, Writer, verify};
+use ledger::{Error, Maintenance, Reader, Seq, VerifyOptions, Writer, verify};
 
 use crate::support::*;
 
 const FOLDER: &str = "LEDGER_CRASH_FOLDER";
+const LOOKED_AT: &str = "LEDGER_LOOKED_AT_FOLDER";
 const BATCH: u64 = 37;
 
 /// Not a test of its own: the process that is killed below. It prints each size after it is durable.
@@ -25,10 +27,45 @@ fn child_that_is_killed() {
     }
 }
 
-fn spawn(folder: &std::path::Path) -> Child {
+/// Not a test of its own: another program that looks into the ledger and goes away again.
+#[test]
+fn child_that_looks() {
+    let Some(folder) = std::env::var_os(LOOKED_AT) else { return };
+    let connection = rusqlite::Connection::open(Path::new(&folder).join("ledger.db")).unwrap();
+    let rows: i64 = connection.query_row("SELECT count(*) FROM record", [], |row| row.get(0)).unwrap();
+    eprintln!("sees {rows}");
+}
+
+fn looked(folder: &Path) -> String {
+    let child = child("crash::child_that_looks", LOOKED_AT, folder).wait_with_output().unwrap();
+    String::from_utf8(child.stderr).unwrap()
+}
+
+/// POSIX locks belong to the process and go with the first handle on the file that it closes.
+#[test]
+fn readers_in_the_same_process_do_not_cost_the_writer_its_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path());
+    let before = writer.size();
+    writer.append(NOW, &decisions(&writer, 0..5, 3)).unwrap();
+    drop(writer.reader().unwrap());
+    drop(Reader::open(folder.path()).unwrap());
+    verify(folder.path(), &VerifyOptions::default(), |_, _| ()).unwrap();
+    // The last program to leave folds the WAL away; this one must know that it is not the last.
+    assert!(looked(folder.path()).contains(&format!("sees {}", before + 5)));
+    writer.append(NOW, &decisions(&writer, 5..9, 3)).unwrap();
+    let seen = looked(folder.path());
+    assert!(seen.contains(&format!("sees {}", before + 9)), "rows written after that are nowhere: {seen}");
+}
+
+fn spawn(folder: &Path) -> Child {
+    child("crash::child_that_is_killed", FOLDER, folder)
+}
+
+fn child(test: &str, variable: &str, folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["crash::child_that_is_killed", "--exact", "--nocapture"])
-        .env(FOLDER, folder)
+        .args([test, "--exact", "--nocapture"])
+        .env(variable, folder)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

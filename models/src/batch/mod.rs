@@ -70,7 +70,7 @@ pub struct Scored {
 pub struct Options {
     /// Most rows of one run. The cost per row is flat beyond 256 on both engines.
     pub rows_max: usize,
-    /// Longest wait for company once rows come in numbers; a lone row never waits.
+    /// Longest wait for company once rows come in numbers; a few rows never wait.
     pub linger: Duration,
     /// Most rows waiting; more are answered by the closed form at once. 8,192 rows are 0.2 s of work at 40,000
     /// rows a second: beyond that an answer would come too late for its decision.

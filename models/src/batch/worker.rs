@@ -16,6 +16,9 @@ use crate::scorer::{Fault, Score};
 /// Smallest step of waiting for company; shorter sleeps cost more than they gain.
 pub(super) const LINGER_STEP: Duration = Duration::from_micros(150);
 
+/// Rows from which waiting for more pays: below, a run costs less than the sleep would add to their latency.
+const COMPANY_MIN: usize = 16;
+
 /// A row on its way.
 pub(super) struct Request<R> {
     pub(super) row: FeatureVector,
@@ -84,13 +87,11 @@ impl<R: Reply> Shared<R> {
     /// The worker: takes batches until the queue is closed and empty.
     pub(super) fn work(&self, mut scorer: impl Scorer) {
         let mut rows = Vec::with_capacity(self.options.rows_max);
-        let mut company = false;
-        while let Some(batch) = self.next_batch(company) {
+        while let Some(batch) = self.next_batch() {
             // The watcher may have answered what was waiting.
             if batch.is_empty() {
                 continue;
             }
-            company = batch.len() > 1;
             rows.clear();
             rows.extend(batch.iter().map(|request| request.row));
             let number = self.counters.runs.load(Relaxed);
@@ -115,10 +116,10 @@ impl<R: Reply> Shared<R> {
     }
 
     /// What is waiting; when rows come in numbers, waits a little for more.
-    fn next_batch(&self, company: bool) -> Option<Vec<Request<R>>> {
+    fn next_batch(&self) -> Option<Vec<Request<R>>> {
         let Options { rows_max, linger, .. } = self.options;
         let mut waiting = self.queue.wait()?;
-        if company || waiting > 1 {
+        if waiting >= COMPANY_MIN {
             let until = Instant::now() + linger;
             while waiting < rows_max && Instant::now() < until {
                 std::thread::sleep(LINGER_STEP.min(linger));

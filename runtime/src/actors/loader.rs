@@ -2,10 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use agents::member::{Member, Promise, State};
-use domain::record::{PersonalObserved, read_decision};
+use agents::member::{Member, State};
 use domain::{MemberId, Timestamp};
-use ledger::{DataKey, Kind, Reader, Row, Seq};
+use ledger::{DataKey, Reader, Row, Seq};
 use policies::Bundle;
 
 use super::member::Written;
@@ -79,49 +78,11 @@ fn load(reader: &Reader, member: MemberId, key: &DataKey, bundle: &Bundle) -> Re
     }
 }
 
-/// Folds one of the member's rows as it was folded when it was written.
+/// Folds one of the member's rows. What retention has pruned is in an older snapshot or too old to matter.
 fn fold(state: &mut State, row: &Row, key: &DataKey) -> Result<(), Error> {
     let wrong = |why: String| Error::Row { seq: row.seq, why };
-    let (Some(body), Some(sealed)) = (&row.body, &row.sealed) else {
-        // Pruned by retention: what it changed is in an older snapshot or too old to matter.
-        return Ok(());
-    };
-    let open = || key.open(&row.record_id, sealed).map_err(|error| wrong(error.to_string()));
-    match row.kind {
-        Kind::Observed => {
-            let observed: PersonalObserved =
-                serde_json::from_slice(&open()?).map_err(|error| wrong(error.to_string()))?;
-            let _folded = state.fold(&observed.event);
-        }
-        Kind::Decision => {
-            let decision = read_decision(body.as_bytes(), &open()?).map_err(wrong)?;
-            let _folded = state.fold(&decision.event);
-            let names = (row.reward.as_deref(), row.segment.as_deref());
-            if let (Some(reward), Some(segment)) = names
-                && let Some(promise) = Promise::of(&decision, reward, segment)
-            {
-                state.promise(promise);
-            }
-        }
-        Kind::DeadLetter
-        | Kind::Genesis
-        | Kind::Start
-        | Kind::Bundle
-        | Kind::Models
-        | Kind::Budget
-        | Kind::Outcome
-        | Kind::Certificate
-        | Kind::PriceTable
-        | Kind::Grant
-        | Kind::Bid
-        | Kind::Approval
-        | Kind::KillSwitch
-        | Kind::Operation
-        | Kind::Export
-        | Kind::Unmasking
-        | Kind::Erasure
-        | Kind::SignIn
-        | Kind::Retention => {}
+    match row.about_member(key).map_err(|error| wrong(error.to_string()))? {
+        Some(opened) => state.fold_row(&opened).map_err(wrong),
+        None => Ok(()),
     }
-    Ok(())
 }

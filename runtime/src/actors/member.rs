@@ -11,14 +11,12 @@ use std::time::Instant;
 use agents::member::{Considered, Member, Promise, Proposed, State, Step};
 use agents::segment::verdict;
 use domain::event::wire::Refusal;
-use domain::{Decision, DecisionId, Event, MemberId, Timestamp};
+use domain::{Decision, Event, MemberId, Timestamp};
 use ledger::{DataKey, Entry};
 use models::batch::Scored;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use uuid::Uuid;
 
 use super::segment::{self, Job};
-use crate::clock;
 use crate::metrics::Stamps;
 use crate::reward::Promised;
 use crate::rows;
@@ -195,8 +193,7 @@ impl MemberActor {
             }
             Step::Refused(refusal) => self.refuse(loaded, &event, now, refusal, pace),
             Step::Denied(considered, refusal) => {
-                let seal = self.seal();
-                let decision = verdict::denied(&considered, refusal, &seal);
+                let decision = verdict::denied(&considered, refusal, &self.shared.seal());
                 self.record(loaded, &decision, pace);
             }
             Step::Score(considered) => self.score(mind, considered, pace, me),
@@ -239,7 +236,7 @@ impl MemberActor {
             }
             Proposed::Proposal(proposal) => match proposal.segment {
                 Err(refusal) => {
-                    let decision = verdict::without_segment(&proposal, refusal, &self.seal());
+                    let decision = verdict::without_segment(&proposal, refusal, &self.shared.seal());
                     self.record(loaded, &decision, pace);
                 }
                 Ok(segment) => {
@@ -259,17 +256,6 @@ impl MemberActor {
                         .send_message(segment::Message::Propose(Box::new(job)));
                 }
             },
-        }
-    }
-
-    fn seal(&self) -> verdict::Seal<'_> {
-        verdict::Seal {
-            id: DecisionId(Uuid::now_v7()),
-            now: self.shared.clock.now(),
-            host_now: clock::wall(),
-            bundle: &self.shared.bundle,
-            stops: self.shared.stops,
-            models: self.shared.models,
         }
     }
 

@@ -14,20 +14,25 @@ use tokio::sync::mpsc;
 
 use crate::work::Feedback;
 
-/// Supervises the member agents.
-pub struct Nursery {
+/// Supervises agents and reports a panic.
+pub struct Supervisor {
     pub feedback: mpsc::UnboundedSender<Feedback>,
+    pub children: Children,
 }
 
-/// Supervises the segment agents and the planner, whose failure ends the node.
-pub struct Root {
-    pub feedback: mpsc::UnboundedSender<Feedback>,
+/// Whose failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// Policy, planner and segment agents: the node cannot go on without one.
+    Root,
+    /// Member agents: started again by the intake.
+    Nursery,
 }
 
 /// Supervisors receive nothing but the fate of their children.
 pub enum Never {}
 
-impl Actor for Nursery {
+impl Actor for Supervisor {
     type Msg = Never;
     type State = ();
     type Arguments = ();
@@ -43,31 +48,14 @@ impl Actor for Nursery {
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(child, why) = event {
-            let why = why.to_string();
-            let _closing = self.feedback.send(Feedback::MemberFailed { actor: child.get_id(), why });
-        }
-        Ok(())
-    }
-}
-
-impl Actor for Root {
-    type Msg = Never;
-    type State = ();
-    type Arguments = ();
-
-    async fn pre_start(&self, _me: ActorRef<Never>, (): ()) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _me: ActorRef<Never>,
-        event: SupervisionEvent,
-        (): &mut (),
-    ) -> Result<(), ActorProcessingErr> {
-        if let SupervisionEvent::ActorFailed(child, why) = event {
-            let name = child.get_name().unwrap_or_else(|| "agent".to_owned());
-            let _closing = self.feedback.send(Feedback::Fatal(format!("{name} agent failed: {why}")));
+            let feedback = match self.children {
+                Children::Nursery => Feedback::MemberFailed { actor: child.get_id(), why: why.to_string() },
+                Children::Root => {
+                    let name = child.get_name().unwrap_or_else(|| "agent".to_owned());
+                    Feedback::Fatal(format!("{name} agent failed: {why}"))
+                }
+            };
+            let _closing = self.feedback.send(feedback);
         }
         Ok(())
     }

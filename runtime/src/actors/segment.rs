@@ -8,10 +8,9 @@ use agents::member::{Promise, Proposal, State};
 use agents::negotiation::{DemandAnswer, PriceQuote, PriceTable};
 use agents::segment::{Segment, verdict};
 use bytes::Bytes;
-use domain::{Decision, DecisionId, MemberId};
+use domain::{Decision, MemberId};
 use ledger::DataKey;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use uuid::Uuid;
 
 use super::member::{self, Verdict, Written, snapshot};
 use crate::bus::Bus;
@@ -93,14 +92,7 @@ impl Actor for SegmentActor {
 
 impl SegmentActor {
     fn decide(&self, brain: &mut Segment, job: Job) {
-        let seal = verdict::Seal {
-            id: DecisionId(Uuid::now_v7()),
-            now: self.shared.clock.now(),
-            host_now: clock::wall(),
-            bundle: &self.shared.bundle,
-            stops: self.shared.stops,
-            models: self.shared.models,
-        };
+        let seal = self.shared.seal();
         let decision = {
             let mut escrow = self.shared.escrow.lock().unwrap_or_else(PoisonError::into_inner);
             verdict::decide(brain, &job.proposal, &seal, &mut *escrow)
