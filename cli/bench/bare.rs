@@ -41,7 +41,12 @@ struct Bare {
 
 /// Events per second of the loop, rows durable in batches like the live node's; `introductions` come first and
 /// are not counted.
-pub fn measure(dir: &Path, models: models::Models, introductions: &[Bytes], events: &[Bytes]) -> Result<f64> {
+pub fn measure(
+    dir: &Path,
+    models: models::Models,
+    mut introductions: impl Iterator<Item = Bytes>,
+    events: &[Bytes],
+) -> Result<f64> {
     let bundle = Arc::new(
         policies::starter::grocery()
             .map_err(|problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render())))?,
@@ -57,8 +62,12 @@ pub fn measure(dir: &Path, models: models::Models, introductions: &[Bytes], even
     ledger.append(runtime::clock::wall(), &[opening]).map_err(crate::ledger_errors)?;
     let _maintenance = ledger::Maintenance::start(dir).map_err(crate::ledger_errors)?;
     let mut bare = Bare { bundle, models, segments: policy.segments(), ledger, members: HashMap::new() };
-    for batch in introductions.chunks(BATCH) {
-        bare.batch(batch)?;
+    loop {
+        let batch: Vec<Bytes> = introductions.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            break;
+        }
+        bare.batch(&batch)?;
     }
     let started = Instant::now();
     for batch in events.chunks(BATCH) {

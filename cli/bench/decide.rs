@@ -32,7 +32,7 @@ enum BusKind {
 pub struct Args {
     /// Members the events are spread over
     #[arg(long, value_name = "N", default_value_t = 50_000)]
-    members: u64,
+    members: u32,
     /// Events to send
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     events: u64,
@@ -126,7 +126,7 @@ pub fn run(args: &Args) -> Result {
     if let (Ok(report), true) = (&mut report, args.without_actors) {
         let models = runtime::node::load_models(&options).map_err(node_errors)?;
         let events_per_s =
-            super::bare::measure(&dir.join("bare"), models, &introductions(args), &generate(args))?;
+            super::bare::measure(&dir.join("bare"), models, introductions(args), &generate(args))?;
         let ratio = (report.events_per_s / events_per_s * 1000.0).round() / 1000.0;
         report.without_actors = Some(WithoutActors { events_per_s, ratio });
     }
@@ -143,14 +143,14 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
     let starting = Instant::now();
     let node = Node::start(options).await.map_err(node_errors)?;
     let counters = &node.metrics.counters;
-    send(&node, &events[..1], None).await?;
+    send(&node, events.iter().take(1).cloned(), None).await?;
     wait(&node, 1).await;
     let first_decision_ms = u64::try_from(starting.elapsed().as_millis()).unwrap_or(u64::MAX);
-    drive(&node, "enrolling", &introductions, None, 1).await?;
+    drive(&node, "enrolling", introductions, None, 1).await?;
     let before = counters.snapshot();
     node.metrics.restart_latencies();
     let (cpu_before, started) = (cpu_seconds(), Instant::now());
-    drive(&node, "deciding", &events[1..], args.rate, 1 + known).await?;
+    drive(&node, "deciding", events[1..].iter().cloned(), args.rate, 1 + known).await?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
     let counted = counters.snapshot();
     let news = |pick: fn(&CountersSnapshot) -> u64| pick(&counted) - pick(&before);
@@ -163,7 +163,7 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
     let per = |amount: u64, of: u64| (amount as f64 / of.max(1) as f64 * 10.0).round() / 10.0;
     Ok(Report {
         bus: if args.bus == BusKind::Nats { "nats" } else { "memory" },
-        members: args.members,
+        members: u64::from(args.members),
         known,
         events: args.events,
         rate: args.rate,
@@ -191,30 +191,34 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
 async fn drive(
     node: &Node,
     doing: &'static str,
-    events: &[Bytes],
+    events: impl ExactSizeIterator<Item = Bytes>,
     rate: Option<u64>,
     before: u64,
 ) -> Result<()> {
+    let until = before + events.len() as u64;
     let received = || node.metrics.counters.received.load(Ordering::Relaxed);
     let bar = output::progress(doing);
     bar.set_length(events.len() as u64);
     let watching = async {
-        while received() < before + events.len() as u64 && !node.is_finished() {
+        while received() < until && !node.is_finished() {
             bar.set_position(received() - before);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::join!(send(node, events, rate), watching).0?;
-    wait(node, before + events.len() as u64).await;
+    wait(node, until).await;
     bar.finish_and_clear();
     Ok(())
 }
 
-/// One purchase of every member, a week before the measured ones.
-fn introductions(args: &Args) -> Vec<Bytes> {
+/// One purchase of every member, a week before the measured ones; made as they are sent, since a million of
+/// them would take more memory than the node.
+fn introductions(args: &Args) -> impl ExactSizeIterator<Item = Bytes> + use<> {
     let members = if args.cold { 0 } else { args.members };
     let time = Timestamp(runtime::clock::wall().0 - 7 * domain::time::DAY);
-    (0..members).map(|member| purchase("i", member, member, time, splitmix64(member))).collect()
+    (0..members).map(move |member| {
+        purchase("i", u64::from(member), u64::from(member), time, splitmix64(u64::from(member)))
+    })
 }
 
 /// Purchases of members drawn with a skew (half of the events come from a sixth of the members), made before
@@ -243,7 +247,7 @@ fn purchase(prefix: &str, index: u64, member: u64, time: Timestamp, draw: u64) -
     ))
 }
 
-async fn send(node: &Node, events: &[Bytes], rate: Option<u64>) -> Result<()> {
+async fn send(node: &Node, events: impl Iterator<Item = Bytes>, rate: Option<u64>) -> Result<()> {
     let started = Instant::now();
     let subject = node.subjects.event("bench");
     let mut unconfirmed = std::collections::VecDeque::new();
@@ -256,11 +260,9 @@ async fn send(node: &Node, events: &[Bytes], rate: Option<u64>) -> Result<()> {
             }
         }
         match (&node.bus, &node.memory) {
-            (Bus::Memory(_), Some(memory)) => {
-                memory.send_event(event.clone()).await.map_err(Failure::runtime)?
-            }
+            (Bus::Memory(_), Some(memory)) => memory.send_event(event).await.map_err(Failure::runtime)?,
             (Bus::Nats(nats), _) => {
-                let pending = nats.send_event(subject.clone(), event.clone()).await;
+                let pending = nats.send_event(subject.clone(), event).await;
                 unconfirmed.push_back(pending.map_err(Failure::unavailable)?);
                 if unconfirmed.len() > UNCONFIRMED_MAX
                     && let Some(oldest) = unconfirmed.pop_front()
