@@ -19,6 +19,7 @@ use policies::Members;
 use ractor::ActorRef;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::directory::Directory;
 use self::flight::{Flight, InFlight};
@@ -185,7 +186,7 @@ impl Desk {
             let limits = self.parts.shared.clock.limits();
             match wire::parse(&delivery.bytes, &limits) {
                 Ok(incoming) => self.accept(incoming, delivery, received).await?,
-                Err(refusals) => self.refuse(delivery, &refusals, received),
+                Err(refusals) => self.refuse(delivery, &refusals, received).await?,
             }
         }
         Ok(())
@@ -198,7 +199,7 @@ impl Desk {
         received: Instant,
     ) -> Result<(), Error> {
         if let Some(work) = self.flight.work_of(incoming.event_id()) {
-            return self.seen_in_flight(work, delivery, received);
+            return self.seen_in_flight(work, delivery, received).await;
         }
         if let Some(seq) = self.parts.reader.event_seq(incoming.event_id())? {
             if delivery.attempt > 1 {
@@ -206,14 +207,15 @@ impl Desk {
                 self.parts.bus.acknowledge(vec![delivery.ticket]).await;
             } else {
                 let detail = format!("already row {seq} of the ledger");
-                self.refuse(delivery, &[Refusal::new("event_id", Reason::DuplicateEvent, detail)], received);
+                self.refuse(delivery, &[Refusal::new("event_id", Reason::DuplicateEvent, detail)], received)
+                    .await?;
             }
             return Ok(());
         }
         let enrolled = self.member_of(&incoming.member)?;
         let Some(member) = enrolled else {
             let detail = "not enrolled, and the program accepts known members only".to_owned();
-            self.refuse(delivery, &[Refusal::new("member", Reason::UnknownMember, detail)], received);
+            self.refuse(delivery, &[Refusal::new("member", Reason::UnknownMember, detail)], received).await?;
             return Ok(());
         };
         let event = incoming.under(member);
@@ -227,13 +229,19 @@ impl Desk {
     }
 
     /// The same id is being handled right now: a redelivery joins it, anything else is a duplicate.
-    fn seen_in_flight(&mut self, work: WorkId, delivery: Delivery, received: Instant) -> Result<(), Error> {
+    async fn seen_in_flight(
+        &mut self,
+        work: WorkId,
+        delivery: Delivery,
+        received: Instant,
+    ) -> Result<(), Error> {
         if delivery.attempt > 1 {
             self.parts.shared.metrics.count(|c| &c.duplicates);
             self.flight.join(work, delivery.ticket);
         } else {
             let detail = "an event with this id is being handled".to_owned();
-            self.refuse(delivery, &[Refusal::new("event_id", Reason::DuplicateEvent, detail)], received);
+            self.refuse(delivery, &[Refusal::new("event_id", Reason::DuplicateEvent, detail)], received)
+                .await?;
         }
         Ok(())
     }
@@ -252,14 +260,41 @@ impl Desk {
         }
     }
 
-    fn refuse(&mut self, delivery: Delivery, refusals: &[Refusal], received: Instant) {
+    /// Records a delivery that cannot be an event. Most have no id that could be trusted, so a redelivery is
+    /// known by the place where the message is stored.
+    async fn refuse(
+        &mut self,
+        delivery: Delivery,
+        refusals: &[Refusal],
+        received: Instant,
+    ) -> Result<(), Error> {
+        if let Some(work) = delivery.place.and_then(|place| self.flight.refusal_at(place)) {
+            self.parts.shared.metrics.count(|c| &c.duplicates);
+            self.flight.join(work, delivery.ticket);
+            return Ok(());
+        }
+        let mut id = Uuid::now_v7();
+        if let Some(place) = delivery.place {
+            let of_place = rows::dead_letter_id(place, &delivery.bytes);
+            match (self.parts.reader.record(of_place.as_bytes())?, delivery.attempt) {
+                (None, _) => id = of_place,
+                // Another stream once held the same bytes at this place.
+                (Some(_), 1) => {}
+                (Some(_), _) => {
+                    self.parts.shared.metrics.count(|c| &c.duplicates);
+                    self.parts.bus.acknowledge(vec![delivery.ticket]).await;
+                    return Ok(());
+                }
+            }
+        }
         self.parts.shared.metrics.count(|c| &c.dead_letters);
         let key = self.parts.shared.keys.program_key();
-        let entry = rows::dead_letter(&delivery.bytes, crate::clock::wall(), refusals, &key);
+        let entry = rows::dead_letter(id, &delivery.bytes, crate::clock::wall(), refusals, &key);
         let work = self.flight.start(InFlight::refused(delivery));
         // A refused event's own word for its source is not trusted with a subject.
         let after = After::Refused { source: "unknown".to_owned(), body: entry.body.clone() };
         self.parts.shared.writer.row(Row { entry, work: Some(work), stamps: Stamps::at(received), after });
+        Ok(())
     }
 
     async fn open_period(&mut self, now: Timestamp) -> Result<(), Error> {

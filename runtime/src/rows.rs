@@ -54,16 +54,24 @@ pub fn observed(
 }
 
 /// The row of a refused event: the producer's bytes sealed, the refusals in clear.
-pub fn dead_letter(bytes: &[u8], at: Timestamp, refusals: &[Refusal], key: &DataKey) -> Entry {
-    let mut entry = entry(Kind::DeadLetter, Uuid::now_v7(), record::dead_letter(bytes, at, refusals), key);
+pub fn dead_letter(id: Uuid, bytes: &[u8], at: Timestamp, refusals: &[Refusal], key: &DataKey) -> Entry {
+    let mut entry = entry(Kind::DeadLetter, id, record::dead_letter(bytes, at, refusals), key);
     entry.reason = refusals.first().map(|refusal| refusal.reason);
     entry
+}
+
+/// The id of the dead letter of a stored message: the same at every delivery, so that one message has one.
+pub fn dead_letter_id(place: u64, bytes: &[u8]) -> Uuid {
+    let digest = domain::Digest::of(&[&place.to_be_bytes(), bytes].concat());
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest.0[..16]);
+    uuid::Builder::from_custom_bytes(id).into_uuid()
 }
 
 /// The row of an event that is refused although its member and id are known.
 pub fn dead_letter_of(event: &Event, at: Timestamp, refusals: &[Refusal], key: &DataKey) -> Entry {
     let bytes = serde_json::to_vec(event).unwrap_or_default();
-    let mut entry = dead_letter(&bytes, at, refusals, key);
+    let mut entry = dead_letter(Uuid::now_v7(), &bytes, at, refusals, key);
     about(&mut entry, event);
     entry
 }

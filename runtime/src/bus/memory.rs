@@ -67,7 +67,7 @@ impl MemoryBus {
     /// [`Error::Closed`] once the node stopped its intake.
     pub async fn send_event(&self, bytes: Bytes) -> Result<(), Error> {
         let position = self.shared.positions.fetch_add(1, Ordering::Relaxed);
-        let delivery = Delivery { bytes, attempt: 1, ticket: Ticket::Memory(position) };
+        let delivery = Delivery { bytes, attempt: 1, place: None, ticket: Ticket::Memory(position) };
         self.shared.events.send(delivery).await.map_err(|_| Error::Closed)
     }
 

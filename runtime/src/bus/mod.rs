@@ -26,6 +26,8 @@ pub struct Delivery {
     pub bytes: Bytes,
     /// How often this message was delivered, this time included; above 1 means a redelivery.
     pub attempt: u32,
+    /// Where the message is stored, the same at every delivery; `None` on a bus that stores nothing.
+    pub place: Option<u64>,
     /// What to acknowledge once its row is committed and its reward published.
     pub ticket: Ticket,
 }

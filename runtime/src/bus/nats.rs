@@ -313,7 +313,8 @@ impl NatsIntake {
         let info = message.info().ok()?;
         let reply = message.reply.as_ref()?.to_string();
         let attempt = u32::try_from(info.delivered).unwrap_or(1);
-        Some(Delivery { bytes: message.payload.clone(), attempt, ticket: Ticket::Nats { reply } })
+        let place = Some(info.stream_sequence);
+        Some(Delivery { bytes: message.payload.clone(), attempt, place, ticket: Ticket::Nats { reply } })
     }
 
     /// The server went away or lost its heartbeat: wait a little and ask again; the client reconnects itself.

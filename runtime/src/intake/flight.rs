@@ -16,6 +16,8 @@ pub struct InFlight {
     /// The event; absent for dead letters and wake-ups, which cannot be handed out again.
     pub event: Option<Event>,
     pub now: Timestamp,
+    /// Where a refused delivery is stored, so that its redelivery is recognised without an event id.
+    pub refused_at: Option<u64>,
     /// How often handling it made its member agent panic.
     pub failures: u32,
 }
@@ -24,18 +26,21 @@ impl InFlight {
     /// An accepted event.
     pub fn of(event: Event, delivery: Delivery, now: Timestamp) -> InFlight {
         let member = Some(event.member);
-        InFlight { tickets: vec![delivery.ticket], member, event: Some(event), now, failures: 0 }
+        let tickets = vec![delivery.ticket];
+        InFlight { tickets, member, event: Some(event), now, refused_at: None, failures: 0 }
     }
 
     /// A refused delivery on its way to its dead-letter row.
     pub fn refused(delivery: Delivery) -> InFlight {
         let tickets = vec![delivery.ticket];
-        InFlight { tickets, member: None, event: None, now: Timestamp(0), failures: 0 }
+        let (now, refused_at) = (Timestamp(0), delivery.place);
+        InFlight { tickets, member: None, event: None, now, refused_at, failures: 0 }
     }
 
     /// A member woken for its timers.
     pub fn timer(member: MemberId, now: Timestamp) -> InFlight {
-        InFlight { tickets: vec![Ticket::Internal], member: Some(member), event: None, now, failures: 0 }
+        let (tickets, member) = (vec![Ticket::Internal], Some(member));
+        InFlight { tickets, member, event: None, now, refused_at: None, failures: 0 }
     }
 }
 
@@ -44,6 +49,7 @@ impl InFlight {
 pub struct Flight {
     works: BTreeMap<WorkId, InFlight>,
     events: HashMap<EventId, WorkId>,
+    refused: HashMap<u64, WorkId>,
     next: u64,
 }
 
@@ -60,6 +66,9 @@ impl Flight {
         if let Some(event) = &entry.event {
             self.events.insert(event.event_id.clone(), work);
         }
+        if let Some(place) = entry.refused_at {
+            self.refused.insert(place, work);
+        }
         self.works.insert(work, entry);
         work
     }
@@ -67,6 +76,11 @@ impl Flight {
     /// The unit handling this event id.
     pub fn work_of(&self, event_id: &EventId) -> Option<WorkId> {
         self.events.get(event_id).copied()
+    }
+
+    /// The unit that refuses the delivery stored at this place.
+    pub fn refusal_at(&self, place: u64) -> Option<WorkId> {
+        self.refused.get(&place).copied()
     }
 
     /// Adds a redelivery to the unit that handles the same event.
@@ -81,6 +95,9 @@ impl Flight {
         let entry = self.works.remove(&work)?;
         if let Some(event) = &entry.event {
             self.events.remove(&event.event_id);
+        }
+        if let Some(place) = entry.refused_at {
+            self.refused.remove(&place);
         }
         Some(entry)
     }
