@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::MemberId;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
 
 pub(crate) use files::sync_folder;
@@ -141,10 +141,7 @@ impl Keys {
             refuse_exposed(path)?;
         }
         let master_key = read_master(master)?;
-        let reading = Connection::open_with_flags(
-            database,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
+        let reading = crate::schema::open_to_read(database)?;
         check(&reading, database)?;
         let writing = writable.then(|| Connection::open(database)).transpose()?;
         if let Some(writing) = &writing {

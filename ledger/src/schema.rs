@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::event::TOUCHPOINT_NAMES;
 use domain::{Outcome, Reason};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::Error;
 use crate::kind::Kind;
@@ -38,21 +38,19 @@ pub(crate) enum Access {
     Read,
 }
 
-/// Refuses a file that is no ledger of this build, leaving it as it is.
+/// Refuses a file that is no ledger of this build, leaving its contents as they are.
 ///
-/// The header is read through SQLite on purpose: closing any other file handle on the database would drop all
-/// POSIX locks this process holds on it. Another program would then take itself for the last user, fold the
-/// WAL away under a writer, and rows written after that would be lost with a crash. `immutable` keeps SQLite
-/// from touching the WAL of a file that is not ours.
+/// The header is read through SQLite on purpose. Closing any other file handle on the database would drop all
+/// POSIX locks this process holds on it: another program would then take itself for the last user, fold the
+/// WAL away under a writer, and rows written after that would be lost with a crash. And while a checkpoint is
+/// under way, only the WAL tells what the file holds.
 pub(crate) fn check_file(path: &Path) -> Result<(), Error> {
     let foreign = |found: String| Error::Foreign { path: path.to_owned(), found };
-    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+    let connection = open_to_read(path)?;
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = match number("application_id") {
         Ok(application) => application,
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             return Err(foreign("not an SQLite file".to_owned()));
         }
         Err(error) => return Err(error.into()),
@@ -67,18 +65,36 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Opens a database for reading; also on media that cannot be written, where nobody can be writing it either.
+pub(crate) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // The first statement is what opens the WAL, and needs to write beside the file for it.
+    let opened = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    let no_wal = || std::fs::metadata(path.with_extension("db-wal")).map_or(true, |wal| wal.len() == 0);
+    match opened.err().and_then(|error| error.sqlite_error_code()) {
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if no_wal() => {
+            let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
+        }
+        // Anything else is named by whoever asks next.
+        Some(_) | None => Ok(connection),
+    }
+}
+
 /// Opens a connection with the settings every user of the file needs.
 pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         let found = rusqlite::version().to_owned();
         return Err(Error::OldSqlite { found, needed: SQLITE_VERSION_MIN_TEXT });
     }
-    let mode = match access {
-        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        Access::Checkpoint => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    let write = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match access {
+        Access::Write => Connection::open_with_flags(path, write | OpenFlags::SQLITE_OPEN_CREATE)?,
+        Access::Checkpoint => Connection::open_with_flags(path, write)?,
+        Access::Read => open_to_read(path)?,
     };
-    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // Without it SQLite plans a statement anew whenever a parameter that bore on its plan is bound again.

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use domain::digest::{hex, unhex};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use zeroize::Zeroizing;
 
 use super::{APPLICATION_ID, FORMAT, KeyError, io, random, unusable};
@@ -22,7 +22,10 @@ pub(super) fn set_up(connection: &Connection) -> Result<(), KeyError> {
 
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), KeyError> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let id = number("application_id").map_err(|error| unusable(path, error.to_string()))?;
+    let id = number("application_id").map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => unusable(path, error.to_string()),
+        Some(_) | None => KeyError::Sqlite(error),
+    })?;
     let format = number("user_version")?;
     if id != APPLICATION_ID {
         return Err(unusable(path, format!("application id {id:#x}, expected {APPLICATION_ID:#x}")));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use domain::Reason;
-use ledger::{Error, Filter, KeyError, Keys, Options, Reader, Writer};
+use ledger::{Error, Filter, KeyError, Keys, Options, Reader, VerifyOptions, Writer, verify};
 use rusqlite::Connection;
 
 use crate::support::*;
@@ -37,6 +37,36 @@ fn another_programs_database_is_refused_and_left_alone() {
     let before = std::fs::read(&path).unwrap();
     assert!(refused(folder.path()).to_string().contains("application id 0x0"));
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// A checkpoint copies the first page first. Cut short there, the file names pages it does not have yet; the WAL
+/// has them.
+#[test]
+fn a_ledger_is_opened_whose_checkpoint_was_cut_short() {
+    let (folder, mut writer) = ledger();
+    for batch in 0..8 {
+        writer.append(NOW, &decisions(&writer, batch * 100..(batch + 1) * 100, 9)).unwrap();
+    }
+    let copy = || {
+        let copy = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        std::fs::remove_file(copy.path().join("ledger.db-shm")).unwrap();
+        copy
+    };
+    let (cut, whole) = (copy(), copy());
+    let connection = Connection::open(whole.path().join("ledger.db")).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let bytes = std::fs::read(whole.path().join("ledger.db")).unwrap();
+    let before = std::fs::metadata(folder.path().join("ledger.db")).unwrap().len() as usize;
+    assert!(bytes.len() > before, "the checkpoint must have something to add");
+    std::fs::write(cut.path().join("ledger.db"), &bytes[..before]).unwrap();
+    assert_eq!(Reader::open(cut.path()).unwrap().size().unwrap(), writer.size());
+    let report = verify(cut.path(), &VerifyOptions::default(), |_, _| ()).unwrap();
+    assert_eq!((report.findings.as_slice(), report.rows), ([].as_slice(), writer.size()));
+    assert_eq!(open(cut.path()).size(), writer.size());
 }
 
 #[test]
