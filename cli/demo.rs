@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ledger::{Filter, Keys, Kind, Reader};
+use models::csv::Line;
 use runtime::bus::Bus;
 use runtime::bus::memory::MemoryBus;
 use runtime::config::{ClockKind, NatsOptions};
@@ -17,7 +18,7 @@ use sim::explain::Explanation;
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::node_errors;
-use crate::output::{self, Format};
+use crate::output::{self, Document};
 
 /// The shipped year: 1,692 real households of the Complete Journey panel (sim/data/completejourney/README.md).
 const SHIPPED_EVENTS: &[u8] = include_bytes!("../sim/data/completejourney/events.csv.gz");
@@ -33,7 +34,7 @@ const UNCONFIRMED_MAX: usize = 1_000;
 #[command(after_help = "\
 The events file has the columns household_id, ts, store, basket_id, amount, items, departments,
 fuel_amount, private_label_amount, retail_disc, coupon_disc, coupon_match_disc (plain or .gz).
-Time runs at the speed of the events: a year takes seconds.")]
+Time runs at the speed of the events: a year takes seconds. They are replayed in order of time.")]
 pub struct Args {
     /// Purchases to replay instead of the shipped year
     #[arg(long, value_name = "FILE")]
@@ -52,7 +53,7 @@ pub struct Args {
     onnxruntime: Option<PathBuf>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 /// What the run itself measured.
@@ -65,16 +66,7 @@ struct Ran {
 }
 
 pub fn run(args: &Args) -> Result {
-    let dir = prepare_dir(args.dir.as_deref())?;
-    let events = match &args.events {
-        Some(file) => file.clone(),
-        None => {
-            let file = dir.join("events.csv.gz");
-            std::fs::write(&file, SHIPPED_EVENTS)?;
-            file
-        }
-    };
-    let total = count_lines(&events)?;
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DIR));
     let options = Options {
         policy: args.policy.clone(),
         clock: ClockKind::Events,
@@ -82,9 +74,21 @@ pub fn run(args: &Args) -> Result {
         onnxruntime: args.onnxruntime.clone(),
         ..Options::in_dir(&dir)
     };
-    let ran = crate::block_on(play(&options, &events, total))?;
+    // Whatever is wrong with what was asked for is found before a folder is made or replaced.
+    let given = args.events.as_ref().map(|file| purchases(file)).transpose()?;
+    crate::block_on(async { runtime::node::check(&options).await.map_err(node_errors) })?;
+    prepare_dir(&dir, args.dir.is_some())?;
+    let purchases = match given {
+        Some(given) => given,
+        None => {
+            let file = dir.join("events.csv.gz");
+            std::fs::write(&file, SHIPPED_EVENTS)?;
+            purchases(&file)?
+        }
+    };
+    let ran = crate::block_on(play(&options, purchases))?;
     let summary = summarise(&dir, &ran)?;
-    if args.output == Format::Table {
+    if args.output == Document::Table {
         let explained = one_decision(&dir)?;
         output::line(&report::text(&summary, &ran.currency, explained.as_ref(), &dir))?;
     } else {
@@ -94,48 +98,61 @@ pub fn run(args: &Args) -> Result {
 }
 
 /// The folder to write to: the named one, which must not hold a ledger, or the default, which is replaced.
-fn prepare_dir(named: Option<&Path>) -> Result<PathBuf> {
-    let dir = named.map_or_else(|| PathBuf::from(DEFAULT_DIR), Path::to_owned);
+fn prepare_dir(dir: &Path, named: bool) -> Result<()> {
+    let failed = |error| Failure::runtime(anyhow::anyhow!("cannot write to {}: {error}", dir.display()));
     if dir.join("ledger.db").exists() {
-        if named.is_some() || !dir.join(MARKER).exists() {
+        if named || !dir.join(MARKER).exists() {
             return Err(Failure::usage(format!(
                 "{} already holds a ledger; name an empty folder with --dir, or read this one with \
                  `largesse log list --dir {0}`",
                 dir.display()
             )));
         }
-        std::fs::remove_dir_all(&dir)?;
+        ledger::refuse_in_use(dir).map_err(crate::ledger_errors)?;
+        std::fs::remove_dir_all(dir).map_err(failed)?;
     }
-    std::fs::create_dir_all(&dir)?;
-    std::fs::write(dir.join(MARKER), "Written by `largesse demo`, replaced by the next one.\n")?;
-    Ok(dir)
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    std::fs::write(dir.join(MARKER), "Written by `largesse demo`, replaced by the next one.\n")
+        .map_err(failed)
 }
 
-fn count_lines(events: &Path) -> Result<u64> {
-    let lines = models::csv::open(events).map_err(Failure::usage)?;
-    let mut count = 0;
-    for line in lines {
-        line.map_err(Failure::usage)?;
-        count += 1;
+/// The lines of a purchase file in order of time: a shop's events come as they happen, an export may come by
+/// household. A line without a time follows the one before it.
+fn purchases(file: &Path) -> Result<Vec<Line>> {
+    let mut lines = models::csv::open(file)
+        .map_err(Failure::usage)?
+        .collect::<std::result::Result<Vec<Line>, _>>()
+        .map_err(Failure::usage)?;
+    let mut last = domain::Timestamp(i64::MIN);
+    let mut times = lines.iter().map(|line| {
+        last = line.row.as_ref().map_or(last, |row| row.time);
+        last
+    });
+    let times: Vec<domain::Timestamp> = times.by_ref().collect();
+    if !times.is_sorted() {
+        eprintln!(
+            "largesse: {} is not in order of time; its purchases are replayed in that order",
+            file.display()
+        );
+        let mut keyed: Vec<(domain::Timestamp, Line)> = times.into_iter().zip(lines).collect();
+        keyed.sort_by_key(|(time, _)| *time);
+        lines = keyed.into_iter().map(|(_, line)| line).collect();
     }
-    Ok(count)
+    Ok(lines)
 }
 
-async fn play(options: &Options, events: &Path, total: u64) -> Result<Ran> {
+async fn play(options: &Options, purchases: Vec<Line>) -> Result<Ran> {
     let node = Node::start(options).await.map_err(node_errors)?;
     let metrics = Arc::clone(&node.metrics);
     let engine = format!("{} {}", node.engine.name, node.engine.version);
     let currency = node.bundle.program().currency.clone();
     let bar = output::progress("deciding");
-    bar.set_length(total);
+    bar.set_length(purchases.len() as u64);
     let started = Instant::now();
-    let (lines, mut queue) = tokio::sync::mpsc::channel::<Vec<u8>>(1_024);
-    let path = events.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read_lines(&path, &lines));
     let sent = {
         let mut producer = Producer::of(&node);
-        while let Some(line) = queue.recv().await {
-            if let Err(failure) = producer.send(line).await {
+        for line in purchases {
+            if let Err(failure) = producer.send(line.wire()).await {
                 // A node that ended on its own says why when it is joined.
                 node.stop();
                 node.join().await.map_err(node_errors)?;
@@ -147,7 +164,6 @@ async fn play(options: &Options, events: &Path, total: u64) -> Result<Ran> {
         }
         producer.finish().await?
     };
-    drop(queue);
     while !node.is_finished() && !is_done(&metrics, sent) {
         bar.set_position(handled(&metrics, sent));
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -155,7 +171,6 @@ async fn play(options: &Options, events: &Path, total: u64) -> Result<Ran> {
     let seconds = started.elapsed().as_secs_f64();
     node.stop();
     node.join().await.map_err(node_errors)?;
-    reading.await.map_err(Failure::runtime)??;
     bar.finish_and_clear();
     Ok(Ran { sent, seconds, metrics, engine, currency })
 }
@@ -167,16 +182,6 @@ fn handled(metrics: &runtime::metrics::Metrics, sent: u64) -> u64 {
 fn is_done(metrics: &runtime::metrics::Metrics, sent: u64) -> bool {
     metrics.counters.received.load(Ordering::Acquire) >= sent
         && metrics.counters.in_flight.load(Ordering::Acquire) == 0
-}
-
-fn read_lines(path: &Path, lines: &tokio::sync::mpsc::Sender<Vec<u8>>) -> Result<()> {
-    for line in models::csv::open(path).map_err(Failure::usage)? {
-        let line = line.map_err(Failure::usage)?;
-        if lines.blocking_send(line.wire()).is_err() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Sends events as an outside system would.

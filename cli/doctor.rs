@@ -8,7 +8,7 @@ use runtime::{NodeError, Options};
 use serde::Serialize;
 
 use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Format, grouped};
+use crate::output::{self, Document, grouped};
 
 /// Free space below which a warning is due: about 3 million decisions.
 const DISK_FREE_MIN: u64 = 5 << 30;
@@ -33,7 +33,7 @@ pub struct Args {
     onnxruntime: Option<PathBuf>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 /// How one check went.
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result {
     }
     let checks = [engine(&options), policy(&options), ledger(&options), disk(&options), nats(&options)];
     let healthy = checks.iter().all(|check| check.health != Health::Failed);
-    if args.output == Format::Table {
+    if args.output == Document::Table {
         for check in &checks {
             let mark = match check.health {
                 Health::Ok => "ok     ",

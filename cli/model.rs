@@ -7,7 +7,7 @@ use models::evaluate;
 use runtime::Options;
 
 use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Format};
+use crate::output::{self, Document};
 
 /// Look at models, compute features, measure predictions
 #[derive(clap::Subcommand)]
@@ -36,7 +36,7 @@ pub struct Inspect {
     engine: Engine,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 #[derive(clap::Args)]
@@ -70,7 +70,7 @@ pub struct Evaluate {
     bootstraps: u32,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 pub fn run(command: &Command) -> Result {
@@ -93,7 +93,7 @@ fn load(engine: &Engine) -> Result<models::Models> {
 fn inspect(args: &Inspect) -> Result {
     let models = load(&args.engine)?;
     let inspection = models::inspect::inspect(&models);
-    if args.output != Format::Table {
+    if args.output != Document::Table {
         output::json(&inspection)?;
         return Ok(Verdict::Ok);
     }
@@ -145,7 +145,7 @@ fn evaluate(args: &Evaluate) -> Result {
     let options =
         evaluate::Options { as_of: args.as_of, held_out_only: args.held_out, bootstraps: args.bootstraps };
     let report = evaluate::evaluate(&mut models, &args.events, &options).map_err(Failure::usage)?;
-    if args.output != Format::Table {
+    if args.output != Document::Table {
         output::json(&report)?;
         return Ok(Verdict::Ok);
     }

@@ -8,7 +8,16 @@ use serde::Serialize;
 
 use crate::exit::{Failure, Result};
 
-/// How data is printed.
+/// How one answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
+}
+
+/// How a list is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people

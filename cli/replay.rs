@@ -6,7 +6,7 @@ use ledger::Reader;
 use sim::replay::{self, Report};
 
 use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Format, grouped};
+use crate::output::{self, Document, grouped};
 
 /// Recompute decisions from their recorded inputs and compare them byte for byte
 #[derive(clap::Args)]
@@ -25,21 +25,39 @@ pub struct Args {
     id: Option<String>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 pub fn run(args: &Args) -> Result {
     let scope = match (&args.range, &args.id) {
-        (Some(range), _) => Some(parse_range(range)?),
+        (Some(range), _) => {
+            let (range, reader) =
+                (parse_range(range)?, Reader::open(&args.dir).map_err(crate::ledger_errors)?);
+            let size = reader.size().map_err(crate::ledger_errors)?;
+            if *range.start() > size {
+                return Err(Failure::usage(format!("the ledger ends at row {size}")));
+            }
+            Some(range)
+        }
         (None, Some(id)) => {
             let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
             let row = crate::log::find(&reader, id)?;
+            if !matches!(
+                row.kind,
+                ledger::Kind::Decision | ledger::Kind::Observed | ledger::Kind::Certificate
+            ) {
+                return Err(Failure::usage(format!(
+                    "row {} ({}) is nothing that can be recomputed; decisions, observed events and certificates are",
+                    row.seq,
+                    row.kind.name()
+                )));
+            }
             Some(row.seq.0..=row.seq.0)
         }
         (None, None) => None,
     };
     let report = with_progress(&args.dir, scope)?;
-    if args.output == Format::Table {
+    if args.output == Document::Table {
         show(&report)?;
     } else {
         output::json(&report)?;
@@ -66,7 +84,8 @@ pub fn with_progress(dir: &Path, scope: Option<std::ops::RangeInclusive<u64>>) -
     report.map_err(|error| match error {
         replay::Error::OtherSemantics { .. } => Failure::found_bad(error),
         replay::Error::Ledger(error) => crate::ledger_errors(error),
-        replay::Error::Keys(_) | replay::Error::Row { .. } => Failure::runtime(error),
+        replay::Error::Keys(_) => Failure::unavailable(error),
+        replay::Error::Row { .. } => Failure::found_bad(error),
     })
 }
 

@@ -105,3 +105,44 @@ fn files_and_folders_that_cannot_be_used_are_named_with_what_to_do() {
     check(&["model", "inspect", "--onnxruntime", text(&library)], 4, "libonnxruntime.so");
     check(&["log", "list", "--dir", text(&dir.path().join("empty"))], 4, "no ledger");
 }
+
+#[test]
+fn purchases_in_any_order_are_replayed_in_order_of_time() {
+    let dir = folder();
+    let (sorted, shuffled) = (dir.path().join("sorted.csv"), dir.path().join("shuffled.csv"));
+    purchases(&sorted, 40);
+    let text_of = std::fs::read_to_string(&sorted).unwrap();
+    let (header, body) = text_of.split_once('\n').unwrap();
+    let mut rows: Vec<&str> = body.lines().collect();
+    // By household, as an export would come.
+    rows.sort();
+    std::fs::write(&shuffled, format!("{header}\n{}\n", rows.join("\n"))).unwrap();
+    let suppressed = |events: &std::path::Path, ledger: &str| {
+        let ledger = dir.path().join(ledger);
+        let summary =
+            run_json(&["demo", "--events", text(events), "--dir", text(&ledger), "--output", "json"]);
+        (summary["moments"].as_u64().unwrap(), summary["outcomes"]["suppressed"].as_u64().unwrap())
+    };
+    let (moments, expected) = suppressed(&sorted, "a");
+    let (again, found) = suppressed(&shuffled, "b");
+    // Purchases at equal times may swap, so counts are close and not the same.
+    assert!(
+        again.abs_diff(moments) < 20 && found < expected + moments / 10,
+        "{found} of {again}, {expected} of {moments}"
+    );
+}
+
+#[test]
+fn a_demo_that_cannot_start_makes_and_replaces_nothing() {
+    let dir = folder();
+    let (events, ledger) = (dir.path().join("events.csv"), dir.path().join("ledger"));
+    purchases(&events, 5);
+    let unreachable =
+        ["demo", "--events", text(&events), "--dir", text(&ledger), "--nats", "nats://127.0.0.1:1"];
+    let output = run(&unreachable);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(!ledger.exists(), "a folder was made for a demo that cannot start");
+    let missing = ["demo", "--events", "no-such-file.csv", "--dir", text(&ledger)];
+    assert_eq!(run(&missing).status.code(), Some(2));
+    assert!(!ledger.exists());
+}

@@ -81,3 +81,43 @@ fn an_untouched_ledger_has_no_finding() {
     let one = run_json(&["replay", "--dir", text(&ledger), &seq, "--output", "json"]);
     assert_eq!((one["decisions"].as_u64(), one["mismatches"].as_u64()), (Some(1), Some(0)));
 }
+
+#[test]
+fn a_row_of_other_semantics_is_refused_by_replay() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let seq = query(&ledger, "SELECT seq FROM record WHERE kind = 11 ORDER BY seq LIMIT 1 OFFSET 5");
+    tamper(&ledger, &unguard(&format!("UPDATE record SET semantics = 99 WHERE seq = {seq};")));
+    let output = run(&["replay", "--dir", text(&ledger), "--all"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = common::stderr(&output);
+    assert!(said.contains(&format!("row {seq}")) && said.contains("99"), "{said}");
+}
+
+#[test]
+fn a_sealed_part_that_does_not_open_is_a_difference_of_its_row() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let seq = query(&ledger, "SELECT max(seq) FROM record WHERE kind = 11");
+    tamper(
+        &ledger,
+        &unguard(&format!("UPDATE record SET sealed = zeroblob(length(sealed)) WHERE seq = {seq};")),
+    );
+    let output = run(&["replay", "--dir", text(&ledger), "--all", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", common::stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["differences"][0]["field"], report["differences"][0]["seq"].to_string()),
+        (&"sealed".into(), seq)
+    );
+}
+
+#[test]
+fn an_emptied_checkpoint_file_is_found() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    std::fs::write(ledger.join("checkpoints.txt"), "").unwrap();
+    let output = run(&["log", "verify", "--dir", text(&ledger)]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("missing from the checkpoint file"));
+}

@@ -22,7 +22,7 @@ pub struct Outcomes {
     pub fallback: u64,
 }
 
-/// One budget at the end; inventories count units in millionths like money.
+/// One budget at the end: micros of money, or pieces for the inventory of a reward.
 #[derive(Debug, Serialize)]
 pub struct Budget {
     pub id: String,
@@ -90,7 +90,17 @@ impl Summary {
             events: ran.sent,
             dead_letters: counted.dead_letters,
             moments: counted.moments,
-            decisions: replayed.decisions,
+            decisions: [
+                counted.granted,
+                counted.none,
+                counted.suppressed,
+                counted.denied,
+                counted.control,
+                counted.pending,
+                counted.fallback,
+            ]
+            .iter()
+            .sum(),
             outcomes: Outcomes {
                 granted: counted.granted,
                 none: counted.none,
@@ -126,7 +136,9 @@ impl Summary {
 
     /// Whether every check passed.
     pub fn is_good(&self) -> bool {
-        self.ledger.verified && self.replay.mismatches == 0 && self.overspend == 0
+        // Decisions that are not in this ledger would mean that somebody else's was looked at.
+        let same = self.replay.decisions == self.decisions;
+        self.ledger.verified && self.replay.mismatches == 0 && self.overspend == 0 && same
     }
 }
 

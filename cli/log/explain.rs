@@ -7,7 +7,7 @@ use policies::findings::Finding;
 use sim::explain::{self, CandidateAnswer, Explanation};
 
 use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Format, money};
+use crate::output::{self, Document, money};
 
 /// Say why a decision was made, and why not each losing candidate
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ pub struct Args {
     facts: bool,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 pub fn run(args: &Args) -> Result {
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result {
         explain::Error::Erased(_) => Failure::found_bad(error),
         explain::Error::Ledger(_) | explain::Error::Row { .. } => Failure::runtime(error),
     })?;
-    if args.output == Format::Table {
+    if args.output == Document::Table {
         output::line(&text(&explanation, args.facts))?;
     } else {
         output::json(&explanation)?;
@@ -111,10 +111,16 @@ fn cells(candidate: &CandidateAnswer) -> [String; 6] {
 /// Each condition that speaks against something, with what it requires and what was found.
 fn against(findings: &[Finding], what: &str) -> Vec<String> {
     let show = |finding: &Finding| {
-        let required = finding.expr.as_deref().unwrap_or(&finding.text);
+        let said = match (&finding.expr, finding.holds) {
+            // A condition that had to hold.
+            (Some(expr), false) => format!("wants {expr}"),
+            (Some(expr), true) => format!("refuses when {expr} ({})", finding.text),
+            (None, _) => format!("refuses ({})", finding.text),
+        };
         let values: Vec<String> =
             finding.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-        format!("  {what}: {} wants {required}; found {}", finding.id, values.join(", "))
+        let found = if values.is_empty() { String::new() } else { format!("; found {}", values.join(", ")) };
+        format!("  {what}: {} {said}{found}", finding.id)
     };
     findings.iter().map(show).collect()
 }

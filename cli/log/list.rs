@@ -95,12 +95,14 @@ pub fn run(args: &Args) -> Result {
         left -= u32::try_from(page.len()).unwrap_or(left).min(left);
         rows.extend(page);
     }
-    let cells = rows.iter().map(|row| Ok(cells(row)));
+    // People get the start of a pseudonym, programs all of it: `--member` takes the whole.
+    let shown = if args.output == Format::Table { 8 } else { usize::MAX };
+    let cells = rows.iter().map(|row| Ok(cells(row, shown)));
     output::rows(args.output, &HEADER, cells).map_err(|failure: Failure| failure)?;
     Ok(Verdict::Ok)
 }
 
-fn cells(row: &Row) -> Vec<String> {
+fn cells(row: &Row, member_digits: usize) -> Vec<String> {
     let id = uuid_text(row.record_id);
     vec![
         row.seq.to_string(),
@@ -110,7 +112,7 @@ fn cells(row: &Row) -> Vec<String> {
         row.reason.map_or("", Reason::name).to_owned(),
         row.segment.clone().unwrap_or_default(),
         row.reward.clone().unwrap_or_default(),
-        row.member.map(|member| member.to_string()[..8].to_owned()).unwrap_or_default(),
+        row.member.map(|member| member.to_string().chars().take(member_digits).collect()).unwrap_or_default(),
         id,
     ]
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::exit::{Result, Verdict};
-use crate::output::{self, Format, grouped};
+use crate::output::{self, Document, grouped};
 
 /// Rescan everything
 #[derive(clap::Args)]
@@ -15,7 +15,7 @@ pub struct Args {
     dir: PathBuf,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 pub fn run(args: &Args) -> Result {
@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Result {
     });
     bar.finish_and_clear();
     let report = report.map_err(crate::ledger_errors)?;
-    if args.output == Format::Table {
+    if args.output == Document::Table {
         let verdict = if report.is_verified() { "verified" } else { "NOT VERIFIED" };
         output::line(&format!(
             "{} rows, {} signed heads, root {}: {verdict}",

@@ -49,6 +49,7 @@ pub use files::Files;
 pub use filter::Filter;
 pub use keys::{KeyError, Keys};
 pub use kind::Kind;
+pub use lock::refuse_in_use;
 pub use maintenance::Maintenance;
 pub use options::Options;
 pub use posting::Posting;

@@ -27,6 +27,15 @@ impl Lock {
     }
 }
 
+/// Refuses a folder whose ledger a process has open for writing, e.g. before it is replaced.
+///
+/// # Errors
+/// [`Error::Locked`] with the holder's process id.
+pub fn refuse_in_use(folder: &Path) -> Result<(), Error> {
+    let path = crate::files::Files::of(folder, None).lock;
+    if path.exists() { Lock::take(&path).map(drop) } else { Ok(()) }
+}
+
 fn held(path: &Path, file: &mut File) -> Error {
     let mut text = String::new();
     // The holder's id is a courtesy; the lock itself has already answered.

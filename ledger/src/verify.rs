@@ -109,6 +109,9 @@ pub fn verify(
     Ok(scan.report)
 }
 
+const IN_DATABASE: &str = "in the database";
+const IN_FILE: &str = "in the checkpoint file";
+
 /// Signed heads by size, each with where it was found.
 type Heads = BTreeMap<u64, Vec<(Head, &'static str)>>;
 
@@ -144,17 +147,33 @@ fn collect_heads(
         if opened.as_ref().is_ok_and(|head| head.size.cast_signed() != size || head.root.0 != root) {
             report.find(Some(Seq(size.unsigned_abs())), "a stored head differs from its own signed note");
         }
-        add(opened, "in the database", report);
+        add(opened, IN_DATABASE, report);
     }
     if files.heads.exists() {
-        head_file::read_all(&files.heads, &verifier, |opened| add(opened, "in the checkpoint file", report))?;
+        head_file::read_all(&files.heads, &verifier, |opened| add(opened, IN_FILE, report))?;
     } else {
         report.find(None, "the checkpoint file is missing");
     }
     for note in &options.published {
         add(verifier.open(note), "that was published", report);
     }
+    heads_are_filed(&heads, report);
     Ok(heads)
+}
+
+/// Every head of the database is in the file, too; only the newest may still be on its way there.
+fn heads_are_filed(heads: &Heads, report: &mut Report) {
+    let is = |place: &str, at: &[(Head, &'static str)]| at.iter().any(|(_, found)| *found == place);
+    let stored = heads.iter().filter(|(_, at)| is(IN_DATABASE, at));
+    let unfiled: Vec<u64> =
+        stored.rev().skip(1).filter(|(_, at)| !is(IN_FILE, at)).map(|(size, _)| *size).collect();
+    if let (Some(last), Some(first)) = (unfiled.first(), unfiled.last()) {
+        let count = unfiled.len();
+        report.find(
+            None,
+            format!("{count} heads, of {first} to {last} rows, are missing from the checkpoint file"),
+        );
+    }
 }
 
 fn folder_verifier(path: &Path) -> Result<Verifier, Error> {

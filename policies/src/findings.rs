@@ -210,7 +210,15 @@ impl Trace<'_> {
         let applies = all_hold(&rule.when, self.situation.facts);
         let refuses = applies && rule.action == Action::Deny;
         let action = (rule.action != Action::Deny).then_some(rule.action);
-        self.add(rule.rule, applies, refuses, action, Vec::new());
+        // The rule speaks for all its conditions: what they say together, and every value they looked at.
+        let texts: Vec<&str> =
+            rule.when.iter().filter_map(|when| self.bundle.rule(when.rule)?.expr.as_deref()).collect();
+        let expr = (!texts.is_empty()).then(|| texts.join(" && "));
+        let values = self.values(&rule.when);
+        self.add(rule.rule, applies, refuses, action, values);
+        if let (Some(finding), Some(expr)) = (self.findings.last_mut(), expr) {
+            finding.expr = Some(expr);
+        }
         self.conditions(&rule.when, false);
     }
 
@@ -218,15 +226,22 @@ impl Trace<'_> {
     fn conditions(&mut self, conditions: &[Condition], needed: bool) {
         for condition in conditions {
             let holds = condition.truth.holds(self.situation.facts);
-            let mut fields = Vec::new();
+            let values = self.values(std::slice::from_ref(condition));
+            self.add(condition.rule, holds, needed && !holds, None, values);
+        }
+    }
+
+    /// Every fact some conditions look at, once.
+    fn values(&self, conditions: &[Condition]) -> Vec<(String, String)> {
+        let mut fields = Vec::new();
+        for condition in conditions {
             condition.truth.fields(&mut |field| {
                 if !fields.contains(&field) {
                     fields.push(field);
                 }
             });
-            let values = shown(self.situation.facts, &fields);
-            self.add(condition.rule, holds, needed && !holds, None, values);
         }
+        shown(self.situation.facts, &fields)
     }
 
     /// A guardrail that is a key: it refuses when it applies.

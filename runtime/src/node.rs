@@ -119,10 +119,14 @@ struct Opened {
     escrow: Escrow,
 }
 
+/// The name of a program's ledger, also on NATS.
+fn origin(bundle: &Bundle) -> String {
+    format!("largesse/{}", bus::subject::token(&bundle.program().name))
+}
+
 fn open_ledger(options: &Options, bundle: &Arc<Bundle>) -> Result<Opened, NodeError> {
-    let origin = format!("largesse/{}", bus::subject::token(&bundle.program().name));
-    let (ledger, recovery) =
-        ledger::Writer::open(&ledger::Options::new(&options.dir, &origin, clock::wall()))?;
+    let options = ledger::Options::new(&options.dir, &origin(bundle), clock::wall());
+    let (ledger, recovery) = ledger::Writer::open(&options)?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = ledger.reader()?;
     let policy = GlobalPolicy::new(Arc::clone(bundle), periods(&reader)?).ok_or_else(|| {
@@ -195,28 +199,45 @@ fn record_start(
     Ok(())
 }
 
-async fn connect(
+async fn reach(options: &Options, bundle: &Bundle) -> Result<Option<NatsBus>, NodeError> {
+    let Some(nats) = &options.nats else { return Ok(None) };
+    let bus = NatsBus::connect(nats::Options {
+        url: nats.url.clone(),
+        allow_plaintext: nats.allow_plaintext,
+        subjects: nats.subjects.clone(),
+        stream_prefix: nats.stream_prefix.clone(),
+        ledger: origin(bundle),
+    });
+    Ok(Some(bus.await?))
+}
+
+/// Starts to take events from the bus.
+async fn subscribe(
     options: &Options,
-    ledger: &str,
+    reached: Option<NatsBus>,
 ) -> Result<(Bus, bus::Intake, Option<MemoryBus>, Subjects), NodeError> {
-    match &options.nats {
-        None => {
-            let (memory, intake) = MemoryBus::new();
-            Ok((Bus::Memory(memory.clone()), bus::Intake::Memory(intake), Some(memory), Subjects::default()))
-        }
-        Some(nats) => {
-            let bus = NatsBus::connect(nats::Options {
-                url: nats.url.clone(),
-                allow_plaintext: nats.allow_plaintext,
-                subjects: nats.subjects.clone(),
-                stream_prefix: nats.stream_prefix.clone(),
-                ledger: ledger.to_owned(),
-            })
-            .await?;
+    match (reached, &options.nats) {
+        (Some(bus), Some(nats)) => {
             let intake = bus.intake().await?;
             Ok((Bus::Nats(Box::new(bus)), bus::Intake::Nats(Box::new(intake)), None, nats.subjects.clone()))
         }
+        (None, _) | (_, None) => {
+            let (memory, intake) = MemoryBus::new();
+            Ok((Bus::Memory(memory.clone()), bus::Intake::Memory(intake), Some(memory), Subjects::default()))
+        }
     }
+}
+
+/// Whether a node could start with these options, as far as that shows without a ledger: the policy, the engine
+/// and its models, and the NATS server.
+///
+/// # Errors
+/// As [`Node::start`].
+pub async fn check(options: &Options) -> Result<(), NodeError> {
+    let bundle = load_bundle(options.policy.as_ref())?;
+    load_models(options)?;
+    reach(options, &bundle).await?;
+    Ok(())
 }
 
 /// Publishes what an earlier run committed but may not have published; returns the last row looked at.
@@ -295,9 +316,10 @@ impl Node {
         let models = load_models(options)?;
         let engine = models.engine().clone();
         let models_digest = models.digest();
+        // Before the ledger, so that a start that cannot succeed writes nothing.
+        let reached = reach(options, &bundle).await?;
         let Opened { mut ledger, reader, policy, escrow } = open_ledger(options, &bundle)?;
-        let origin = reader.origin()?;
-        let (bus, source, memory, subjects) = connect(options, &origin).await?;
+        let (bus, source, memory, subjects) = subscribe(options, reached).await?;
         record_start(&mut ledger, &reader, &bundle, &models)?;
         let position = ledger
             .relay(RELAY)

@@ -144,3 +144,30 @@ async fn a_restarted_node_remembers_its_members_and_budgets() {
     assert!(committed(dir.path()) >= before);
     assert!(ledger::verify(dir.path(), &ledger::VerifyOptions::default(), |_, _| {}).unwrap().is_verified());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_events_of_a_member_are_handled_in_the_order_they_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(&options(dir.path())).await.unwrap();
+    let events = (0..400)
+        .map(|number| purchase(&format!("m{}", number % 7), &format!("e{number:03}"), 1 + number / 40));
+    send(&node, events).await;
+    stop(node).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let rows = reader.after(ledger::Seq::START, 1_000).unwrap();
+    let mut last: std::collections::BTreeMap<_, String> = std::collections::BTreeMap::new();
+    let mut seen = 0;
+    for row in rows {
+        let (Some(member), Some(event)) = (row.member, row.event_id) else { continue };
+        if !event.as_str().starts_with('e') || event.as_str().starts_with("expired") {
+            continue;
+        }
+        seen += 1;
+        let before = last.insert(member, event.as_str().to_owned());
+        assert!(
+            before.is_none_or(|before| before.as_str() < event.as_str()),
+            "{event} came after a later one"
+        );
+    }
+    assert_eq!((seen, last.len()), (400, 7));
+}

@@ -62,8 +62,8 @@ pub struct Line {
     pub raw: Vec<u8>,
     /// The purchase, or the first field that is wrong.
     pub row: Result<Row, FieldError>,
-    /// The needed fields as written, where the line has them but one is wrong.
-    texts: Option<[String; 5]>,
+    /// The needed fields of a line that is wrong.
+    texts: Option<[Option<String>; 5]>,
 }
 
 impl Line {
@@ -141,7 +141,7 @@ impl Iterator for Lines {
         match read_line(&mut self.reader) {
             Ok(Some(raw)) => {
                 let row = row::parse(&raw, &self.columns, &self.zone);
-                let texts = row.is_err().then(|| row::texts(&raw, &self.columns)).flatten();
+                let texts = row.is_err().then(|| row::texts(&raw, &self.columns, &self.zone)).flatten();
                 Some(Ok(Line { number: self.number, raw, row, texts }))
             }
             Ok(None) => None,

@@ -68,12 +68,18 @@ pub(super) fn parse(raw: &[u8], columns: &Columns, zone: &TimeZone) -> Result<Ro
     Ok(Row { household, basket, time, local_time, amount, items, discount })
 }
 
-/// The needed fields of a line as written, in the order of [`NEEDED`]; `None` when it does not have them all.
-pub(super) fn texts(raw: &[u8], columns: &Columns) -> Option<[String; 5]> {
+/// The needed fields of a line in the order of [`NEEDED`], as written but for a good time, which gets its
+/// offset; `None` for a field the line does not have, or a line without fields.
+pub(super) fn texts(raw: &[u8], columns: &Columns, zone: &TimeZone) -> Option<[Option<String>; 5]> {
     let record = fields(std::str::from_utf8(raw).ok()?).ok()?;
-    let text = |column: &usize| record.get(*column).map(|text| text.trim().to_owned());
-    let texts: Vec<String> = columns.needed.iter().map(text).collect::<Option<_>>()?;
-    texts.try_into().ok()
+    let text = |column: usize| record.get(column).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let mut texts = columns.needed.map(|column| text(column).map(str::to_owned));
+    if let Some(time) = &mut texts[1]
+        && let Ok((_, local_time)) = instant(time, zone)
+    {
+        *time = local_time;
+    }
+    Some(texts)
 }
 
 /// The fields of a line. Quoted fields go through the csv reader; a quote left open makes the line wrong.

@@ -39,19 +39,31 @@ pub fn wire_json(row: &Row) -> Vec<u8> {
     serde_json::to_vec(&document).unwrap_or_default()
 }
 
-/// The event of a line with a wrong field: every field as it was written, for intake to name the wrong one.
+/// The event of a line with a wrong field: every field it has as it was written, for intake to name what is
+/// wrong or missing.
 pub(super) fn wire_texts(
-    [household, time, basket, amount, items]: &[String; 5],
+    [household, time, basket, amount, items]: &[Option<String>; 5],
     wrong: &FieldError,
 ) -> Vec<u8> {
-    let mut data = serde_json::json!({ "amount": amount });
-    data["items"] = items.parse::<u32>().map_or_else(|_| items.as_str().into(), Into::into);
-    if !NEEDED.contains(&wrong.field) {
-        data["discount"] = format!("{}: {}", wrong.field, wrong.detail).into();
-    }
-    let document = serde_json::json!({
-        "schema": domain::event::wire::SCHEMA, "event_id": basket, "member": household, "type": "purchase",
-        "event_time": time, "source": "completejourney", "touchpoint": "pos", "data": data,
+    let mut data = serde_json::Map::new();
+    let mut document = serde_json::json!({
+        "schema": domain::event::wire::SCHEMA, "type": "purchase", "source": "completejourney", "touchpoint": "pos",
     });
+    for (name, text) in [("event_id", basket), ("member", household), ("event_time", time)] {
+        if let Some(text) = text {
+            document[name] = text.as_str().into();
+        }
+    }
+    if let Some(amount) = amount {
+        data.insert("amount".to_owned(), amount.as_str().into());
+    }
+    if let Some(items) = items {
+        let count = items.parse::<u32>().map_or_else(|_| items.as_str().into(), Into::into);
+        data.insert("items".to_owned(), count);
+    }
+    if !NEEDED.contains(&wrong.field) {
+        data.insert("discount".to_owned(), format!("{}: {}", wrong.field, wrong.detail).into());
+    }
+    document["data"] = data.into();
     document.to_string().into_bytes()
 }

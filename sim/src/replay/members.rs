@@ -50,7 +50,13 @@ impl Members {
         let (Some((member, key)), Some(body), Some(sealed)) = (known, &row.body, &row.sealed) else {
             return Ok(Rebuilt::Erased);
         };
-        let personal = key.open(&row.record_id, sealed).map_err(|error| wrong(&error.to_string()))?;
+        let personal = match key.open(&row.record_id, sealed) {
+            Ok(personal) => personal,
+            Err(error) => {
+                let difference = Difference::of(row.seq, "sealed", "a part that opens", &error.to_string());
+                return Ok(Rebuilt::Different(row.kind, difference));
+            }
+        };
         let found = Forms { public: body.clone().into_bytes(), personal };
         let again = if row.kind == Kind::Decision {
             decision(row, &found, member, run, report)?
