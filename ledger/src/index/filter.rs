@@ -39,7 +39,7 @@ impl Filter {
     pub(super) fn of_table(connection: &Connection, slice: usize) -> Result<Filter, Error> {
         // The first byte of a hash names its slice, so a slice is one range of the table.
         let first = (slice as u64) << 56;
-        let range = (first.cast_signed(), (first | (1 << 56) - 1).cast_signed());
+        let range = (first.cast_signed(), (first | ((1 << 56) - 1)).cast_signed());
         let mut count =
             connection.prepare_cached("SELECT count(*) FROM event_index WHERE hash BETWEEN ?1 AND ?2")?;
         let keys: i64 = count.query_row(range, |row| row.get(0))?;
