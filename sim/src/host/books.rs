@@ -52,7 +52,7 @@ impl Books {
         for (id, amount) in budgets::returns(bundle, release) {
             let account = self.accounts.entry(id).or_default();
             let held = if release.pending { &mut account.reserved } else { &mut account.committed };
-            *held -= amount;
+            *held = *held - amount;
         }
     }
 }
