@@ -14,6 +14,7 @@ mod model;
 mod output;
 mod replay;
 mod serve;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,8 @@ enum Command {
     Log(log::Command),
     /// Recompute decisions from their recorded inputs and compare them byte for byte
     Replay(replay::Args),
+    /// Run purchases through the same brains on a virtual clock: same input, same decisions, bit for bit
+    Simulate(simulate::Args),
     /// Look at models, compute features, measure predictions
     #[command(subcommand)]
     Model(model::Command),
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Log(command) => log::run(&command),
         Command::Replay(args) => replay::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Explain(args) => explain::run(&args),

@@ -2,10 +2,9 @@
 
 use agents::member::Release;
 use agents::policy::budgets;
-use agents::segment::Demand;
 use domain::event::wire::Refusal;
 use domain::record::{self, Forms};
-use domain::{Decision, Event, Micros, Outcome, Scores, Timestamp};
+use domain::{Decision, Event, Outcome, Scores, Timestamp};
 use ledger::{DataKey, Debit, Entry, Kind};
 use policies::Bundle;
 use uuid::Uuid;
@@ -83,16 +82,6 @@ fn about(entry: &mut Entry, event: &Event) {
     entry.touchpoint = Some(event.touchpoint);
 }
 
-/// What the chosen reward uses, if anything was promised or is held for approval.
-pub fn demand(decision: &Decision) -> Option<Demand> {
-    let (segment, reward) = (decision.segment?, decision.chosen?);
-    Some(Demand { segment, reward, cost: decision.cost.0, learn: learns(decision) })
-}
-
-fn learns(decision: &Decision) -> bool {
-    decision.cause == domain::Cause::Exploration
-}
-
 fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
     let (Some(segment), Some(reward)) = (decision.segment, decision.chosen) else { return Vec::new() };
     let make = if decision.outcome == Outcome::Pending { Debit::reserve } else { Debit::commit };
@@ -103,13 +92,5 @@ fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
 /// The release of a promise that ended unused.
 fn give_back(release: &Release, bundle: &Bundle) -> Vec<Debit> {
     let make = if release.pending { Debit::release } else { Debit::give_back };
-    let mut debits = vec![
-        make(budgets::GLOBAL.into(), release.cost),
-        make(budgets::segment(&release.segment), release.cost),
-    ];
-    let reward = bundle.reward_named(&release.reward);
-    if reward.is_some_and(|reward| bundle.reward(reward).inventory.is_some()) {
-        debits.push(make(budgets::inventory(&release.reward), Micros(1)));
-    }
-    debits
+    budgets::returns(bundle, release).into_iter().map(|(id, amount)| make(id, amount)).collect()
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use agents::member::Release;
 use agents::segment::{Demand, Escrow};
-use domain::{MemberId, RewardIndex};
+use domain::MemberId;
 use ledger::{Entry, Seq, Snapshot};
 use policies::Bundle;
 use tokio::sync::mpsc as channel;
@@ -263,10 +263,9 @@ impl WriterThread {
                 After::Spend(demand, promised) if promised.public.outcome == domain::Outcome::Granted => {
                     escrow.settle(demand)
                 }
-                After::Release(release) => match demand_of(release, &self.parts.bundle) {
+                After::Release(release) => match Demand::of_release(release, &self.parts.bundle) {
                     Some(demand) if release.pending => escrow.release(&demand),
                     Some(demand) => escrow.refund(&demand),
-                    // The reward or segment left the catalog; its budget left with it.
                     None => Ok(()),
                 },
                 After::Spend(..)
@@ -321,11 +320,4 @@ impl WriterThread {
 
 fn take_entry(entry: &mut Entry) -> Entry {
     std::mem::replace(entry, Entry::new(entry.kind, entry.record_id, String::new()))
-}
-
-/// What a released promise had used, in the present bundle's positions.
-fn demand_of(release: &Release, bundle: &Bundle) -> Option<Demand> {
-    let segment = bundle.segment_named(&release.segment)?;
-    let reward: RewardIndex = bundle.reward_named(&release.reward)?;
-    Some(Demand { segment, reward, cost: release.cost.0, learn: false })
 }

@@ -1,11 +1,12 @@
-//! The deterministic host: replay, scenarios, planner benchmark.
+//! The deterministic host: the brains on virtual time, replay, explanations, planner benchmark.
 //!
 //! The same brains as the live node, on time and facts that come from a file. No tokio, no NATS, no clock, no
 //! randomness of its own. It never sees `runtime`.
 //!
-//! Start reading at [`replay`] (a ledger's decisions recomputed) or [`planner_bench`] (allocation against the
-//! exact optimum).
+//! Start reading at [`host`] (events driven through the brains on a virtual clock), [`replay`] (a ledger's
+//! decisions recomputed) or [`planner_bench`] (allocation against the exact optimum).
 
 pub mod explain;
+pub mod host;
 pub mod planner_bench;
 pub mod replay;

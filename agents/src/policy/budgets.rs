@@ -5,6 +5,8 @@ use std::sync::Arc;
 use domain::{Micros, RewardIndex, SegmentIndex};
 use policies::Bundle;
 
+use crate::member::Release;
+
 /// The budget of the whole program.
 pub const GLOBAL: &str = "global";
 
@@ -55,4 +57,14 @@ pub fn uses(
         uses.push((inventory(&terms.id), Micros(1)));
     }
     uses
+}
+
+/// What a promise that ended unused gives back. A reward that left the catalog has no stock to go back to.
+pub fn returns(bundle: &Bundle, release: &Release) -> Vec<(Arc<str>, Micros)> {
+    let mut returns = vec![(Arc::from(GLOBAL), release.cost), (segment(&release.segment), release.cost)];
+    let reward = bundle.reward_named(&release.reward);
+    if reward.is_some_and(|reward| bundle.reward(reward).inventory.is_some()) {
+        returns.push((inventory(&release.reward), Micros(1)));
+    }
+    returns
 }

@@ -15,7 +15,7 @@ use domain::{SegmentIndex, Timestamp};
 use policies::{Bundle, Stops};
 
 use crate::negotiation::{Envelope, Layout, PriceTable, SCHEMA};
-use crate::planner::Window;
+use crate::planner::{PlanConfig, Window};
 use crate::segment::{Exploration, Segment, SegmentOptions};
 
 /// The budget periods opened so far; a cache of the ledger's budget rows.
@@ -141,6 +141,24 @@ impl GlobalPolicy {
             value_milli: 1000,
             rows: vec![vec![0; self.layout.reward_count()]; self.layout.segment_count()],
         }
+    }
+}
+
+/// What the planner of a budget period is made from. `arrivals` are the moments per segment of the last period,
+/// empty in the first.
+pub fn plan_config(bundle: &Bundle, layout: Layout, opening: Opening, arrivals: Vec<u64>) -> PlanConfig {
+    let plan = bundle.plan();
+    PlanConfig {
+        program: bundle.program().name.as_str().into(),
+        layout,
+        costs: plan.costs.iter().map(|cost| cost.0).collect(),
+        limits: budgets::limits(bundle, opening.period),
+        floors: vec![0; plan.segment_count()],
+        window: opening.window,
+        // The last period is the best plan for this one; the first is lived through without one.
+        expected_events: Some(arrivals.iter().sum()).filter(|moments| *moments > 0),
+        baseline_arrivals: arrivals,
+        calendar: Vec::new(),
     }
 }
 

@@ -4,9 +4,11 @@
 //! spent and what goes back, so that with the leader's pool the sum is the budget at every step (invariants
 //! B-1 and B-2). It never goes negative, and it refuses everything once its lease has ended.
 
-use domain::{Reason, RewardIndex, SegmentIndex, Timestamp};
+use domain::{Cause, Decision, Reason, RewardIndex, SegmentIndex, Timestamp};
+use policies::Bundle;
 use serde::{Deserialize, Serialize};
 
+use crate::member::Release;
 use crate::negotiation::{Draw, EscrowGrant, EscrowReturn, Layout};
 
 /// What one promise uses up.
@@ -18,6 +20,23 @@ pub struct Demand {
     pub cost: i64,
     /// Also charge the exploration budget.
     pub learn: bool,
+}
+
+impl Demand {
+    /// What the chosen reward uses, if anything was promised or is held for approval.
+    pub fn of(decision: &Decision) -> Option<Demand> {
+        let (segment, reward) = (decision.segment?, decision.chosen?);
+        let learn = decision.cause == Cause::Exploration;
+        Some(Demand { segment, reward, cost: decision.cost.0, learn })
+    }
+
+    /// What a promise that ended unused had used, in the present bundle's positions; `None` when the reward or
+    /// segment left the catalog, and its budget with it.
+    pub fn of_release(release: &Release, bundle: &Bundle) -> Option<Demand> {
+        let segment = bundle.segment_named(&release.segment)?;
+        let reward = bundle.reward_named(&release.reward)?;
+        Some(Demand { segment, reward, cost: release.cost.0, learn: false })
+    }
 }
 
 /// Why a reservation was refused.

@@ -10,7 +10,7 @@ use agents::check;
 use agents::negotiation::{
     Certificate, DemandAnswer, EscrowGrant, Layout, PLAN_VERSION, Period, Plan, PriceTable, Status,
 };
-use agents::planner::{Effect, PlanConfig, Planner, PlannerOptions, Simplex};
+use agents::planner::{Effect, Planner, PlannerOptions, Simplex};
 use agents::policy::{self, Opening, budgets};
 use agents::segment::{Escrow, EscrowView};
 use bytes::Bytes;
@@ -325,19 +325,7 @@ impl PlannerActor {
     }
 
     fn brain(&self, opening: Opening, baseline_arrivals: Vec<u64>) -> Planner {
-        let plan = self.bundle.plan();
-        let config = PlanConfig {
-            program: self.bundle.program().name.as_str().into(),
-            layout: self.layout,
-            costs: plan.costs.iter().map(|cost| cost.0).collect(),
-            limits: budgets::limits(&self.bundle, opening.period),
-            floors: vec![0; plan.segment_count()],
-            window: opening.window,
-            // The last period is the best plan for this one; the first is lived through without one.
-            expected_events: Some(baseline_arrivals.iter().sum()).filter(|moments| *moments > 0),
-            baseline_arrivals,
-            calendar: Vec::new(),
-        };
+        let config = policy::plan_config(&self.bundle, self.layout, opening, baseline_arrivals);
         let options = PlannerOptions {
             epoch: policy::epoch(self.run, opening.period),
             batch_events: u32::try_from(self.every_moments).unwrap_or(u32::MAX),

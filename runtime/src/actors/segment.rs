@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use agents::member::{Promise, Proposal, State};
 use agents::negotiation::{DemandAnswer, PriceQuote, PriceTable};
-use agents::segment::{Segment, verdict};
+use agents::segment::{Demand, Segment, verdict};
 use bytes::Bytes;
 use domain::{Decision, MemberId};
 use ledger::DataKey;
@@ -121,7 +121,7 @@ impl SegmentActor {
         }
         job.stamps.decided = Instant::now();
         let announce = Promised::of(decision, &entry.body);
-        let after = match rows::demand(decision) {
+        let after = match Demand::of(decision) {
             Some(demand) => After::Spend(demand, announce),
             None => After::Announce(announce),
         };

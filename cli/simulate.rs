@@ -1,0 +1,160 @@
+//! `largesse simulate`: purchases through the brains alone, on a virtual clock.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::{Micros, Timestamp};
+use models::engine::{Choice, Engine};
+use models::scorer::Source;
+use sim::host::{self, Report};
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::output::{self, Format, grouped, money, percent, plain_table, trimmed};
+
+/// Events between two moves of the progress bar.
+const PROGRESS_EVERY: u64 = 512;
+
+/// Run purchases through the same brains on a virtual clock: same input, same decisions, bit for bit
+#[derive(clap::Args)]
+#[command(after_help = "\
+Unlike `demo`, this starts no actors and no bus, and writes no ledger: one thread calls the agents one after
+another and keeps everything in memory. Time is the time of the purchases and of the members' own timers;
+no clock is read and nothing is drawn at random. The same file, policy and engine therefore give the same
+digest over all decisions on every run; with another policy, compare the two reports. Single decisions
+cannot be looked at afterwards; `demo` and `log explain` do that.
+
+The events file has the columns of `demo`, plain or .gz; lines are taken in order of time. A line more than
+40 years from the middle purchase is refused.
+
+Exit code 3 when a promise went beyond a budget.")]
+pub struct Args {
+    /// Purchases, e.g. sim/data/completejourney/events.csv.gz
+    #[arg(long, value_name = "FILE")]
+    events: PathBuf,
+    /// Policy bundle instead of the starter grocery program
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+    /// libonnxruntime.so to score with instead of the embedded engine
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    onnxruntime: Option<PathBuf>,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+pub fn run(args: &Args) -> Result {
+    let purchases = Purchases::read(&args.events)?;
+    let bundle = runtime::node::load_bundle(args.policy.as_ref()).map_err(crate::node_errors)?;
+    let choice = args.onnxruntime.clone().map_or(Choice::Embedded, Choice::Library);
+    let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
+    let models = models::Models::load(&engine, &Source::Shipped).map_err(Failure::unavailable)?;
+    let bar = output::progress("simulating");
+    bar.set_length(purchases.lines.len() as u64);
+    let options = host::Options::around(purchases.middle);
+    let progress = |done: u64| {
+        if done.is_multiple_of(PROGRESS_EVERY) {
+            bar.set_position(done);
+        }
+    };
+    let report = host::run(Arc::new(bundle), models, &options, purchases.lines, progress);
+    bar.finish_and_clear();
+    let report = report.map_err(|error| match error {
+        host::Error::Shape { .. } => Failure::found_bad(error),
+        host::Error::Certificate(_)
+        | host::Error::Imbalance(_)
+        | host::Error::Escrow(_)
+        | host::Error::Message(_) => Failure::runtime(error),
+    })?;
+    if args.output == Format::Table {
+        output::line(&text(&report))?;
+    } else {
+        output::json(&report)?;
+    }
+    Ok(if report.overspend == 0 { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// A purchase file in order of time, as events on the wire.
+struct Purchases {
+    lines: Vec<Vec<u8>>,
+    /// The time of the middle purchase: neither a wrong date at the start nor one at the end moves it far.
+    middle: Timestamp,
+}
+
+impl Purchases {
+    fn read(path: &Path) -> Result<Purchases> {
+        let mut timed = Vec::new();
+        // A line that is no purchase has no time; it stays behind the one before it.
+        let mut last = Timestamp(i64::MIN);
+        for line in models::csv::open(path).map_err(Failure::usage)? {
+            let line = line.map_err(Failure::usage)?;
+            last = line.row.as_ref().map_or(last, |row| row.time);
+            timed.push((last, line.wire()));
+        }
+        timed.sort_by_key(|(time, _)| *time);
+        let middle = timed.get(timed.len() / 2).map_or(Timestamp(0), |(time, _)| *time);
+        Ok(Purchases { lines: timed.into_iter().map(|(_, line)| line).collect(), middle })
+    }
+}
+
+/// The report as people read it.
+fn text(report: &Report) -> String {
+    let refused: u64 = report.dead_letters.values().sum();
+    let mut lines = vec![
+        format!(
+            "{} purchases and {} timers: {} moments decided, {} rewards promised, {} ended unused",
+            grouped(report.events),
+            grouped(report.timers),
+            grouped(report.moments),
+            grouped(report.rewards_promised),
+            grouped(report.rewards_ended_unused),
+        ),
+        format!("{} dead letters", grouped(refused)),
+    ];
+    lines.extend(counts(&report.dead_letters));
+    lines.extend([String::new(), "Decisions".to_owned()]);
+    lines.extend(counts(&report.decisions));
+    lines.extend([String::new(), "Budgets".to_owned(), budgets(report), String::new()]);
+    lines.push(format!(
+        "Negotiation: {} plans in {} periods, {} certified, largest gap to the best possible plan {}; {} \
+         certificates verified",
+        grouped(report.negotiations),
+        grouped(report.periods),
+        grouped(report.certified),
+        percent(report.max_gap_ppm.into()),
+        grouped(report.certificates_verified),
+    ));
+    if report.overspend > 0 {
+        lines.push(format!("OVERSPENT {} times", grouped(report.overspend)));
+    }
+    lines.push(format!("Digest of all decisions: {}", report.digest));
+    lines.join("\n")
+}
+
+fn counts(counts: &std::collections::BTreeMap<&'static str, u64>) -> Option<String> {
+    let mut table = plain_table();
+    for (name, count) in counts {
+        table.add_row([format!("  {name}"), format!("{:>9}", grouped(*count))]);
+    }
+    (!counts.is_empty()).then(|| trimmed(&table))
+}
+
+fn budgets(report: &Report) -> String {
+    let mut table = plain_table();
+    table.set_header(["  budget", "promised", "held", "limit"]);
+    for budget in &report.budgets {
+        let show = |amount: i64| {
+            if budget.id.starts_with("inventory/") {
+                grouped(amount.unsigned_abs())
+            } else {
+                money(Micros(amount), &report.currency)
+            }
+        };
+        table.add_row([
+            format!("  {}", budget.id),
+            show(budget.committed_micros),
+            show(budget.reserved_micros),
+            show(budget.limit_micros),
+        ]);
+    }
+    trimmed(&table)
+}

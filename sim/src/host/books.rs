@@ -1,0 +1,58 @@
+//! The host's own account of the budgets, apart from escrow and treasury: what a ledger would hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agents::member::Release;
+use agents::policy::{Opening, budgets};
+use agents::segment::Demand;
+use domain::{Decision, Micros, Outcome};
+use policies::Bundle;
+
+/// One budget; stock counts units in millionths like money.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Account {
+    pub limit: Micros,
+    pub committed: Micros,
+    /// Held for approval.
+    pub reserved: Micros,
+}
+
+/// All limited budgets by id.
+#[derive(Debug, Default)]
+pub struct Books {
+    pub accounts: BTreeMap<Arc<str>, Account>,
+    /// How often a promise went beyond a limit (B-1).
+    pub overspend: u64,
+}
+
+impl Books {
+    /// Raises every limit to what the periods so far allow.
+    pub fn open(&mut self, bundle: &Bundle, opening: Opening) {
+        if opening.raises {
+            for (id, limit) in budgets::limited(bundle, opening.period) {
+                self.accounts.entry(id).or_default().limit = limit;
+            }
+        }
+    }
+
+    /// Counts a promise, or what is held for one that waits for approval.
+    pub fn promise(&mut self, bundle: &Bundle, decision: &Decision, demand: &Demand) {
+        for (id, amount) in budgets::uses(bundle, demand.segment, demand.reward, decision.cost) {
+            let account = self.accounts.entry(id).or_default();
+            let pending = decision.outcome == Outcome::Pending;
+            let used = if pending { &mut account.reserved } else { &mut account.committed };
+            *used += amount;
+            self.overspend += u64::from(account.committed + account.reserved > account.limit);
+        }
+    }
+
+    /// Takes back what a promise held that ended unused.
+    pub fn give_back(&mut self, bundle: &Bundle, release: &Release) {
+        for (id, amount) in budgets::returns(bundle, release) {
+            let account = self.accounts.entry(id).or_default();
+            let held = if release.pending { &mut account.reserved } else { &mut account.committed };
+            *held = *held - amount;
+        }
+    }
+}
