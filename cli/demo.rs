@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ledger::{Filter, Keys, Kind, Reader};
-use models::csv::Line;
 use runtime::bus::Bus;
 use runtime::bus::memory::MemoryBus;
 use runtime::config::{ClockKind, NatsOptions};
@@ -19,6 +18,7 @@ use sim::explain::Explanation;
 use crate::exit::{Failure, Result, Verdict};
 use crate::node_errors;
 use crate::output::{self, Document};
+use crate::purchases::Purchases;
 
 /// The shipped year: 1,692 real households of the Complete Journey panel (sim/data/completejourney/README.md).
 const SHIPPED_EVENTS: &[u8] = include_bytes!("../sim/data/completejourney/events.csv.gz");
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result {
         ..Options::in_dir(&dir)
     };
     // Whatever is wrong with what was asked for is found before a folder is made or replaced.
-    let given = args.events.as_ref().map(|file| purchases(file)).transpose()?;
+    let given = args.events.as_deref().map(Purchases::read).transpose()?;
     crate::block_on(async { runtime::node::check(&options).await.map_err(node_errors) })?;
     prepare_dir(&dir, args.dir.is_some())?;
     let purchases = match given {
@@ -83,9 +83,12 @@ pub fn run(args: &Args) -> Result {
         None => {
             let file = dir.join("events.csv.gz");
             std::fs::write(&file, SHIPPED_EVENTS)?;
-            purchases(&file)?
+            Purchases::read(&file)?
         }
     };
+    if purchases.reordered {
+        eprintln!("largesse: the purchases are not in order of time; they are replayed in that order");
+    }
     let ran = crate::block_on(play(&options, purchases))?;
     let summary = summarise(&dir, &ran)?;
     if args.output == Document::Table {
@@ -116,43 +119,18 @@ fn prepare_dir(dir: &Path, named: bool) -> Result<()> {
         .map_err(failed)
 }
 
-/// The lines of a purchase file in order of time: a shop's events come as they happen, an export may come by
-/// household. A line without a time follows the one before it.
-fn purchases(file: &Path) -> Result<Vec<Line>> {
-    let mut lines = models::csv::open(file)
-        .map_err(Failure::usage)?
-        .collect::<std::result::Result<Vec<Line>, _>>()
-        .map_err(Failure::usage)?;
-    let mut last = domain::Timestamp(i64::MIN);
-    let mut times = lines.iter().map(|line| {
-        last = line.row.as_ref().map_or(last, |row| row.time);
-        last
-    });
-    let times: Vec<domain::Timestamp> = times.by_ref().collect();
-    if !times.is_sorted() {
-        eprintln!(
-            "largesse: {} is not in order of time; its purchases are replayed in that order",
-            file.display()
-        );
-        let mut keyed: Vec<(domain::Timestamp, Line)> = times.into_iter().zip(lines).collect();
-        keyed.sort_by_key(|(time, _)| *time);
-        lines = keyed.into_iter().map(|(_, line)| line).collect();
-    }
-    Ok(lines)
-}
-
-async fn play(options: &Options, purchases: Vec<Line>) -> Result<Ran> {
+async fn play(options: &Options, purchases: Purchases) -> Result<Ran> {
     let node = Node::start(options).await.map_err(node_errors)?;
     let metrics = Arc::clone(&node.metrics);
     let engine = format!("{} {}", node.engine.name, node.engine.version);
     let currency = node.bundle.program().currency.clone();
     let bar = output::progress("deciding");
-    bar.set_length(purchases.len() as u64);
+    bar.set_length(purchases.events.len() as u64);
     let started = Instant::now();
     let sent = {
         let mut producer = Producer::of(&node);
-        for line in purchases {
-            if let Err(failure) = producer.send(line.wire()).await {
+        for event in purchases.events {
+            if let Err(failure) = producer.send(event).await {
                 // A node that ended on its own says why when it is joined.
                 node.stop();
                 node.join().await.map_err(node_errors)?;
@@ -200,8 +178,8 @@ impl Producer {
         Producer { bus, memory, subject, unconfirmed: std::collections::VecDeque::new(), sent: 0 }
     }
 
-    async fn send(&mut self, line: Vec<u8>) -> Result<()> {
-        let bytes = Bytes::from(line);
+    async fn send(&mut self, event: Vec<u8>) -> Result<()> {
+        let bytes = Bytes::from(event);
         match (&self.bus, &self.memory) {
             (Bus::Memory(_), Some(memory)) => memory.send_event(bytes).await.map_err(Failure::runtime)?,
             (Bus::Nats(nats), _) => {

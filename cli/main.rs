@@ -12,6 +12,7 @@ mod explain;
 mod log;
 mod model;
 mod output;
+mod purchases;
 mod replay;
 mod serve;
 mod simulate;

@@ -1,15 +1,16 @@
 //! `largesse simulate`: purchases through the brains alone, on a virtual clock.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use domain::{Micros, Timestamp};
+use domain::Micros;
 use models::engine::{Choice, Engine};
 use models::scorer::Source;
 use sim::host::{self, Report};
 
 use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Format, grouped, money, percent, plain_table, trimmed};
+use crate::output::{self, Document, grouped, money, percent, plain_table, trimmed};
+use crate::purchases::Purchases;
 
 /// Events between two moves of the progress bar.
 const PROGRESS_EVERY: u64 = 512;
@@ -39,7 +40,7 @@ pub struct Args {
     onnxruntime: Option<PathBuf>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
-    output: Format,
+    output: Document,
 }
 
 pub fn run(args: &Args) -> Result {
@@ -49,14 +50,14 @@ pub fn run(args: &Args) -> Result {
     let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
     let models = models::Models::load(&engine, &Source::Shipped).map_err(Failure::unavailable)?;
     let bar = output::progress("simulating");
-    bar.set_length(purchases.lines.len() as u64);
+    bar.set_length(purchases.events.len() as u64);
     let options = host::Options::around(purchases.middle);
     let progress = |done: u64| {
         if done.is_multiple_of(PROGRESS_EVERY) {
             bar.set_position(done);
         }
     };
-    let report = host::run(Arc::new(bundle), models, &options, purchases.lines, progress);
+    let report = host::run(Arc::new(bundle), models, &options, purchases.events, progress);
     bar.finish_and_clear();
     let report = report.map_err(|error| match error {
         host::Error::Shape { .. } => Failure::found_bad(error),
@@ -65,35 +66,12 @@ pub fn run(args: &Args) -> Result {
         | host::Error::Escrow(_)
         | host::Error::Message(_) => Failure::runtime(error),
     })?;
-    if args.output == Format::Table {
+    if args.output == Document::Table {
         output::line(&text(&report))?;
     } else {
         output::json(&report)?;
     }
     Ok(if report.overspend == 0 { Verdict::Ok } else { Verdict::FoundBad })
-}
-
-/// A purchase file in order of time, as events on the wire.
-struct Purchases {
-    lines: Vec<Vec<u8>>,
-    /// The time of the middle purchase: neither a wrong date at the start nor one at the end moves it far.
-    middle: Timestamp,
-}
-
-impl Purchases {
-    fn read(path: &Path) -> Result<Purchases> {
-        let mut timed = Vec::new();
-        // A line that is no purchase has no time; it stays behind the one before it.
-        let mut last = Timestamp(i64::MIN);
-        for line in models::csv::open(path).map_err(Failure::usage)? {
-            let line = line.map_err(Failure::usage)?;
-            last = line.row.as_ref().map_or(last, |row| row.time);
-            timed.push((last, line.wire()));
-        }
-        timed.sort_by_key(|(time, _)| *time);
-        let middle = timed.get(timed.len() / 2).map_or(Timestamp(0), |(time, _)| *time);
-        Ok(Purchases { lines: timed.into_iter().map(|(_, line)| line).collect(), middle })
-    }
 }
 
 /// The report as people read it.
