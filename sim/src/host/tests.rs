@@ -102,7 +102,7 @@ fn one_event_more_another_policy_or_another_seed_gives_another_digest() {
     let more = ran(grocery(), more);
     assert_eq!(more.events, usual.events + 1);
     assert_ne!(more.digest, usual.digest);
-    let poorer = grocery_with("program.toml", "limit = \"4500.00\"", "limit = \"450.00\"");
+    let poorer = grocery_with("program.toml", "limit = \"4500.00\"", "limit = \"1500.00\"");
     assert_ne!(ran(poorer, purchases(30)).digest, usual.digest);
     let options = Options { seed: 1, ..Options::around(start()) };
     let reseeded = run(grocery(), models(), &options, purchases(30), |_| {}).unwrap();
@@ -112,12 +112,15 @@ fn one_event_more_another_policy_or_another_seed_gives_another_digest() {
 
 #[test]
 fn a_budget_that_is_too_small_is_never_overspent() {
-    let poor = grocery_with("program.toml", "limit = \"4500.00\"", "limit = \"40.00\"");
-    let report = ran(poor, purchases(120));
-    let global = report.budgets.iter().find(|budget| budget.id == "global").unwrap();
-    assert_eq!(report.overspend, 0);
-    assert!(global.committed_micros <= global.limit_micros, "{global:?}");
-    assert!(global.committed_micros > global.limit_micros / 2, "the budget was not scarce: {global:?}");
+    // Every budget a hundredth of the usual.
+    let poor = ran(grocery_with("program.toml", "00.00\"", ".00\""), purchases(80));
+    let usual = ran(grocery(), purchases(80));
+    assert_eq!(poor.overspend, 0);
+    assert!(poor.rewards_promised > 0, "{poor:?}");
+    assert!(poor.rewards_promised < usual.rewards_promised, "the budgets were not scarce: {poor:?}");
+    for budget in &poor.budgets {
+        assert!(budget.committed_micros + budget.reserved_micros <= budget.limit_micros, "{budget:?}");
+    }
 }
 
 #[test]
