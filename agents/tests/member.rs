@@ -243,6 +243,26 @@ fn a_quiet_timer_fires_once_and_not_when_the_member_came_back() {
 }
 
 #[test]
+fn a_reversed_purchase_does_not_bring_back_timers_that_have_fired() {
+    let bundle = bundle();
+    let mut member = regular(&bundle);
+    let last = member.state.history.last_purchase().unwrap();
+    let [first, second] = [0, 1].map(|timer| i64::from(bundle.timers()[timer]));
+    let due = last.plus(first * DAY + 12 * HOUR);
+    let fired = member.state.due_events(due, &bundle);
+    member.handle(&fired[0], due, &bundle, Stops::default());
+    let back = purchase("back", due.plus(HOUR), 30);
+    let of = back.event_id.clone();
+    member.handle(&back, due.plus(HOUR), &bundle, Stops::default());
+    let taken_back = event("taken-back", due.plus(2 * HOUR), EventKind::Reversal { of });
+    member.handle(&taken_back, due.plus(2 * HOUR), &bundle, Stops::default());
+    assert_eq!(member.state.history.last_purchase(), Some(last), "the earlier purchase is the last again");
+    assert_eq!(member.state.due_events(due.plus(3 * HOUR), &bundle), [], "fired again");
+    let later = member.state.due_events(last.plus(second * DAY + 12 * HOUR), &bundle);
+    assert_eq!(later.len(), 1, "the next timer still fires");
+}
+
+#[test]
 fn a_promise_ends_once() {
     let bundle = bundle();
     let mut member = regular(&bundle);

@@ -1,7 +1,8 @@
 //! How one event changes what a member agent knows.
 
 use domain::event::wire::Refusal;
-use domain::{DecisionId, Event, EventKind, Micros, Purpose, Reason, Settlement};
+use domain::time::DAY;
+use domain::{DecisionId, Event, EventKind, Micros, Purpose, Reason, Settlement, Timestamp};
 use models::features::Purchase;
 
 use super::state::{Promise, PromiseState, State};
@@ -30,7 +31,9 @@ impl State {
             }
             EventKind::Reversal { of } => {
                 // A reversal may overtake its purchase; the history then waits for it.
+                let before = self.history.last_purchase();
                 let _removed = self.history.reverse(of.hash64());
+                self.quiet_again(before, event.event_time);
                 self.refund_at = self.refund_at.max(Some(event.event_time));
                 None
             }
@@ -77,6 +80,16 @@ impl State {
         };
         self.events += 1;
         Ok(released)
+    }
+
+    /// The purchase before a reversed one is the last again. Its timers until now have fired, or the reversed
+    /// purchase overtook them: they must not come back, let alone under the ids they were recorded with.
+    fn quiet_again(&mut self, before: Option<Timestamp>, now: Timestamp) {
+        let (Some(before), Some(last)) = (before, self.history.last_purchase()) else { return };
+        if last < before {
+            let days = before.max(now).since(last) / DAY;
+            self.quiet_fired_days = self.quiet_fired_days.max(u16::try_from(days).unwrap_or(u16::MAX));
+        }
     }
 
     fn purchase(&mut self, event: &Event, amount: Micros) {

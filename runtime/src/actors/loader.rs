@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use agents::member::{Member, State};
-use domain::{MemberId, Timestamp};
+use domain::{EventId, MemberId, Timestamp};
 use ledger::{DataKey, Reader, Row, Seq};
 use policies::Bundle;
 
@@ -45,11 +45,23 @@ impl Loader {
     /// # Errors
     /// When the ledger cannot be read or one of the member's rows does not open.
     pub fn load(&self, member: MemberId, key: &DataKey, bundle: &Bundle) -> Result<Found, Error> {
+        self.with_reader(|reader| load(reader, member, key, bundle))
+    }
+
+    /// Whether an event already has its row.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn knows(&self, event: &EventId) -> Result<bool, Error> {
+        self.with_reader(|reader| Ok(reader.contains_event(event)?))
+    }
+
+    fn with_reader<T>(&self, ask: impl FnOnce(&Reader) -> Result<T, Error>) -> Result<T, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = idle.ok_or(Error::NoReader)?;
-        let found = load(&reader, member, key, bundle);
+        let answer = ask(&reader);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-        found
+        answer
     }
 }
 

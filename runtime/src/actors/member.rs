@@ -302,6 +302,8 @@ impl MemberActor {
         let mut events = loaded.member.state.due_events(now, &self.shared.bundle);
         // An earlier wake-up may have queued one that has not had its turn yet.
         events.retain(|event| waiting.iter().all(|arrival| arrival.event.event_id != event.event_id));
+        // A timer is recorded once: a second row for its id would stop the writer, and with it the node.
+        events.retain(|event| !self.shared.loader.knows(&event.event_id).unwrap_or(false));
         if events.is_empty() {
             // An event under way is in the state already, its row is not in the ledger yet: a state written
             // down now would have it folded twice by whoever loads the member next.
