@@ -117,19 +117,13 @@ fn purchases_in_any_order_are_replayed_in_order_of_time() {
     // By household, as an export would come.
     rows.sort();
     std::fs::write(&shuffled, format!("{header}\n{}\n", rows.join("\n"))).unwrap();
-    let suppressed = |events: &std::path::Path, ledger: &str| {
-        let ledger = dir.path().join(ledger);
-        let summary =
-            run_json(&["demo", "--events", text(events), "--dir", text(&ledger), "--output", "json"]);
-        (summary["moments"].as_u64().unwrap(), summary["outcomes"]["suppressed"].as_u64().unwrap())
-    };
-    let (moments, expected) = suppressed(&sorted, "a");
-    let (again, found) = suppressed(&shuffled, "b");
-    // Purchases at equal times may swap, so counts are close and not the same.
-    assert!(
-        again.abs_diff(moments) < 20 && found < expected + moments / 10,
-        "{found} of {again}, {expected} of {moments}"
-    );
+    let ledger = dir.path().join("ledger");
+    let args = ["demo", "--events", text(&shuffled), "--dir", text(&ledger), "--output", "json"];
+    let summary = run_json(&args);
+    assert!(summary["outcomes"]["granted"].as_u64().unwrap() > 0, "{summary}");
+    // Out of order nearly every purchase would be of the past by the time it comes.
+    let late = ["log", "list", "--dir", text(&ledger), "--reason", "STALE_MOMENT", "--output", "json"];
+    assert_eq!(run_json(&late), serde_json::json!([]));
 }
 
 #[test]
