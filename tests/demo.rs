@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{HEADER, folder, purchases, run, run_json, stderr, text};
+use common::{HEADER, folder, purchases, refused, run, run_json, stderr, text};
 
 #[test]
 fn the_demo_decides_verifies_and_replays_other_households() {
@@ -70,26 +70,20 @@ fn bad_lines_become_dead_letters_and_nothing_else_is_lost() {
 #[test]
 fn files_and_folders_that_cannot_be_used_are_named_with_what_to_do() {
     let dir = folder();
-    let check = |args: &[&str], code: i32, says: &str| {
-        let output = run(args);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains(says), "{args:?} said {}", stderr(&output));
-        assert!(output.stdout.is_empty());
-    };
     let ledger = dir.path().join("ledger");
-    check(&["demo", "--events", "/nowhere/file.csv", "--dir", text(&ledger)], 2, "/nowhere/file.csv");
+    refused(&["demo", "--events", "/nowhere/file.csv", "--dir", text(&ledger)], 2, "/nowhere/file.csv");
     let events = dir.path().join("events.csv");
     std::fs::write(&events, "a,b,c\n1,2,3\n").unwrap();
-    check(&["demo", "--events", text(&events), "--dir", text(&ledger)], 2, "household_id");
+    refused(&["demo", "--events", text(&events), "--dir", text(&ledger)], 2, "household_id");
     std::fs::write(&events, format!("{HEADER}\n")).unwrap();
     let policy = dir.path().join("policy");
     std::fs::create_dir(&policy).unwrap();
-    check(
+    refused(
         &["demo", "--events", text(&events), "--dir", text(&ledger), "--policy", text(&policy)],
         3,
         "program.toml",
     );
-    check(
+    refused(
         &["demo", "--events", text(&events), "--dir", text(&ledger), "--nats", "nats://127.0.0.1:9"],
         4,
         "127.0.0.1:9",
@@ -98,12 +92,12 @@ fn files_and_folders_that_cannot_be_used_are_named_with_what_to_do() {
     std::fs::create_dir(&garbage).unwrap();
     std::fs::write(garbage.join("ledger.db"), b"not a database, not at all, but long enough to look")
         .unwrap();
-    check(&["log", "verify", "--dir", text(&garbage)], 3, "ledger");
-    check(&["demo", "--events", text(&events), "--dir", text(&garbage)], 2, "already holds a ledger");
+    refused(&["log", "verify", "--dir", text(&garbage)], 3, "ledger");
+    refused(&["demo", "--events", text(&events), "--dir", text(&garbage)], 2, "already holds a ledger");
     let library = dir.path().join("libonnxruntime.so");
     std::fs::write(&library, b"garbage").unwrap();
-    check(&["model", "inspect", "--onnxruntime", text(&library)], 4, "libonnxruntime.so");
-    check(&["log", "list", "--dir", text(&dir.path().join("empty"))], 4, "no ledger");
+    refused(&["model", "inspect", "--onnxruntime", text(&library)], 4, "libonnxruntime.so");
+    refused(&["log", "list", "--dir", text(&dir.path().join("empty"))], 4, "no ledger");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{HEADER, folder, purchases, run, run_json, stderr, text};
+use common::{HEADER, folder, purchases, refused, run, run_json, stderr, text};
 
 #[test]
 fn two_simulations_of_the_same_purchases_are_identical() {
@@ -54,19 +54,13 @@ fn the_report_for_people_names_digest_and_budgets() {
 #[test]
 fn files_that_cannot_be_simulated_are_named() {
     let dir = folder();
-    let check = |args: &[&str], code: i32, says: &str| {
-        let output = run(args);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains(says), "{args:?} said {}", stderr(&output));
-        assert!(output.stdout.is_empty());
-    };
-    check(&["simulate", "--events", "/nowhere/file.csv"], 2, "/nowhere/file.csv");
+    refused(&["simulate", "--events", "/nowhere/file.csv"], 2, "/nowhere/file.csv");
     let events = dir.path().join("events.csv");
     std::fs::write(&events, "a,b,c\n1,2,3\n").unwrap();
-    check(&["simulate", "--events", text(&events)], 2, "household_id");
+    refused(&["simulate", "--events", text(&events)], 2, "household_id");
     std::fs::write(&events, format!("{HEADER}\n")).unwrap();
-    check(&["simulate", "--events", text(&events), "--policy", text(dir.path())], 3, "program.toml");
-    check(
+    refused(&["simulate", "--events", text(&events), "--policy", text(dir.path())], 3, "program.toml");
+    refused(
         &["simulate", "--events", text(&events), "--onnxruntime", "/nowhere/libonnxruntime.so"],
         4,
         "libonnxruntime.so",

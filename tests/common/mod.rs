@@ -36,6 +36,14 @@ pub fn run_json(args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Runs, expects this exit code, this advice on stderr and nothing on stdout.
+pub fn refused(args: &[&str], code: i32, says: &str) {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    assert!(stderr(&output).contains(says), "{args:?} said {}", stderr(&output));
+    assert!(output.stdout.is_empty());
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
