@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ledger::{Filter, Keys, Kind, Reader};
 use runtime::bus::Bus;
 use runtime::bus::memory::MemoryBus;
-use runtime::config::{ClockKind, NatsOptions};
+use runtime::config::{ClockKind, NatsOptions, Take};
 use runtime::{Node, Options};
 use sim::explain::Explanation;
 
@@ -70,7 +70,8 @@ pub fn run(args: &Args) -> Result {
     let options = Options {
         policy: args.policy.clone(),
         clock: ClockKind::Events,
-        nats: args.nats.as_deref().map(NatsOptions::at),
+        // Its own purchases only, not what services left on that server or an earlier demo did not finish.
+        nats: args.nats.as_deref().map(|url| NatsOptions { take: Take::New, ..NatsOptions::at(url) }),
         onnxruntime: args.onnxruntime.clone(),
         ..Options::in_dir(&dir)
     };

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runtime::bus::nats::NatsBus;
-use runtime::bus::subject::Subjects;
+use runtime::bus::nats::NatsServer;
 use runtime::{NodeError, Options};
 use serde::Serialize;
 
@@ -51,20 +50,21 @@ struct Check {
     health: Health,
     found: String,
     /// What to do next; empty when all is well.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    next: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    next: String,
 }
 
 impl Check {
-    fn of(check: &'static str, found: std::result::Result<String, String>, next: &'static str) -> Check {
+    /// Errors that say themselves what to do come without a next step.
+    fn of(check: &'static str, found: std::result::Result<String, (String, String)>) -> Check {
         match found {
-            Ok(found) => Check { check, health: Health::Ok, found, next: "" },
-            Err(found) => Check { check, health: Health::Failed, found, next },
+            Ok(found) => Check { check, health: Health::Ok, found, next: String::new() },
+            Err((found, next)) => Check { check, health: Health::Failed, found, next },
         }
     }
 
     fn skipped(check: &'static str, found: &str) -> Check {
-        Check { check, health: Health::Skipped, found: found.to_owned(), next: "" }
+        Check { check, health: Health::Skipped, found: found.to_owned(), next: String::new() }
     }
 }
 
@@ -113,13 +113,19 @@ fn engine(options: &Options) -> Check {
             let names: Vec<&str> = models.manifests().iter().map(|manifest| manifest.name.as_str()).collect();
             Ok(format!("{} {}, models {} verified", engine.name, engine.version, names.join(" and ")))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error @ NodeError::Engine(_)) => {
+            Err((error.to_string(), "name a libonnxruntime.so that loads, or leave models.onnxruntime and ORT_DYLIB_PATH unset: the embedded engine needs nothing".to_owned()))
+        }
+        Err(error) => {
+            let folder = options.models_dir.as_ref().map(|folder| folder.display().to_string());
+            let next = match folder {
+                Some(folder) => format!("restore the models in {folder}, or leave models.dir out to use the shipped ones"),
+                None => "the shipped models do not pass on this machine; report this with the text above".to_owned(),
+            };
+            Err((error.to_string(), next))
+        }
     };
-    Check::of(
-        "engine",
-        found,
-        "leave ORT_DYLIB_PATH and [models] unset to use the embedded engine and shipped models",
-    )
+    Check::of("engine", found)
 }
 
 fn policy(options: &Options) -> Check {
@@ -132,73 +138,77 @@ fn policy(options: &Options) -> Check {
             bundle.moments().len(),
             bundle.digest().short()
         )),
-        Err(NodeError::Policy { place, problems }) => Err(format!("{place}\n{problems}")),
-        Err(error) => Err(error.to_string()),
+        Err(NodeError::Policy { place, problems }) => {
+            let next = "mend the places named above; `largesse explain CODE` says more about each code";
+            Err((format!("{place}\n{problems}"), next.to_owned()))
+        }
+        Err(error) => Err((error.to_string(), String::new())),
     };
-    Check::of(
-        "policy",
-        found,
-        "mend the places named above; `largesse explain POL....` says more about each code",
-    )
+    Check::of("policy", found)
 }
 
 /// Reads the ledger as an outsider; never opens it for writing, so a running node is not disturbed.
 fn ledger(options: &Options) -> Check {
+    let dir = options.dir.display();
     if !options.dir.join("ledger.db").exists() {
-        let found = format!("none in {} yet; a node makes one", options.dir.display());
-        return Check::skipped("ledger", &found);
+        return Check::skipped("ledger", &format!("none in {dir} yet; a node makes one"));
     }
+    let findings = || {
+        format!(
+            "`largesse log verify --dir {dir}` lists every finding; restore the latest copy that passes it"
+        )
+    };
     let report = ledger::verify(&options.dir, &ledger::VerifyOptions::default(), |_, _| {});
     let found = match report {
         Ok(report) if report.is_verified() => {
             Ok(format!("{} rows verified, root {}", grouped(report.rows), report.root.short()))
         }
-        Ok(report) => Err(report.findings.first().map_or_else(String::new, |finding| finding.what.clone())),
-        Err(error) => Err(error.to_string()),
+        Ok(report) => Err((
+            report.findings.first().map_or_else(String::new, |finding| finding.what.clone()),
+            findings(),
+        )),
+        Err(ledger::Error::NewerFormat { .. }) => Err((
+            format!("{dir} was written by a newer largesse"),
+            "install that version or a later one".to_owned(),
+        )),
+        Err(error) => Err((error.to_string(), findings())),
     };
-    Check::of(
-        "ledger",
-        found,
-        "run `largesse log verify --dir DIR` for every finding; restore the latest copy that passes it",
-    )
+    Check::of("ledger", found)
 }
 
 fn disk(options: &Options) -> Check {
     let existing = options.dir.ancestors().find(|path| path.exists() && !path.as_os_str().is_empty());
     let place = existing.unwrap_or(Path::new("."));
     let probe = place.join(format!(".largesse-doctor-{}", std::process::id()));
-    let found = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
-    let found = match (found, fs4::available_space(place)) {
-        (Err(error), _) => Err(format!("{} cannot be written: {error}", place.display())),
-        (Ok(()), Err(error)) => Err(format!("the free space of {} is unknown: {error}", place.display())),
-        (Ok(()), Ok(free)) if free < DISK_FREE_MIN => {
-            Err(format!("{} MB free in {}", grouped(free >> 20), place.display()))
+    let written = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
+    let shown = place.display();
+    let found = match (written, fs4::available_space(place)) {
+        (Err(error), _) => Err((
+            format!("{shown} cannot be written: {error}"),
+            "give this user the right to write there, or name another folder with --dir".to_owned(),
+        )),
+        (Ok(()), Err(error)) => {
+            Err((format!("the free space of {shown} is unknown: {error}"), String::new()))
         }
-        (Ok(()), Ok(free)) => Ok(format!("{} MB free in {}", grouped(free >> 20), place.display())),
+        (Ok(()), Ok(free)) if free < DISK_FREE_MIN => Err((
+            format!("{} MB free in {shown}", grouped(free >> 20)),
+            "free some space or name another folder with --dir; 1 million decisions take about 1.5 GB"
+                .to_owned(),
+        )),
+        (Ok(()), Ok(free)) => Ok(format!("{} MB free in {shown}", grouped(free >> 20))),
     };
-    Check::of(
-        "disk",
-        found,
-        "free space or name another folder with --dir; 1 million decisions take about 1.5 GB",
-    )
+    Check::of("disk", found)
 }
 
 fn nats(options: &Options) -> Check {
     let Some(nats) = &options.nats else {
         return Check::skipped("nats", "no server configured; the in-process bus is used");
     };
-    let bus = runtime::bus::nats::Options {
-        url: nats.url.clone(),
-        allow_plaintext: nats.allow_plaintext,
-        subjects: Subjects::clone(&nats.subjects),
-        stream_prefix: nats.stream_prefix.clone(),
-        ledger: "doctor".to_owned(),
-    };
-    let found = crate::block_on(async { Ok(NatsBus::probe(&bus).await) });
-    let found = match found {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no runtime to ask with".to_owned()),
-    };
-    Check::of("nats", found, "start it with `nats-server -js`, or leave [nats] out to use the in-process bus")
+    let found = crate::block_on(async {
+        let server = NatsServer::reach(nats.clone()).await.map_err(Failure::unavailable)?;
+        let ledger = ledger::identity_of(&options.dir).map_err(crate::ledger_errors)?;
+        server.check_free(ledger.as_deref()).await.map_err(Failure::unavailable)?;
+        Ok(server.describe())
+    });
+    Check::of("nats", found.map_err(|failure| (failure.to_string(), String::new())))
 }

@@ -43,6 +43,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:#}", self.error)
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         Failure::runtime(error)
@@ -56,7 +62,7 @@ pub fn code(result: Result) -> ExitCode {
         Ok(Verdict::FoundBad) => ExitCode::from(3),
         Err(failure) if is_broken_pipe(&failure.error) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("largesse: {:#}", failure.error);
+            eprintln!("largesse: {failure}");
             ExitCode::from(failure.code)
         }
     }

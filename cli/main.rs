@@ -78,7 +78,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logging(&cli.log);
+    if let Err(failure) = start_logging(&cli.log) {
+        return exit::code(Err(failure));
+    }
     let result = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
@@ -130,13 +132,16 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
     }
 }
 
-fn start_logging(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+fn start_logging(filter: &str) -> exit::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+        let help = "use error, warn, info, debug, or parts such as runtime=debug,warn";
+        exit::Failure::usage(format!("--log (LARGESSE_LOG) {filter:?} is no filter: {error}; {help}"))
+    })?;
     // A second subscriber can only exist if a test installed one; then that one stays.
     let _already = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(output::colour(&std::io::stderr()))
         .try_init();
+    Ok(())
 }

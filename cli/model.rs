@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::civil::Date;
+use models::drift::{self, Level};
 use models::evaluate;
 use runtime::Options;
 
@@ -18,6 +19,8 @@ pub enum Command {
     Features(Features),
     /// Score a purchase file at a date and compare with what came after
     Evaluate(Evaluate),
+    /// Compare a purchase file's members with those the models were trained on; exit 3 on an alarm
+    Drift(Drift),
 }
 
 #[derive(clap::Args)]
@@ -73,11 +76,27 @@ pub struct Evaluate {
     output: Document,
 }
 
+#[derive(clap::Args)]
+pub struct Drift {
+    #[command(flatten)]
+    engine: Engine,
+    /// Purchases, in the columns of the shipped file (plain or .gz)
+    #[arg(long, value_name = "FILE")]
+    events: PathBuf,
+    /// The day whose end is "now"
+    #[arg(long, value_name = "DATE")]
+    as_of: Date,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    output: Document,
+}
+
 pub fn run(command: &Command) -> Result {
     match command {
         Command::Inspect(args) => inspect(args),
         Command::Features(args) => features(args),
         Command::Evaluate(args) => evaluate(args),
+        Command::Drift(args) => measure_drift(args),
     }
 }
 
@@ -187,9 +206,57 @@ fn show(report: &evaluate::Report) -> Result<()> {
     output::line(&format!("\n{}", output::trimmed(&churn)))?;
     if let Some(intervals) = &report.intervals {
         output::line("\n95 % intervals over resampled households")?;
-        for interval in intervals.ltv.iter().chain(&intervals.churn) {
-            output::line(&format!("  {}", serde_json::to_string(interval).map_err(Failure::runtime)?))?;
-        }
+        output::line(&interval_table(&intervals.ltv, "spend in 91 days", "last 91 days"))?;
+        output::line(&format!(
+            "\n{}",
+            interval_table(&intervals.churn, "no purchase in 60 days", "MBG/NBD")
+        ))?;
     }
     Ok(())
+}
+
+/// Each measure's interval, and that of the model minus the naive line on the same households.
+fn interval_table(intervals: &[evaluate::Interval], what: &str, line: &str) -> String {
+    let mut table = output::plain_table();
+    table.set_header([what, "model", &format!("model minus {line}")]);
+    for interval in intervals {
+        let range = |low: f64, high: f64| format!("{low:.4} to {high:.4}");
+        table.add_row([
+            interval.name.to_owned(),
+            range(interval.low, interval.high),
+            range(interval.gain_low, interval.gain_high),
+        ]);
+    }
+    output::trimmed(&table)
+}
+
+fn measure_drift(args: &Drift) -> Result {
+    let mut models = load(&args.engine)?;
+    let (members, readings) =
+        drift::measure(&mut models, &args.events, args.as_of).map_err(Failure::usage)?;
+    if readings.is_empty() {
+        return Err(Failure::usage(format!(
+            "{members} members as of {}; drift is not told from chance below {}",
+            args.as_of,
+            drift::MEMBERS_MIN
+        )));
+    }
+    if args.output == Document::Table {
+        output::line(&format!("{} members as of {}", output::grouped(members as u64), args.as_of))?;
+        let mut table = output::plain_table();
+        table.set_header(["model", "input", "PSI", "reading"]);
+        for reading in &readings {
+            let says = match reading.level {
+                Level::Steady => "as in training",
+                Level::Notice => "worth a look",
+                Level::Alarm => "ALARM: trained on other members",
+            };
+            table.add_row([&reading.model, &reading.name, &format!("{:.3}", reading.psi), says]);
+        }
+        output::line(&output::trimmed(&table))?;
+    } else {
+        output::json(&serde_json::json!({ "as_of": args.as_of, "members": members, "readings": readings }))?;
+    }
+    let alarmed = readings.iter().any(|reading| reading.level == Level::Alarm);
+    Ok(if alarmed { Verdict::FoundBad } else { Verdict::Ok })
 }

@@ -65,52 +65,53 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     writeln!(out).map_err(Failure::runtime)
 }
 
-/// Rows in one of the formats. `header` names the columns; `rows` are as wide.
+/// A line of a list: an object for programs, cells for people.
+pub trait Columns: Serialize {
+    const NAMES: &'static [&'static str];
+
+    /// As many cells as names.
+    fn cells(self) -> Vec<String>;
+}
+
+/// Lines in one of the formats, written as they come where the format allows it.
 ///
 /// # Errors
-/// When stdout cannot be written.
-pub fn rows(format: Format, header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Result<()> {
+/// When a line cannot be made or stdout cannot be written.
+pub fn rows<L: Columns>(format: Format, lines: impl Iterator<Item = Result<L>>) -> Result<()> {
     match format {
-        Format::Table => table(header, rows),
-        Format::Csv => csv(header, rows),
+        Format::Table => table(lines),
+        Format::Csv => csv(lines),
         Format::Jsonl => {
             let mut out = std::io::stdout().lock();
-            for row in rows {
-                serde_json::to_writer(&mut out, &object(header, &row?)).map_err(Failure::runtime)?;
+            for line in lines {
+                serde_json::to_writer(&mut out, &line?).map_err(Failure::runtime)?;
                 writeln!(out)?;
             }
             Ok(())
         }
-        Format::Json => {
-            let objects: Vec<_> = rows.map(|row| Ok(object(header, &row?))).collect::<Result<_>>()?;
-            json(&objects)
-        }
+        Format::Json => json(&lines.collect::<Result<Vec<_>>>()?),
     }
 }
 
-fn object(header: &[&str], row: &[String]) -> serde_json::Map<String, serde_json::Value> {
-    header.iter().zip(row).map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect()
-}
-
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library marks its list of kinds as open")]
-fn csv(header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Result<()> {
+fn csv<L: Columns>(lines: impl Iterator<Item = Result<L>>) -> Result<()> {
     let mut writer = ::csv::Writer::from_writer(std::io::stdout().lock());
     let flatten = |error: ::csv::Error| match error.into_kind() {
         ::csv::ErrorKind::Io(error) => Failure::runtime(error),
         other => Failure::runtime(anyhow::anyhow!("{other:?}")),
     };
-    writer.write_record(header).map_err(flatten)?;
-    for row in rows {
-        writer.write_record(row?).map_err(flatten)?;
+    writer.write_record(L::NAMES).map_err(flatten)?;
+    for line in lines {
+        writer.write_record(line?.cells()).map_err(flatten)?;
     }
     writer.flush().map_err(Failure::runtime)
 }
 
-fn table(header: &[&str], rows: impl Iterator<Item = Result<Vec<String>>>) -> Result<()> {
+fn table<L: Columns>(lines: impl Iterator<Item = Result<L>>) -> Result<()> {
     let mut table = plain_table();
-    table.set_header(header);
-    for row in rows {
-        table.add_row(row?);
+    table.set_header(L::NAMES);
+    for row in lines {
+        table.add_row(row?.cells());
     }
     line(&trimmed(&table))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use runtime::config::Error as ConfigError;
 use runtime::{Node, Options};
 
 use crate::exit::{Failure, Result, Verdict};
@@ -36,7 +37,18 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result {
-    let mut options = Options::load(&args.config).map_err(Failure::usage)?;
+    let mut options = Options::load(&args.config).map_err(|error| match error {
+        ConfigError::Unreadable { path, why } if why.kind() == std::io::ErrorKind::NotFound => {
+            Failure::usage(format!(
+                "there is no {}; write one (an empty file takes every default, `largesse serve --help` shows an \
+                 example, docs/configuration.md every key) or name another with --config",
+                path.display()
+            ))
+        }
+        error @ (ConfigError::Unreadable { .. } | ConfigError::Invalid { .. } | ConfigError::Prefix(_)) => {
+            Failure::usage(error)
+        }
+    })?;
     if let Some(url) = &args.nats {
         options.use_nats(url);
     }

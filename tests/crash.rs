@@ -88,7 +88,12 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
         .spawn()
         .unwrap();
     let context = context(&server).await;
-    eventually("the stream", async || context.get_stream("LARGESSE_EVENTS").await.is_ok()).await;
+    // The demo takes what is published once it listens.
+    eventually("the consumer", async || match context.get_stream("LARGESSE_EVENTS").await {
+        Ok(stream) => stream.consumer_info("largesse-intake").await.is_ok(),
+        Err(_) => false,
+    })
+    .await;
     for number in 0..GARBAGE {
         // Nothing an id could be read from: only its place in the stream tells a redelivery.
         context.publish("largesse.v1.event.test", format!("garbage {number}").into()).await.unwrap();
@@ -156,6 +161,61 @@ async fn a_second_process_on_the_same_ledger_is_refused() {
     let said = common::stderr(&output);
     assert!(said.contains(&first.id().to_string()), "the holder's pid is not named: {said}");
     assert_eq!(terminate(first), Some(0));
+}
+
+#[tokio::test]
+async fn events_of_one_prefix_go_to_one_ledger() {
+    let server = NatsServer::start();
+    let dir = folder();
+    let config = |ledger: &str| {
+        let config = dir.path().join(format!("{ledger}.toml"));
+        let document = format!("[node]\ndir = {ledger:?}\n[nats]\nurl = {:?}\n", server.url());
+        std::fs::write(&config, document).unwrap();
+        config
+    };
+    let context = context(&server).await;
+    let owner = async || {
+        let stream = context.get_stream("LARGESSE_EVENTS").await.ok()?;
+        let info = stream.consumer_info("largesse-intake").await.ok()?;
+        info.config.metadata.get("largesse-ledger").cloned()
+    };
+    let (events, first) = (dir.path().join("events.csv"), config("first"));
+    purchases(&events, 20);
+    let demo = |ledger: &str| {
+        let ledger = dir.path().join(ledger);
+        let args = ["demo", "--events", text(&events), "--nats", &server.url(), "--dir", text(&ledger)];
+        run(&[&args[..], &["--output", "json"]].concat())
+    };
+    // One demo after the other: each takes its own purchases only.
+    let decided = |output: &std::process::Output| {
+        assert!(output.status.success(), "{}", common::stderr(output));
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (summary["events"].clone(), summary["dead_letters"].clone())
+    };
+    let alone = decided(&demo("demo-1"));
+    assert_eq!(alone.1, 0);
+    assert_eq!(decided(&demo("demo-2")), alone, "a second demo saw more than its own purchases");
+
+    // A node does not take over what a demo listens for, nor a demo or a node what a node does.
+    let refused = |output: std::process::Output, why: &str| {
+        assert_eq!(output.status.code(), Some(4), "{}", common::stderr(&output));
+        assert!(common::stderr(&output).contains(why), "{}", common::stderr(&output));
+    };
+    let owned_by_demo = owner().await.unwrap();
+    refused(run(&["serve", "--config", text(&first)]), &owned_by_demo);
+    assert!(!dir.path().join("first").exists(), "a refused start made a ledger");
+    context.get_stream("LARGESSE_EVENTS").await.unwrap().delete_consumer("largesse-intake").await.unwrap();
+    let node = serve(&first);
+    eventually("the first node's consumer", async || owner().await.is_some()).await;
+    let owned_by_first = owner().await.unwrap();
+    assert_ne!(owned_by_first, owned_by_demo, "two ledgers of one program have one name");
+    refused(run(&["serve", "--config", text(&config("second"))]), &owned_by_first);
+    refused(demo("demo-3"), &owned_by_first);
+    assert_eq!(terminate(node), Some(0));
+    // The owner itself comes back.
+    let node = serve(&first);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(terminate(node), Some(0));
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub struct Outcomes {
 #[derive(Debug, Serialize)]
 pub struct Budget {
     pub id: String,
+    /// `micros` of money, or `pieces`.
+    pub unit: &'static str,
     pub limit_micros: i64,
     pub committed_micros: i64,
     pub reserved_micros: i64,
@@ -79,6 +81,7 @@ impl Summary {
         let counted = ran.metrics.counters.snapshot();
         let stages: std::collections::BTreeMap<_, _> = ran.metrics.quantiles().into_iter().collect();
         let budget = |(id, balance): &(String, ledger::Balance)| Budget {
+            unit: if id.starts_with("inventory/") { "pieces" } else { "micros" },
             id: id.clone(),
             limit_micros: balance.limit.0,
             committed_micros: balance.committed.0,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ledger::{Keys, Reader};
 use policies::findings::Finding;
-use sim::explain::{self, CandidateAnswer, Explanation};
+use sim::explain::{self, CandidateAnswer, Explanation, FeatureAnswer};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, money};
@@ -17,7 +17,7 @@ pub struct Args {
     dir: PathBuf,
     /// Decision id, event id or sequence number
     id: String,
-    /// Also list every fact the policy could read
+    /// Also list every fact the policy could read, and what the models saw with the rows it came from
     #[arg(long)]
     facts: bool,
     /// Table or JSON
@@ -56,6 +56,7 @@ pub fn text(explanation: &Explanation, with_facts: bool) -> String {
     if with_facts {
         lines.push(String::new());
         lines.extend(explanation.facts.iter().map(|(name, value)| format!("  {name:<28} {value}")));
+        lines.extend(sources(&explanation.features));
     }
     lines.join("\n")
 }
@@ -123,6 +124,28 @@ fn against(findings: &[Finding], what: &str) -> Vec<String> {
         format!("  {what}: {} {said}{found}", finding.id)
     };
     findings.iter().map(show).collect()
+}
+
+/// Most rows of one feature that are named; JSON has all of them.
+const ROWS_NAMED: usize = 4;
+
+fn sources(features: &[FeatureAnswer]) -> Vec<String> {
+    if features.is_empty() {
+        return vec![String::new(), "  no model ran".to_owned()];
+    }
+    let mut table = output::plain_table();
+    table.set_header(["model input", "value", "from purchases of rows"]);
+    for feature in features {
+        let newest = feature.rows.iter().rev().take(ROWS_NAMED).map(u64::to_string);
+        let more = feature.rows.len().saturating_sub(ROWS_NAMED) as u64 + feature.folded;
+        let more = (more > 0).then(|| format!("and {more} older"));
+        table.add_row([
+            feature.feature.to_owned(),
+            feature.value.to_string(),
+            newest.chain(more).collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    vec![String::new(), output::trimmed(&table)]
 }
 
 fn tail(explanation: &Explanation) -> Vec<String> {

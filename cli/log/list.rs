@@ -5,8 +5,13 @@ use std::path::PathBuf;
 use domain::{Outcome, Reason, Timestamp};
 use ledger::{Filter, Kind, Reader, Row};
 
-use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Format};
+use serde::Serialize;
+
+use crate::exit::{Result, Verdict};
+use crate::output::{self, Columns, Format};
+
+/// Rows read at a time.
+const PAGE_ROWS: u32 = 1_000;
 
 /// List rows, newest first, filtered
 #[derive(clap::Args)]
@@ -64,12 +69,58 @@ fn reason(text: &str) -> std::result::Result<Reason, String> {
         .ok_or_else(|| "no such reason; `largesse explain` lists them".to_owned())
 }
 
-const HEADER: [&str; 9] =
-    ["seq", "kind", "event_time", "outcome", "reason", "segment", "reward", "member", "id"];
+/// How long one page may take to find: a filter that no index helps reads every row.
+const PAGE_WITHIN: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// One row of the listing.
+#[derive(Serialize)]
+struct Line {
+    seq: u64,
+    kind: &'static str,
+    recorded_at: String,
+    event_time: Option<String>,
+    outcome: Option<&'static str>,
+    reason: Option<&'static str>,
+    segment: Option<String>,
+    reward: Option<String>,
+    member: Option<String>,
+    id: String,
+}
+
+impl Columns for Line {
+    const NAMES: &'static [&'static str] = &[
+        "seq",
+        "kind",
+        "recorded_at",
+        "event_time",
+        "outcome",
+        "reason",
+        "segment",
+        "reward",
+        "member",
+        "id",
+    ];
+
+    fn cells(self) -> Vec<String> {
+        vec![
+            self.seq.to_string(),
+            self.kind.to_owned(),
+            self.recorded_at,
+            self.event_time.unwrap_or_default(),
+            self.outcome.unwrap_or_default().to_owned(),
+            self.reason.unwrap_or_default().to_owned(),
+            self.segment.unwrap_or_default(),
+            self.reward.unwrap_or_default(),
+            self.member.unwrap_or_default(),
+            self.id,
+        ]
+    }
+}
 
 pub fn run(args: &Args) -> Result {
-    let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
-    let mut filter = Filter {
+    let mut reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+    reader.set_limit(PAGE_WITHIN);
+    let filter = Filter {
         kind: args.kind,
         outcome: args.outcome,
         reason: args.reason,
@@ -81,40 +132,61 @@ pub fn run(args: &Args) -> Result {
         newest_first: !args.oldest_first,
         ..Filter::default()
     };
-    let mut left = args.limit;
-    let mut rows = Vec::new();
-    while left > 0 {
-        filter.limit = left.min(ledger::PAGE_ROWS_MAX);
-        let page = reader.list(&filter).map_err(crate::ledger_errors)?;
-        let Some(last) = page.last().map(|row| row.seq) else { break };
-        if args.oldest_first {
-            filter.after = Some(last);
-        } else {
-            filter.before = Some(last);
-        }
-        left -= u32::try_from(page.len()).unwrap_or(left).min(left);
-        rows.extend(page);
-    }
+    let mut pages = Pages { reader, filter, left: args.limit, page: Vec::new().into_iter() };
     // People get the start of a pseudonym, programs all of it: `--member` takes the whole.
     let shown = if args.output == Format::Table { 8 } else { usize::MAX };
-    let cells = rows.iter().map(|row| Ok(cells(row, shown)));
-    output::rows(args.output, &HEADER, cells).map_err(|failure: Failure| failure)?;
+    let lines = std::iter::from_fn(|| pages.next().transpose()).map(|row| Ok(Line::of(row?, shown)));
+    output::rows(args.output, lines)?;
     Ok(Verdict::Ok)
 }
 
-fn cells(row: &Row, member_digits: usize) -> Vec<String> {
-    let id = uuid_text(row.record_id);
-    vec![
-        row.seq.to_string(),
-        row.kind.name().to_owned(),
-        row.event_time.unwrap_or(row.recorded_at).to_string(),
-        row.outcome.map_or("", Outcome::name).to_owned(),
-        row.reason.map_or("", Reason::name).to_owned(),
-        row.segment.clone().unwrap_or_default(),
-        row.reward.clone().unwrap_or_default(),
-        row.member.map(|member| member.to_string().chars().take(member_digits).collect()).unwrap_or_default(),
-        id,
-    ]
+/// Rows of a filter, read page by page as they are asked for.
+struct Pages {
+    reader: Reader,
+    filter: Filter,
+    left: u32,
+    page: std::vec::IntoIter<Row>,
+}
+
+impl Pages {
+    fn next(&mut self) -> Result<Option<Row>> {
+        if let Some(row) = self.page.next() {
+            return Ok(Some(row));
+        }
+        self.filter.limit = self.left.min(PAGE_ROWS);
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let page = self.reader.list(&self.filter).map_err(crate::ledger_errors)?;
+        let last = page.last().map(|row| row.seq);
+        if self.filter.newest_first {
+            self.filter.before = last;
+        } else {
+            self.filter.after = last;
+        }
+        let full = page.len() == self.filter.limit as usize;
+        self.left = if full { self.left - self.filter.limit } else { 0 };
+        self.page = page.into_iter();
+        Ok(self.page.next())
+    }
+}
+
+impl Line {
+    fn of(row: Row, member_digits: usize) -> Line {
+        let pseudonym = |member: domain::MemberId| member.to_string().chars().take(member_digits).collect();
+        Line {
+            seq: row.seq.0,
+            kind: row.kind.name(),
+            recorded_at: row.recorded_at.to_string(),
+            event_time: row.event_time.map(|time| time.to_string()),
+            outcome: row.outcome.map(Outcome::name),
+            reason: row.reason.map(Reason::name),
+            segment: row.segment,
+            reward: row.reward,
+            member: row.member.map(pseudonym),
+            id: uuid_text(row.record_id),
+        }
+    }
 }
 
 /// A record id as a UUID.

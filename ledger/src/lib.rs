@@ -58,5 +58,5 @@ pub use recovery::Recovery;
 pub use relay::{RELAYS, RelayPosition};
 pub use row::Row;
 pub use seal::{DataKey, DoesNotOpen, Sealed};
-pub use verify::{FINDINGS_MAX, Finding, Report, VerifyOptions, verify};
+pub use verify::{FINDINGS_MAX, Finding, Report, VerifyOptions, identity_of, verify};
 pub use writer::{Appended, BATCH_MAX, Checkpoint, Writer};

@@ -78,10 +78,15 @@ impl Verifier {
         &self.name
     }
 
+    /// Which log this is, `name+hash`: the start of the text form, short and different for every key.
+    pub fn identity(&self) -> String {
+        format!("{}+{}", self.name, domain::digest::hex(&self.key_id()))
+    }
+
     /// The text form `name+hash+base64`, to be handed to auditors.
     pub fn to_text(&self) -> String {
         let key = [&[ED25519], self.key.as_bytes().as_slice()].concat();
-        format!("{}+{}+{}", self.name, domain::digest::hex(&self.key_id()), BASE64.encode(key))
+        format!("{}+{}", self.identity(), BASE64.encode(key))
     }
 
     /// Reads the text form.

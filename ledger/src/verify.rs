@@ -176,6 +176,18 @@ fn heads_are_filed(heads: &Heads, report: &mut Report) {
     }
 }
 
+/// Which ledger a folder holds ([`Verifier::identity`]); `None` when it holds none.
+///
+/// # Errors
+/// When its public key cannot be read.
+pub fn identity_of(folder: &Path) -> Result<Option<String>, Error> {
+    let files = Files::of(folder, None);
+    if !files.database.exists() {
+        return Ok(None);
+    }
+    Ok(Some(folder_verifier(&files.verifier)?.identity()))
+}
+
 fn folder_verifier(path: &Path) -> Result<Verifier, Error> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Error::io("read the verifier key", path, error))?;

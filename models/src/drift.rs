@@ -1,15 +1,19 @@
-//! Whether members still look like those the models were trained on, and whether there is enough data at all.
+//! Whether members still look like those the models were trained on.
 //!
 //! A [`Window`] counts members into the histograms of a manifest; [`Window::readings`] gives the population
 //! stability index (PSI) of each feature and of the score. Feed it one row per member, as of one instant: rows
-//! taken at purchases over-represent frequent buyers and drift by construction. [`Gate`] says how far models
-//! may be trusted given how much the program knows.
+//! taken at purchases over-represent frequent buyers and drift by construction. [`measure`] does so for a
+//! purchase file.
 
+use std::path::Path;
+
+use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::features::{FeatureVector, NAMES};
 use crate::manifest::{Histogram, Manifest};
-use crate::scorer::Score;
+use crate::scorer::{Models, Score};
+use crate::table;
 
 /// Fewest members behind a reading. Without drift, members times PSI is about chi-squared with nine degrees of
 /// freedom, so at 1,000 members a PSI of [`ALARM`] by chance is rarer than one in 10^40.
@@ -20,6 +24,9 @@ pub const NOTICE: f64 = 0.1;
 
 /// PSI from which the model should not decide (the customary 0.25).
 pub const ALARM: f64 = 0.25;
+
+/// Rows scored in one call, as in a live node under load.
+const SCORED_AT_ONCE: usize = 256;
 
 /// The histogram of the score in a manifest.
 const SCORE: &str = "score";
@@ -114,6 +121,32 @@ impl Window {
     }
 }
 
+/// All readings over the households of a purchase file as of the end of a day, model by model; empty below
+/// [`MEMBERS_MIN`] households.
+///
+/// # Errors
+/// The file cannot be read or holds no household by that day.
+pub fn measure(
+    models: &mut Models,
+    events: &Path,
+    as_of: Date,
+) -> Result<(usize, Vec<Reading>), table::Error> {
+    let table = table::read(events, as_of)?;
+    let rows: Vec<FeatureVector> = table.examples.iter().map(|example| example.features).collect();
+    let mut windows = models.manifests().map(Window::new);
+    for rows in rows.chunks(SCORED_AT_ONCE) {
+        for (row, score) in rows.iter().zip(models.score(rows)) {
+            // A row the models cannot answer drifts where its features do; the fallback's answer is not theirs.
+            let Ok(score) = score else { continue };
+            let (ltv, churn) = outputs(score);
+            let [first, second] = &mut windows;
+            first.observe(row, ltv);
+            second.observe(row, churn);
+        }
+    }
+    Ok((rows.len(), windows.iter().flat_map(Window::readings).collect()))
+}
+
 /// A model's output as the float its histogram was made of.
 pub fn outputs((ltv, churn): Score) -> (f32, f32) {
     ((ltv.0 as f64 / 1e6) as f32, (f64::from(churn.0) / 1e6) as f32)
@@ -131,29 +164,6 @@ fn psi(baseline: &[f64], counts: &[u64]) -> f64 {
     .sum()
 }
 
-/// How far models may be trusted, by how much the program knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gate {
-    /// Too few members: rules decide, models do not.
-    RulesOnly,
-    /// Values per segment, not per member.
-    SegmentLevel,
-    /// Values per member.
-    MemberLevel,
-}
-
-impl Gate {
-    /// The gate for a program with this many members and days of purchases.
-    pub fn of(members: u64, history_days: u64) -> Gate {
-        match (members, history_days) {
-            (..1_000, _) => Gate::RulesOnly,
-            (..10_000, _) | (_, ..91) => Gate::SegmentLevel,
-            _ => Gate::MemberLevel,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,13 +174,5 @@ mod tests {
         let moved = psi(&[0.25; 4], &[100, 100, 400, 400]);
         assert!((moved - (0.3 * 2.5_f64.ln() + 0.3 * 1.6_f64.ln())).abs() < 1e-12, "{moved}");
         assert!(psi(&[0.5, 0.5], &[1_000, 0]).is_finite());
-    }
-
-    #[test]
-    fn the_gate_opens_with_members_and_history() {
-        assert_eq!(Gate::of(999, 3_650), Gate::RulesOnly);
-        assert_eq!(Gate::of(9_999, 365), Gate::SegmentLevel);
-        assert_eq!(Gate::of(50_000, 90), Gate::SegmentLevel);
-        assert_eq!(Gate::of(10_000, 91), Gate::MemberLevel);
     }
 }

@@ -137,13 +137,37 @@ impl Faults {
     }
 }
 
-/// The NATS part of [`Options`].
+/// How a node uses a NATS server.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
+    /// `nats://host:port`, `tls://host:port`, with `user:password@` where the server wants it.
     pub url: String,
     pub subjects: Subjects,
+    /// Names streams: `<PREFIX>_EVENTS`, `<PREFIX>_REWARDS`.
     pub stream_prefix: String,
+    /// Allows an unencrypted, anonymous server beyond this machine.
     pub allow_plaintext: bool,
+    /// Which events a ledger takes that meets this server for the first time.
+    pub take: Take,
+}
+
+/// Which of the stored events a new ledger takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Everything the server still holds.
+    All,
+    /// What is published from now on; another ledger may do the same later, in place of this one.
+    New,
+}
+
+impl Take {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Take::All => "all",
+            Take::New => "new",
+        }
+    }
 }
 
 impl NatsOptions {
@@ -154,6 +178,7 @@ impl NatsOptions {
             subjects: Subjects::default(),
             stream_prefix: stream_prefix(crate::bus::subject::PREFIX),
             allow_plaintext: false,
+            take: Take::All,
         }
     }
 }
@@ -209,6 +234,21 @@ impl Options {
                 "node.in_flight_max and node.resident_members_max must be at least 1".to_owned(),
             ));
         }
+        let empty = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str().is_empty());
+        let texts = [
+            ("node.dir", document.node.dir.as_os_str().is_empty(), "name the ledger's folder"),
+            ("node.policy", empty(&document.node.policy), "name a bundle's folder"),
+            (
+                "nats.url",
+                document.nats.url.as_ref().is_some_and(|url| url.trim().is_empty()),
+                "name a server",
+            ),
+            ("models.onnxruntime", empty(&document.models.onnxruntime), "name libonnxruntime.so"),
+            ("models.dir", empty(&document.models.dir), "name a folder of models"),
+        ];
+        if let Some((key, _, what)) = texts.iter().find(|(_, empty, _)| *empty) {
+            return Err(invalid(format!("{key} is empty; {what}, or leave the key out for the default")));
+        }
         let nats = match document.nats.url {
             None => None,
             Some(url) => Some(NatsOptions {
@@ -216,6 +256,7 @@ impl Options {
                 subjects: Subjects::under(&document.nats.subject_prefix)?,
                 stream_prefix: stream_prefix(&document.nats.subject_prefix),
                 allow_plaintext: document.nats.allow_plaintext,
+                take: Take::All,
             }),
         };
         Ok(Options {
@@ -246,6 +287,22 @@ mod tests {
     fn unknown_keys_are_refused() {
         assert!(toml::from_str::<Document>("[node]\nfolder = \"x\"").is_err());
         assert!(toml::from_str::<Document>("[natz]\n").is_err());
+    }
+
+    #[test]
+    fn empty_texts_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("largesse.toml");
+        for (key, document) in [
+            ("node.dir", "[node]\ndir = ''"),
+            ("node.policy", "[node]\npolicy = ''"),
+            ("nats.url", "[nats]\nurl = ' '"),
+            ("models.onnxruntime", "[models]\nonnxruntime = ''"),
+        ] {
+            std::fs::write(&file, document).unwrap();
+            let error = Options::load(&file).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key} is empty")), "{error}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::actors::policy::{self, PolicyActor};
 use crate::actors::root::{Children, Never, Supervisor};
 use crate::actors::segment::{self, SegmentActor};
 use crate::bus::memory::MemoryBus;
-use crate::bus::nats::{self, NatsBus};
+use crate::bus::nats::NatsServer;
 use crate::bus::subject::Subjects;
 use crate::bus::{self, Bus};
 use crate::clock::{self, Clock};
@@ -119,7 +119,7 @@ struct Opened {
     escrow: Escrow,
 }
 
-/// The name of a program's ledger, also on NATS.
+/// The name of a program's ledger in its signed heads.
 fn origin(bundle: &Bundle) -> String {
     format!("largesse/{}", bus::subject::token(&bundle.program().name))
 }
@@ -199,25 +199,23 @@ fn record_start(
     Ok(())
 }
 
-async fn reach(options: &Options, bundle: &Bundle) -> Result<Option<NatsBus>, NodeError> {
+/// The NATS server, when one is configured and its events are free for this node's ledger.
+async fn reach(options: &Options) -> Result<Option<NatsServer>, NodeError> {
     let Some(nats) = &options.nats else { return Ok(None) };
-    let bus = NatsBus::connect(nats::Options {
-        url: nats.url.clone(),
-        allow_plaintext: nats.allow_plaintext,
-        subjects: nats.subjects.clone(),
-        stream_prefix: nats.stream_prefix.clone(),
-        ledger: origin(bundle),
-    });
-    Ok(Some(bus.await?))
+    let server = NatsServer::connect(nats.clone()).await?;
+    server.check_free(ledger::identity_of(&options.dir)?.as_deref()).await?;
+    Ok(Some(server))
 }
 
-/// Starts to take events from the bus.
+/// Starts to take events from the bus, for the ledger of this name.
 async fn subscribe(
     options: &Options,
-    reached: Option<NatsBus>,
+    reached: Option<NatsServer>,
+    ledger: &str,
 ) -> Result<(Bus, bus::Intake, Option<MemoryBus>, Subjects), NodeError> {
     match (reached, &options.nats) {
-        (Some(bus), Some(nats)) => {
+        (Some(server), Some(nats)) => {
+            let bus = server.for_ledger(ledger);
             let intake = bus.intake().await?;
             Ok((Bus::Nats(Box::new(bus)), bus::Intake::Nats(Box::new(intake)), None, nats.subjects.clone()))
         }
@@ -234,9 +232,9 @@ async fn subscribe(
 /// # Errors
 /// As [`Node::start`].
 pub async fn check(options: &Options) -> Result<(), NodeError> {
-    let bundle = load_bundle(options.policy.as_ref())?;
+    load_bundle(options.policy.as_ref())?;
     load_models(options)?;
-    reach(options, &bundle).await?;
+    reach(options).await?;
     Ok(())
 }
 
@@ -317,9 +315,10 @@ impl Node {
         let engine = models.engine().clone();
         let models_digest = models.digest();
         // Before the ledger, so that a start that cannot succeed writes nothing.
-        let reached = reach(options, &bundle).await?;
+        let reached = reach(options).await?;
         let Opened { mut ledger, reader, policy, escrow } = open_ledger(options, &bundle)?;
-        let (bus, source, memory, subjects) = subscribe(options, reached).await?;
+        let (bus, source, memory, subjects) =
+            subscribe(options, reached, &ledger.verifier().identity()).await?;
         record_start(&mut ledger, &reader, &bundle, &models)?;
         let position = ledger
             .relay(RELAY)

@@ -3,6 +3,7 @@
 //! Conditions are evaluated again on the recorded facts under the recorded bundle, so the answer is the same
 //! months and versions later. Nothing here decides; it looks up, re-evaluates and names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agents::member::{Member, State};
@@ -10,8 +11,9 @@ use agents::negotiation::Plan;
 use domain::record::read_decision;
 use domain::{Decision, Micros, Outcome, Reason, Scores, Timestamp};
 use ledger::{DataKey, Filter, Keys, Kind, Reader, Row, Seq};
+use models::features::FeatureVector;
 use policies::findings::Finding;
-use policies::{Bundle, Grant, MomentIndex, RuleIndex, Situation, Stops};
+use policies::{Bundle, MomentIndex, RuleIndex, Situation, Stops};
 use serde::Serialize;
 
 /// Rows read at a time.
@@ -48,6 +50,17 @@ pub struct CandidateAnswer {
     pub against: Vec<Finding>,
 }
 
+/// One input of the models, with the purchases it was computed from.
+#[derive(Clone, Debug, Serialize)]
+pub struct FeatureAnswer {
+    pub feature: &'static str,
+    pub value: f32,
+    /// Rows of the purchases behind it, oldest purchase first.
+    pub rows: Vec<u64>,
+    /// Purchases too old to be held one by one, which entered as totals.
+    pub folded: u64,
+}
+
 /// The negotiation whose prices were used.
 #[derive(Clone, Debug, Serialize)]
 pub struct Negotiation {
@@ -79,6 +92,8 @@ pub struct Explanation {
     pub scores: Option<Scores>,
     /// Every fact the policy could read, as policies write it.
     pub facts: Vec<(&'static str, String)>,
+    /// What the models saw, each with its sources; empty where no model ran.
+    pub features: Vec<FeatureAnswer>,
     pub opportunity: Micros,
     pub candidates: Vec<CandidateAnswer>,
     /// What held the whole moment back, if anything did.
@@ -99,7 +114,9 @@ pub struct Explanation {
 pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, Error> {
     let (decision, key) = open(keys, row)?;
     let bundle = bundle(reader, row.seq, decision.bundle)?;
-    let grants = grants(reader, &key, row, decision.considered_at, &bundle)?;
+    let past = Past::before(reader, &key, row, &bundle)?;
+    let grants = past.state.grants(&bundle, decision.considered_at);
+    let features = if decision.models.is_some() { past.features(&decision, row.seq) } else { Vec::new() };
     let situation = Situation {
         facts: &decision.facts,
         now: decision.considered_at,
@@ -133,6 +150,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
             .filter(|field| field.scope() != domain::facts::Scope::Reward)
             .map(|field| (field.name(), decision.facts.show(*field)))
             .collect(),
+        features,
         opportunity: decision.opportunity,
         candidates,
         against: findings,
@@ -169,31 +187,49 @@ fn bundle(reader: &Reader, seq: Seq, digest: domain::Digest) -> Result<Arc<Bundl
     bundle.map(Arc::new).map_err(|problems| wrong(problems.render()))
 }
 
-/// The promises that counted for caps when the decision was made: the member's rows before it, folded.
-fn grants(
-    reader: &Reader,
-    key: &DataKey,
-    decided: &Row,
-    considered_at: Timestamp,
-    bundle: &Bundle,
-) -> Result<Vec<Grant>, Error> {
-    let Some(member) = decided.member else { return Ok(Vec::new()) };
-    let mut state: State = (*Member::enrol(member, bundle).state).clone();
-    let mut seq = Seq::START;
-    loop {
-        let rows = reader.member_after(member, seq, PAGE_ROWS)?;
-        for row in rows.iter().filter(|row| row.seq < decided.seq) {
-            let wrong = |why: String| Error::Row { seq: row.seq, why };
-            if let Some(opened) = row.about_member(key).map_err(|error| wrong(error.to_string()))? {
-                state.fold_row(&opened).map_err(wrong)?;
+/// What the log knew of the member before a decision.
+struct Past {
+    /// The member's rows before it, folded.
+    state: State,
+    /// The row of each event, by the hash the history knows it by.
+    rows: BTreeMap<u64, u64>,
+}
+
+impl Past {
+    fn before(reader: &Reader, key: &DataKey, decided: &Row, bundle: &Bundle) -> Result<Past, Error> {
+        let member = decided.member.ok_or(Error::Erased(decided.seq))?;
+        let mut past = Past { state: (*Member::enrol(member, bundle).state).clone(), rows: BTreeMap::new() };
+        let mut seq = Seq::START;
+        loop {
+            let rows = reader.member_after(member, seq, PAGE_ROWS)?;
+            for row in rows.iter().filter(|row| row.seq < decided.seq) {
+                let wrong = |why: String| Error::Row { seq: row.seq, why };
+                if let Some(opened) = row.about_member(key).map_err(|error| wrong(error.to_string()))? {
+                    past.state.fold_row(&opened).map_err(wrong)?;
+                }
+                past.rows.extend(row.event_id.as_ref().map(|event| (event.hash64(), row.seq.0)));
+            }
+            match rows.last() {
+                Some(last) if last.seq < decided.seq && rows.len() == PAGE_ROWS as usize => seq = last.seq,
+                Some(_) | None => return Ok(past),
             }
         }
-        match rows.last() {
-            Some(last) if last.seq < decided.seq && rows.len() == PAGE_ROWS as usize => seq = last.seq,
-            Some(_) | None => break,
-        }
     }
-    Ok(state.grants(bundle, considered_at))
+
+    /// The features the models saw, computed again, with the rows they came from.
+    fn features(mut self, decision: &Decision, decided: Seq) -> Vec<FeatureAnswer> {
+        // The deciding event was folded first, and it was accepted then.
+        let _folded = self.state.fold(&decision.event);
+        self.rows.insert(decision.event.event_id.hash64(), decided.0);
+        let history = &self.state.history;
+        let values = FeatureVector::from(&history.summary(decision.considered_at)).0;
+        let answer = |(index, value): (usize, f32)| {
+            let sources = history.sources(index, decision.considered_at)?;
+            let rows = sources.events.iter().filter_map(|event| self.rows.get(event).copied()).collect();
+            Some(FeatureAnswer { feature: sources.feature, value, rows, folded: sources.folded })
+        };
+        values.into_iter().enumerate().filter_map(answer).collect()
+    }
 }
 
 fn candidates(decision: &Decision, bundle: &Bundle, findings: &[Finding]) -> Vec<CandidateAnswer> {

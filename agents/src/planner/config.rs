@@ -105,6 +105,30 @@ pub enum Escalation {
     GapTooWide,
 }
 
+impl Escalation {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Escalation::CorridorClips => "corridor_clips",
+            Escalation::GapTooWide => "gap_too_wide",
+        }
+    }
+
+    /// What happened and what to look at, for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Escalation::CorridorClips => {
+                "prices wanted to leave their corridor in several negotiations in a row: demand is unlike the \
+                 period's plan; look for a burst, a mistake in the events, or budgets that no longer fit"
+            }
+            Escalation::GapTooWide => {
+                "three negotiations in a row could not prove their plan within 2 % of the best; decisions go on \
+                 under the last good prices; `largesse log list --kind certificate` has the negotiations"
+            }
+        }
+    }
+}
+
 /// What the planner asks its host to do, in order.
 #[derive(Clone, Debug)]
 pub enum Effect {

@@ -204,7 +204,11 @@ impl PlannerActor {
                 }
                 Effect::Recall => self.recall(mind),
                 Effect::Escalate(escalation) => {
-                    tracing::info!(?escalation, "the planner asks for a person's attention");
+                    tracing::warn!(what = escalation.name(), "{}", escalation.text());
+                    let message = serde_json::json!({
+                        "v": 1, "what": escalation.name(), "text": escalation.text(),
+                    });
+                    self.publish("escalation", &message).await;
                 }
             }
         }

@@ -75,6 +75,11 @@ pub enum Error {
         "stream {stream} exists but captures {found:?} instead of {expected:?}; rename it or set another subject prefix"
     )]
     ForeignStream { stream: String, found: Vec<String>, expected: Vec<String> },
+    /// The events of this prefix are consumed for a ledger that is not this node's.
+    #[error(
+        "the events in {stream} belong to ledger {found} (consumer {consumer}); give this node a nats.subject_prefix of its own, or, if that ledger is gone for good, remove its consumer: `nats consumer rm {stream} {consumer}`"
+    )]
+    OtherLedger { stream: String, consumer: &'static str, found: String },
     /// Anything else, with what was attempted.
     #[error("failed to {what}: {why}")]
     Failed { what: &'static str, why: String },

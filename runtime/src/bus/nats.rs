@@ -6,28 +6,24 @@
 //! A publish that was not confirmed may have been stored: it is "unknown", never "failed". The relay asks
 //! [`NatsBus::rewards_stored_after`] before it repeats anything.
 
+mod intake;
+
+pub use intake::NatsIntake;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, consumer, stream};
+use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
 
-use super::subject::Subjects;
-use super::{Delivery, Error, Publication, Ticket};
+use super::{Error, Publication, Ticket};
+use crate::config::NatsOptions;
 
 /// How long connecting may take before the server counts as unreachable.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How long one JetStream request may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-/// After this long without an acknowledgement the server delivers again. Commits take milliseconds; 30 s
-/// leaves room for a stalled disk without a storm of redeliveries.
-const ACK_WITHIN: Duration = Duration::from_secs(30);
-/// Deliveries that may be unacknowledged; above the node's own admission bound, so that bound decides.
-const UNACKNOWLEDGED_MAX: i64 = 20_000;
-/// Messages asked for at a time.
-const PULL_BATCH: usize = 500;
 /// How many stored rewards a restarted relay reads back; above the node's bound of rewards in flight.
 const TAIL_MAX: u64 = 65_536;
 /// Rewards at or below the confirmed position in a row after which the tail counts as read.
@@ -37,32 +33,20 @@ const LEDGER_HEADER: &str = "Largesse-Ledger";
 /// Header naming the record's sequence number.
 const SEQ_HEADER: &str = "Largesse-Seq";
 
-/// How to reach the server.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `nats://host:port`, `tls://host:port`, with `user:password@` where the server wants it.
-    pub url: String,
-    /// Allows an unencrypted, anonymous server beyond this machine.
-    pub allow_plaintext: bool,
-    pub subjects: Subjects,
-    /// Names streams: `<PREFIX>_EVENTS`, `<PREFIX>_REWARDS`.
-    pub stream_prefix: String,
-    /// Identity of the ledger behind this node.
-    pub ledger: String,
-}
-
-/// A connected bus; clones share the connection.
+/// A server with JetStream; clones share the connection.
 #[derive(Clone)]
-pub struct NatsBus {
-    options: Arc<Options>,
+pub struct NatsServer {
+    options: Arc<NatsOptions>,
     client: async_nats::Client,
     context: jetstream::Context,
 }
 
-/// The consuming end of the events.
-pub struct NatsIntake {
-    consumer: consumer::Consumer<consumer::pull::Config>,
-    messages: consumer::pull::Stream,
+/// The bus of the node that keeps one ledger.
+#[derive(Clone)]
+pub struct NatsBus {
+    server: NatsServer,
+    /// The ledger's identity: the name in its signed heads and the id of the key that signs them.
+    ledger: Arc<str>,
 }
 
 fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Error {
@@ -78,7 +62,7 @@ pub fn redacted(url: &str) -> String {
 }
 
 /// Plaintext without credentials is for loopback only.
-fn check_plaintext(options: &Options) -> Result<(), Error> {
+fn check_plaintext(options: &NatsOptions) -> Result<(), Error> {
     let rest = options.url.split_once("://").map_or(options.url.as_str(), |(_, rest)| rest);
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     if is_loopback(host) || rest.contains('@') || options.url.starts_with("tls://") || options.allow_plaintext
@@ -98,29 +82,34 @@ fn is_loopback(host: &str) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-impl NatsBus {
-    /// Connects without changing anything and says what is there.
-    ///
-    /// # Errors
-    /// When the server is unreachable or has no JetStream.
-    pub async fn probe(options: &Options) -> Result<String, Error> {
-        let bus = NatsBus::attach(options.clone()).await?;
-        let info = bus.client.server_info();
-        Ok(format!("nats-server {} at {}, JetStream on", info.version, redacted(&bus.options.url)))
+impl NatsServer {
+    /// What was reached, for people.
+    pub fn describe(&self) -> String {
+        let info = self.client.server_info();
+        format!("nats-server {} at {}, JetStream on", info.version, redacted(&self.options.url))
     }
 
     /// Connects and makes sure the streams exist.
     ///
     /// # Errors
     /// When the server is unreachable, has no JetStream, or holds foreign streams of our names.
-    pub async fn connect(options: Options) -> Result<NatsBus, Error> {
-        let bus = NatsBus::attach(options).await?;
-        bus.ensure_stream("EVENTS", bus.options.subjects.events_all()).await?;
-        bus.ensure_stream("REWARDS", bus.options.subjects.rewards_all()).await?;
-        Ok(bus)
+    pub async fn connect(options: NatsOptions) -> Result<NatsServer, Error> {
+        let server = NatsServer::reach(options).await?;
+        server.ensure_stream("EVENTS", server.options.subjects.events_all()).await?;
+        server.ensure_stream("REWARDS", server.options.subjects.rewards_all()).await?;
+        Ok(server)
     }
 
-    async fn attach(options: Options) -> Result<NatsBus, Error> {
+    /// The bus for the node that keeps this ledger.
+    pub fn for_ledger(self, ledger: &str) -> NatsBus {
+        NatsBus { server: self, ledger: ledger.into() }
+    }
+
+    /// Connects without changing anything.
+    ///
+    /// # Errors
+    /// When the server is unreachable or has no JetStream.
+    pub async fn reach(options: NatsOptions) -> Result<NatsServer, Error> {
         check_plaintext(&options)?;
         let url = redacted(&options.url);
         let connecting = async_nats::ConnectOptions::new()
@@ -140,7 +129,7 @@ impl NatsBus {
             .backpressure_on_inflight(true)
             .build(client.clone());
         context.query_account().await.map_err(|error| Error::NoJetStream { url, why: error.to_string() })?;
-        Ok(NatsBus { options: Arc::new(options), client, context })
+        Ok(NatsServer { options: Arc::new(options), client, context })
     }
 
     fn stream_name(&self, what: &str) -> String {
@@ -166,38 +155,25 @@ impl NatsBus {
         }
     }
 
-    /// The durable consumer of events.
-    ///
-    /// # Errors
-    /// When the server refuses the consumer.
-    pub async fn intake(&self) -> Result<NatsIntake, Error> {
-        let config = consumer::pull::Config {
-            durable_name: Some("largesse-intake".to_owned()),
-            ack_policy: consumer::AckPolicy::Explicit,
-            ack_wait: ACK_WITHIN,
-            max_ack_pending: UNACKNOWLEDGED_MAX,
-            ..consumer::pull::Config::default()
-        };
-        let stream = self.context.get_stream(self.stream_name("EVENTS")).await;
-        let stream = stream.map_err(failed("open the event stream"))?;
-        let consumer = stream.get_or_create_consumer("largesse-intake", config).await;
-        let consumer = consumer.map_err(failed("create the event consumer"))?;
-        let messages = open(&consumer).await?;
-        Ok(NatsIntake { consumer, messages })
+    async fn stream(&self, what: &str) -> Result<stream::Stream, Error> {
+        let name = self.stream_name(what);
+        self.context.get_stream(&name).await.map_err(failed("open a stream"))
     }
+}
 
+impl NatsBus {
     /// Stores one event as a producer would; returns the pending confirmation.
     ///
     /// # Errors
     /// When the connection is closed.
     pub async fn send_event(&self, subject: String, bytes: Bytes) -> Result<PendingEvent, Error> {
         let message = jetstream::message::PublishMessage::build().payload(bytes);
-        let pending = self.context.send_publish(subject, message).await;
+        let pending = self.server.context.send_publish(subject, message).await;
         Ok(PendingEvent(pending.map_err(failed("publish an event"))?))
     }
 
     pub(super) async fn publish(&self, subject: &str, payload: Bytes) {
-        if let Err(error) = self.client.publish(subject.to_owned(), payload).await {
+        if let Err(error) = self.server.client.publish(subject.to_owned(), payload).await {
             tracing::warn!(subject, %error, "visibility message not published");
         }
     }
@@ -210,11 +186,11 @@ impl NatsBus {
                 .header("ce-specversion", "1.0")
                 .header("ce-type", "largesse.v1.reward")
                 .header("ce-id", reward.message_id.as_str())
-                .header("ce-source", self.options.ledger.as_str())
-                .header(LEDGER_HEADER, self.options.ledger.as_str())
+                .header("ce-source", &*self.ledger)
+                .header(LEDGER_HEADER, &*self.ledger)
                 .header(SEQ_HEADER, reward.seq.to_string())
                 .payload(reward.payload.clone());
-            let sent = self.context.send_publish(reward.subject.clone(), message).await;
+            let sent = self.server.context.send_publish(reward.subject.clone(), message).await;
             pending.push(sent.map_err(failed("publish a reward"))?);
         }
         for confirmation in pending {
@@ -224,9 +200,10 @@ impl NatsBus {
     }
 
     pub(super) async fn subscribe(&self, pattern: &str) -> Result<async_nats::Subscriber, Error> {
-        let subscriber = self.client.subscribe(pattern.to_owned()).await.map_err(failed("subscribe"))?;
+        let subscriber =
+            self.server.client.subscribe(pattern.to_owned()).await.map_err(failed("subscribe"))?;
         // A subscription is only certain to see what is published after the server knows of it.
-        self.client.flush().await.map_err(failed("flush a subscription"))?;
+        self.server.client.flush().await.map_err(failed("flush a subscription"))?;
         Ok(subscriber)
     }
 
@@ -235,7 +212,7 @@ impl NatsBus {
     pub(super) async fn acknowledge(&self, tickets: Vec<Ticket>) {
         for ticket in tickets {
             if let Ticket::Nats { reply } = ticket
-                && let Err(error) = self.client.publish(reply, Bytes::from_static(b"+ACK")).await
+                && let Err(error) = self.server.client.publish(reply, Bytes::from_static(b"+ACK")).await
             {
                 // The server will deliver again and the ledger will answer with the stored decision.
                 tracing::warn!(%error, "acknowledgement not sent");
@@ -244,15 +221,14 @@ impl NatsBus {
     }
 
     pub(super) async fn rewards_stored_after(&self, seq: u64) -> Result<BTreeSet<String>, Error> {
-        let stream = self.context.get_stream(self.stream_name("REWARDS")).await;
-        let mut stream = stream.map_err(failed("open the reward stream"))?;
+        let mut stream = self.server.stream("REWARDS").await?;
         let state = stream.info().await.map_err(failed("read the reward stream"))?.state.clone();
         let oldest = state.first_sequence.max(state.last_sequence.saturating_sub(TAIL_MAX)).max(1);
         let (mut stored, mut confirmed_run) = (BTreeSet::new(), 0);
         for position in (oldest..=state.last_sequence).rev() {
             let Ok(message) = stream.get_raw_message(position).await else { continue };
             let header = |name: &str| message.headers.get(name).map(|value| value.as_str().to_owned());
-            if header(LEDGER_HEADER).as_deref() != Some(self.options.ledger.as_str()) {
+            if header(LEDGER_HEADER).as_deref() != Some(&*self.ledger) {
                 continue;
             }
             let recorded: u64 = header(SEQ_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -283,53 +259,6 @@ impl PendingEvent {
     }
 }
 
-async fn open(
-    consumer: &consumer::Consumer<consumer::pull::Config>,
-) -> Result<consumer::pull::Stream, Error> {
-    let messages = consumer.stream().max_messages_per_batch(PULL_BATCH).messages().await;
-    messages.map_err(failed("pull events"))
-}
-
-impl NatsIntake {
-    pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Vec<Delivery>>, Error> {
-        let mut deliveries = Vec::new();
-        while deliveries.is_empty() {
-            match self.messages.next().await {
-                Some(Ok(message)) => deliveries.extend(Self::delivery(&message)),
-                Some(Err(error)) => self.reopen(error.to_string()).await?,
-                None => return Ok(None),
-            }
-        }
-        while deliveries.len() < limit {
-            match self.messages.next().now_or_never() {
-                Some(Some(Ok(message))) => deliveries.extend(Self::delivery(&message)),
-                Some(_) | None => break,
-            }
-        }
-        Ok(Some(deliveries))
-    }
-
-    fn delivery(message: &jetstream::Message) -> Option<Delivery> {
-        let info = message.info().ok()?;
-        let reply = message.reply.as_ref()?.to_string();
-        let attempt = u32::try_from(info.delivered).unwrap_or(1);
-        let place = Some(info.stream_sequence);
-        Some(Delivery { bytes: message.payload.clone(), attempt, place, ticket: Ticket::Nats { reply } })
-    }
-
-    /// The server went away or lost its heartbeat: wait a little and ask again; the client reconnects itself.
-    async fn reopen(&mut self, error: String) -> Result<(), Error> {
-        tracing::warn!(error, "event source interrupted, pulling again");
-        loop {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            if let Ok(messages) = open(&self.consumer).await {
-                self.messages = messages;
-                return Ok(());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,13 +271,7 @@ mod tests {
 
     #[test]
     fn anonymous_plaintext_stays_on_this_machine() {
-        let options = |url: &str| Options {
-            url: url.to_owned(),
-            allow_plaintext: false,
-            subjects: Subjects::default(),
-            stream_prefix: "LARGESSE".to_owned(),
-            ledger: "test".to_owned(),
-        };
+        let options = |url: &str| NatsOptions::at(url);
         assert!(check_plaintext(&options("nats://10.0.0.1:4222")).is_err());
         assert!(check_plaintext(&options("nats://localhost.example.com:4222")).is_err());
         assert!(check_plaintext(&options("nats://127.0.0.1:4222")).is_ok());
