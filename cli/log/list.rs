@@ -69,9 +69,6 @@ fn reason(text: &str) -> std::result::Result<Reason, String> {
         .ok_or_else(|| "no such reason; `largesse explain` lists them".to_owned())
 }
 
-/// How long one page may take to find: a filter that no index helps reads every row.
-const PAGE_WITHIN: std::time::Duration = std::time::Duration::from_secs(120);
-
 /// One row of the listing.
 #[derive(Serialize)]
 struct Line {
@@ -118,8 +115,7 @@ impl Columns for Line {
 }
 
 pub fn run(args: &Args) -> Result {
-    let mut reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
-    reader.set_limit(PAGE_WITHIN);
+    let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
     let filter = Filter {
         kind: args.kind,
         outcome: args.outcome,

@@ -31,6 +31,10 @@ use crate::writer::Checkpoint;
 /// that scans a few million rows, and little enough for the WAL to be reused soon after.
 pub const STATEMENT_TIME_MAX_MS: u64 = 2_000;
 
+/// The same for readers of other processes: people who look something up on a machine whose disk is busy with the
+/// node. They rather wait than ask again.
+pub const OUTSIDE_TIME_MAX_MS: u64 = 60_000;
+
 /// Virtual-machine steps between two looks at the clock: about 50 us.
 const STEPS_BETWEEN_CHECKS: i32 = 10_000;
 
@@ -83,14 +87,14 @@ impl Reader {
     /// # Errors
     /// When there is no ledger, or its file is foreign or newer.
     pub fn open(folder: &Path) -> Result<Reader, Error> {
-        Reader::with(folder, TailSource::Own(RefCell::default()))
+        Reader::with(folder, TailSource::Own(RefCell::default()), OUTSIDE_TIME_MAX_MS)
     }
 
     pub(crate) fn beside(folder: &Path, tail: SharedTail) -> Result<Reader, Error> {
-        Reader::with(folder, TailSource::Shared(tail))
+        Reader::with(folder, TailSource::Shared(tail), STATEMENT_TIME_MAX_MS)
     }
 
-    fn with(folder: &Path, tail: TailSource) -> Result<Reader, Error> {
+    fn with(folder: &Path, tail: TailSource, limit_ms: u64) -> Result<Reader, Error> {
         let files = Files::of(folder, None);
         if !files.database.exists() {
             return Err(Error::NoLedger(folder.to_owned()));
@@ -99,13 +103,7 @@ impl Reader {
         let mut connection = schema::connect(&files.database, Access::Read)?;
         let (started, deadline) = (Instant::now(), Arc::new(AtomicU64::new(u64::MAX)));
         set_time_limit(&mut connection, started, deadline.clone())?;
-        Ok(Reader {
-            connection,
-            started,
-            deadline,
-            limit: Duration::from_millis(STATEMENT_TIME_MAX_MS),
-            tail,
-        })
+        Ok(Reader { connection, started, deadline, limit: Duration::from_millis(limit_ms), tail })
     }
 
     /// Changes the time limit of each following call.

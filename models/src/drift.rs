@@ -28,6 +28,10 @@ pub const ALARM: f64 = 0.25;
 /// Rows scored in one call, as in a live node under load.
 const SCORED_AT_ONCE: usize = 256;
 
+/// Features that grow with the age of the program, so that they leave their histogram by and by: worth a look at
+/// most, never an alarm.
+const LIFETIME: [&str; 4] = ["tenure_days", "trips", "spend_total", "gap_max_days"];
+
 /// The histogram of the score in a manifest.
 const SCORE: &str = "score";
 
@@ -110,8 +114,9 @@ impl Window {
             .iter()
             .map(|column| {
                 let psi = psi(&column.baseline.shares, &column.counts);
+                let lifetime = LIFETIME.contains(&column.baseline.name.as_str());
                 let level = match psi {
-                    psi if psi >= ALARM => Level::Alarm,
+                    psi if psi >= ALARM && !lifetime => Level::Alarm,
                     psi if psi >= NOTICE => Level::Notice,
                     _ => Level::Steady,
                 };
