@@ -146,6 +146,72 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
     assert_eq!(replay["mismatches"], 0, "{replay}");
 }
 
+/// A purchase of one of a few members, as a producer sends it.
+fn purchase(number: u32) -> String {
+    format!(
+        r#"{{"schema":1,"event_id":"e-{number:06}","member":"m-{}","type":"purchase","event_time":"{}",
+        "source":"till","touchpoint":"pos","data":{{"amount":"20.00"}}}}"#,
+        number % 40,
+        now(),
+    )
+}
+
+/// The time now, RFC 3339.
+fn now() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    domain::Timestamp(i64::try_from(now.as_micros()).unwrap()).to_string()
+}
+
+#[tokio::test]
+async fn a_members_events_keep_their_order_over_a_restart() {
+    let server = NatsServer::start();
+    let dir = folder();
+    let config = dir.path().join("largesse.toml");
+    let document =
+        format!("[node]\ndir = \"ledger\"\nin_flight_max = 16\n[nats]\nurl = \"{}\"\n", server.url());
+    std::fs::write(&config, document).unwrap();
+    let ledger = dir.path().join("ledger");
+    let node = serve(&config);
+    let context = context(&server).await;
+    eventually("the stream", async || context.get_stream("LARGESSE_EVENTS").await.is_ok()).await;
+    for number in 0..6_000 {
+        context.publish("largesse.v1.event.till", purchase(number).into()).await.unwrap();
+    }
+    eventually("some rows", async || rows(&ledger) > 100).await;
+    assert_eq!(terminate(node), Some(0));
+    let stream = context.get_stream("LARGESSE_EVENTS").await.unwrap();
+    let info = stream.consumer_info("largesse-intake").await.unwrap();
+    assert!(info.num_ack_pending > 40, "nothing was handed out and left: {}", info.num_ack_pending);
+    let node = serve(&config);
+    eventually("all events", async || rows(&ledger) >= 6_000).await;
+    assert_eq!(terminate(node), Some(0));
+    let order =
+        query(&ledger, "SELECT hex(member), event_id FROM record WHERE event_id LIKE 'e-%' ORDER BY seq");
+    let mut last = std::collections::BTreeMap::new();
+    for (member, event) in order.lines().map(|line| line.split_once('|').unwrap()) {
+        let before = last.insert(member, event);
+        assert!(before.is_none_or(|before| before < event), "{event} came after {before:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_server_is_gone_still_stops_in_time() {
+    let server = NatsServer::start();
+    let dir = folder();
+    let config = dir.path().join("largesse.toml");
+    std::fs::write(&config, format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url()))
+        .unwrap();
+    let node = serve(&config);
+    let context = context(&server).await;
+    eventually("the stream", async || context.get_stream("LARGESSE_EVENTS").await.is_ok()).await;
+    for number in 0..4_000 {
+        context.publish("largesse.v1.event.till", purchase(number).into()).await.unwrap();
+    }
+    eventually("some rows", async || rows(&dir.path().join("ledger")) > 100).await;
+    drop(server);
+    assert_eq!(terminate(node), Some(0));
+}
+
 #[tokio::test]
 async fn a_second_process_on_the_same_ledger_is_refused() {
     let server = NatsServer::start();

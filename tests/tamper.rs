@@ -113,6 +113,23 @@ fn a_sealed_part_that_does_not_open_is_a_difference_of_its_row() {
 }
 
 #[test]
+fn forgotten_timers_are_found_by_replay() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    tamper(
+        &ledger,
+        "UPDATE member_state SET next_due = NULL WHERE rowid = (SELECT min(rowid) FROM member_state)",
+    );
+    let output = run(&["replay", "--dir", text(&ledger), "--all", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", common::stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["mismatches"], &report["differences"][0]["field"]),
+        (&1.into(), &"member_state.next_due".into())
+    );
+}
+
+#[test]
 fn an_emptied_checkpoint_file_is_found() {
     let dir = folder();
     let ledger = demo(dir.path());

@@ -157,6 +157,30 @@ fn after_an_objection_no_model_runs() {
     );
 }
 
+#[test]
+fn an_older_say_that_arrives_late_undoes_nothing() {
+    let bundle = bundle();
+    let mut member = regular(&bundle);
+    let before = noon().plus(-10 * DAY);
+    let mut tell = |id: &str, time, kind| {
+        member.handle(&event(id, time, kind), noon(), &bundle, Stops::default());
+        let state = &member.state;
+        (state.objected.on, state.consent_profiling.on, state.minor.on, state.complaint_open.on)
+    };
+    let profiling = |granted| EventKind::Consent { purpose: Purpose::Profiling, granted };
+    assert_eq!(tell("1", noon(), EventKind::Objection { active: true }), (true, true, false, false));
+    assert_eq!(tell("2", before, EventKind::Objection { active: false }), (true, true, false, false));
+    assert_eq!(tell("3", noon(), profiling(false)), (true, false, false, false));
+    assert_eq!(tell("4", before, profiling(true)), (true, false, false, false));
+    assert_eq!(tell("5", noon(), EventKind::Minor { active: true }), (true, false, true, false));
+    assert_eq!(tell("6", before, EventKind::Minor { active: false }), (true, false, true, false));
+    assert_eq!(tell("7", noon(), EventKind::Complaint), (true, false, true, true));
+    assert_eq!(tell("8", before, EventKind::ComplaintResolved), (true, false, true, true));
+    // A newer say counts, and so does a later one of the same time.
+    assert_eq!(tell("9", noon(), EventKind::Objection { active: false }), (false, false, true, true));
+    assert_eq!(tell("10", noon().plus(DAY), profiling(true)), (false, true, true, true));
+}
+
 /// Denied before scores, with the features still zero and every personal fact unread.
 fn assert_denied(step: Step, reason: Reason) {
     let Step::Denied(considered, refusal) = step else { panic!("expected a denial, got {step:?}") };

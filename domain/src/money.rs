@@ -26,6 +26,17 @@ pub enum MoneyError {
     TooLarge(String),
 }
 
+impl MoneyError {
+    /// What is wrong, without the text it is wrong with.
+    pub fn without_text(&self) -> &'static str {
+        match self {
+            MoneyError::NotDecimal(_) => "not a decimal amount such as \"12.34\"",
+            MoneyError::TooPrecise(_) => "more than six decimals; the smallest unit is 0.000001",
+            MoneyError::TooLarge(_) => "too large",
+        }
+    }
+}
+
 impl Micros {
     /// No money.
     pub const ZERO: Micros = Micros(0);

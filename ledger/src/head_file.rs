@@ -21,8 +21,8 @@ pub(crate) struct HeadFile {
 }
 
 impl HeadFile {
-    /// Opens or creates the file; cuts off a note that a crash left half-written. Returns whether it did.
-    pub(crate) fn open(path: &Path) -> Result<(HeadFile, bool), Error> {
+    /// Opens or creates the file of this log; cuts off a note that a crash left half-written. Returns whether it did.
+    pub(crate) fn open(path: &Path, origin: &str) -> Result<(HeadFile, bool), Error> {
         let io = |error| Error::io("open the checkpoint file", path, error);
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
         let mut heads = HeadFile { path: path.to_owned(), file };
@@ -32,6 +32,12 @@ impl HeadFile {
         let torn = (tail.len() - whole) as u64;
         if torn == tail.len() as u64 && length > torn {
             return Err(heads.distrust("its last 32 KiB hold no note".to_owned()));
+        }
+        let start = &tail[whole..];
+        let cut_off = start.starts_with(origin.as_bytes()) || origin.as_bytes().starts_with(start);
+        // A file system may have kept the length of a write and not its bytes.
+        if !cut_off && start.iter().any(|byte| *byte != 0) {
+            return Err(heads.distrust("it ends in something that is no head of this ledger".to_owned()));
         }
         if torn > 0 {
             heads.file.set_len(length - torn).map_err(io)?;
@@ -113,14 +119,14 @@ mod tests {
         let signer = NoteSigner::new("largesse/test/0", &[3; 32]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heads");
-        let mut heads = HeadFile::open(&path).unwrap().0;
+        let mut heads = HeadFile::open(&path, "largesse/test/0").unwrap().0;
         heads.append(&signer.sign(1, Digest::of(b"1"))).unwrap();
         let one = std::fs::read(&path).unwrap();
         heads.append(&signer.sign(2, Digest::of(b"2"))).unwrap();
         let two = std::fs::read(&path).unwrap();
         for cut in one.len() + 1..two.len() {
             std::fs::write(&path, &two[..cut]).unwrap();
-            let (mut heads, torn) = HeadFile::open(&path).unwrap();
+            let (mut heads, torn) = HeadFile::open(&path, "largesse/test/0").unwrap();
             assert!(torn, "cut at {cut}");
             assert_eq!(heads.last(signer.verifier()).unwrap().unwrap().size, 1, "cut at {cut}");
             heads.append(&signer.sign(2, Digest::of(b"2"))).unwrap();
@@ -139,9 +145,9 @@ mod tests {
         let signer = NoteSigner::new("largesse/test/0", &[3; 32]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heads");
-        let (mut heads, torn) = HeadFile::open(&path).unwrap();
+        let (mut heads, torn) = HeadFile::open(&path, "largesse/test/0").unwrap();
         assert!(!torn && heads.last(signer.verifier()).unwrap().is_none());
         std::fs::write(&path, "x".repeat(100_000)).unwrap();
-        assert!(matches!(HeadFile::open(&path), Err(Error::CheckpointFile { .. })));
+        assert!(matches!(HeadFile::open(&path, "largesse/test/0"), Err(Error::CheckpointFile { .. })));
     }
 }

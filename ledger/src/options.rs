@@ -24,6 +24,9 @@ pub struct Options {
     pub index_turn_rows: u64,
     /// Largest database file in bytes, if it shall be bounded below the size of its disk.
     pub database_bytes_max: Option<u64>,
+    /// The operator says that the checkpoint file is gone for good. Without that, a ledger whose signed heads were
+    /// filed is not opened beside an empty file: nothing would tell it from an older copy of itself.
+    pub heads_lost: bool,
     /// The time now.
     pub now: Timestamp,
 }
@@ -40,6 +43,7 @@ impl Options {
             head_every_micros: domain::time::SECOND,
             index_turn_rows: crate::index::TURN_ROWS,
             database_bytes_max: None,
+            heads_lost: false,
             now,
         }
     }

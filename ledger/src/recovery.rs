@@ -64,8 +64,11 @@ impl Writer {
         let signer = keys.signer(&origin)?;
         check_identity(&connection, &keys, &signer, options, &files)?;
         let state = load_head(&connection)?;
-        let (mut heads, torn_note) = HeadFile::open(&files.heads)?;
+        let (mut heads, torn_note) = HeadFile::open(&files.heads, signer.verifier().name())?;
         let filed = compare_with_published(&connection, &mut heads, signer.verifier(), state.tree.size())?;
+        if filed == 0 && !options.heads_lost {
+            check_nothing_was_filed(&connection, &files)?;
+        }
         let balances = Balances::load(&connection)?;
         balances.compare_with_log(&connection)?;
         let mut writer = Writer {
@@ -201,6 +204,22 @@ fn compare_with_published(
     }
     let root = Frontier::load(&StoredNodes(connection), head.size)?.root();
     if root == head.root { Ok(head.size) } else { Err(Error::Forked { size: head.size }) }
+}
+
+/// A head is filed before the next one is made, so with two in the database the file has held one.
+fn check_nothing_was_filed(connection: &Connection, files: &Files) -> Result<(), Error> {
+    let heads: i64 = connection.query_row("SELECT count(*) FROM checkpoint", [], |row| row.get(0))?;
+    if heads < 2 {
+        return Ok(());
+    }
+    Err(Error::CheckpointFile {
+        path: files.heads.clone(),
+        why: format!(
+            "it holds no head, but the database knows {heads}; without them an older copy of the ledger could not \
+             be told from this one. Restore the file, or, if it is gone for good, compare the database with a head \
+             published elsewhere (`largesse log verify --head FILE`) and start once with --heads-lost"
+        ),
+    })
 }
 
 fn unfiled(connection: &Connection, filed: u64) -> Result<Vec<String>, Error> {

@@ -115,6 +115,8 @@ pub struct Options {
     pub nats: Option<NatsOptions>,
     pub onnxruntime: Option<PathBuf>,
     pub models_dir: Option<PathBuf>,
+    /// The operator says that the ledger's checkpoint file is gone for good ([`ledger::Options::heads_lost`]).
+    pub heads_lost: bool,
     /// How often prices are negotiated at the latest, while moments come in.
     pub negotiate_every: Duration,
     /// Moments after which prices are negotiated at the latest.
@@ -205,6 +207,7 @@ impl Options {
             nats: None,
             onnxruntime: None,
             models_dir: None,
+            heads_lost: false,
             negotiate_every: Duration::from_millis(100),
             negotiate_moments: 500,
             faults: Faults::default(),

@@ -151,6 +151,13 @@ impl Desk {
                         self.done(work, &mut tickets);
                     }
                 }
+                Feedback::Unpublished(works) => {
+                    // Not acknowledged: the event comes again and finds its row.
+                    let mut kept = Vec::new();
+                    for work in works {
+                        self.done(work, &mut kept);
+                    }
+                }
                 Feedback::NothingDue(work) => self.done(work, &mut tickets),
                 Feedback::MemberFailed { actor, why } => self.member_failed(actor, &why),
                 Feedback::Drained(member) => self.revive(member).await?,
@@ -212,9 +219,11 @@ impl Desk {
             }
             return Ok(());
         }
-        let enrolled = self.member_of(&incoming.member)?;
-        let Some(member) = enrolled else {
-            let detail = "not enrolled, and the program accepts known members only".to_owned();
+        let Some(member) = self.member_of(&incoming)? else {
+            let detail =
+                "not enrolled, and the program accepts known members only; an event of type `enrolled` \
+                          comes first"
+                    .to_owned();
             self.refuse(delivery, &[Refusal::new("member", Reason::UnknownMember, detail)], received).await?;
             return Ok(());
         };
@@ -247,7 +256,8 @@ impl Desk {
     }
 
     /// The member's pseudonym, enrolling it where the program allows; `None` for an unknown member.
-    fn member_of(&self, raw: &str) -> Result<Option<MemberId>, Error> {
+    fn member_of(&self, incoming: &wire::Incoming) -> Result<Option<MemberId>, Error> {
+        let raw = incoming.member.as_str();
         let keys = &self.parts.shared.keys;
         let ledger = |error: ledger::KeyError| Error::Ledger(ledger::Error::from(error));
         let member = keys.pseudonym(raw);
@@ -255,8 +265,8 @@ impl Desk {
             return Ok(Some(member));
         }
         match self.parts.shared.bundle.program().members {
-            Members::Enrol => Ok(Some(keys.enrol(raw).map_err(ledger)?.0)),
-            Members::Known => Ok(keys.find(member).map_err(ledger)?.map(|_key| member)),
+            Members::Known if !incoming.enrols() => Ok(keys.find(member).map_err(ledger)?.map(|_key| member)),
+            Members::Known | Members::Enrol => Ok(Some(keys.enrol(raw).map_err(ledger)?.0)),
         }
     }
 
@@ -290,9 +300,10 @@ impl Desk {
         self.parts.shared.metrics.count(|c| &c.dead_letters);
         let key = self.parts.shared.keys.program_key();
         let entry = rows::dead_letter(id, &delivery.bytes, crate::clock::wall(), refusals, &key);
+        let source =
+            wire::source_of(&delivery.bytes).map_or_else(|| "unknown".to_owned(), |word| word.to_string());
         let work = self.flight.start(InFlight::refused(delivery));
-        // A refused event's own word for its source is not trusted with a subject.
-        let after = After::Refused { source: "unknown".to_owned(), body: entry.body.clone() };
+        let after = After::Refused { source, body: entry.body.clone() };
         self.parts.shared.writer.row(Row { entry, work: Some(work), stamps: Stamps::at(received), after });
         Ok(())
     }

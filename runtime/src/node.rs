@@ -125,8 +125,9 @@ fn origin(bundle: &Bundle) -> String {
 }
 
 fn open_ledger(options: &Options, bundle: &Arc<Bundle>) -> Result<Opened, NodeError> {
+    let heads_lost = options.heads_lost;
     let options = ledger::Options::new(&options.dir, &origin(bundle), clock::wall());
-    let (ledger, recovery) = ledger::Writer::open(&options)?;
+    let (ledger, recovery) = ledger::Writer::open(&ledger::Options { heads_lost, ..options })?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = ledger.reader()?;
     let policy = GlobalPolicy::new(Arc::clone(bundle), periods(&reader)?).ok_or_else(|| {
@@ -166,6 +167,7 @@ fn record_start(
     reader: &Reader,
     bundle: &Bundle,
     models: &Models,
+    heads_lost: bool,
 ) -> Result<(), NodeError> {
     let last = |kind| -> Result<Option<ledger::Row>, NodeError> {
         let newest = Filter { kind: Some(kind), newest_first: true, limit: 1, ..Filter::default() };
@@ -175,7 +177,7 @@ fn record_start(
     let engine = models.engine();
     let start = serde_json::json!({
         "v": 1, "version": env!("CARGO_PKG_VERSION"), "semantics": domain::SEMANTICS_VERSION,
-        "engine": engine.name, "engine_version": engine.version,
+        "engine": engine.name, "engine_version": engine.version, "heads_lost": heads_lost,
     });
     let mut entries = vec![entry(Kind::Start, start.to_string())];
     let digest = bundle.digest();
@@ -319,7 +321,7 @@ impl Node {
         let Opened { mut ledger, reader, policy, escrow } = open_ledger(options, &bundle)?;
         let (bus, source, memory, subjects) =
             subscribe(options, reached, &ledger.verifier().identity()).await?;
-        record_start(&mut ledger, &reader, &bundle, &models)?;
+        record_start(&mut ledger, &reader, &bundle, &models, options.heads_lost)?;
         let position = ledger
             .relay(RELAY)
             .ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;
@@ -346,6 +348,7 @@ impl Node {
             metrics: Arc::clone(&metrics),
         })
         .map_err(|error| NodeError::Start(error.to_string()))?;
+        let stop = CancellationToken::new();
         let relay = Relay {
             bus: bus.clone(),
             subjects: subjects.clone(),
@@ -355,6 +358,8 @@ impl Node {
             metrics: Arc::clone(&metrics),
             position,
             published,
+            stop: stop.clone(),
+            gave_up: false,
         };
         let clock = match options.clock {
             ClockKind::Wall => Clock::Wall,
@@ -375,7 +380,6 @@ impl Node {
             faults: options.faults.clone(),
         });
         let tree = Tree::grow(&shared, &bus, &subjects, run, policy, options).await?;
-        let stop = CancellationToken::new();
         let intake = Intake {
             shared,
             bus: bus.clone(),

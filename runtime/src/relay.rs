@@ -12,6 +12,7 @@ use domain::Outcome;
 use ledger::Seq;
 use policies::Bundle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::bus::subject::Subjects;
 use crate::bus::{Bus, Publication};
@@ -24,6 +25,9 @@ use crate::writer::{Committed, Outgoing};
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
+/// How long after the order to stop an unreachable bus is waited for; the node has ten seconds in all.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(4);
+
 /// The relay of one node.
 pub struct Relay {
     pub bus: Bus,
@@ -34,6 +38,10 @@ pub struct Relay {
     pub metrics: Arc<Metrics>,
     pub position: ledger::RelayPosition,
     pub published: Seq,
+    /// The node's order to stop.
+    pub stop: CancellationToken,
+    /// The bus did not come back in time: what follows stays in the ledger, and the next start publishes it.
+    pub gave_up: bool,
 }
 
 impl Relay {
@@ -51,11 +59,24 @@ impl Relay {
 
     async fn rows(&mut self, rows: Vec<Committed>) {
         let rewards: Vec<Publication> = rows.iter().filter_map(|row| self.reward(row)).collect();
-        self.publish(&rewards).await;
-        if self.bus.is_heard() {
-            self.decisions(&rows).await;
+        if !self.gave_up {
+            let stop = self.stop.clone();
+            let out = async {
+                self.publish(&rewards).await;
+                if self.bus.is_heard() {
+                    self.decisions(&rows).await;
+                }
+            };
+            let is_out = tokio::select! {
+                () = out => true,
+                () = overdue(stop) => false,
+            };
+            self.gave_up = !is_out;
+            if self.gave_up {
+                tracing::warn!("the bus is away; the rewards it did not confirm go out at the next start");
+            }
         }
-        if let Some(last) = rows.last() {
+        if let (Some(last), false) = (rows.last(), self.gave_up) {
             self.published = last.seq;
             self.position.advance(last.seq);
         }
@@ -64,7 +85,8 @@ impl Relay {
         let done: Vec<_> = rows.iter().filter_map(|row| row.work).collect();
         if !done.is_empty() {
             // The intake outlives the relay.
-            let _closing = self.feedback.send(Feedback::Done(done));
+            let feedback = if self.gave_up { Feedback::Unpublished(done) } else { Feedback::Done(done) };
+            let _closing = self.feedback.send(feedback);
         }
     }
 
@@ -76,7 +98,8 @@ impl Relay {
         publication(row.seq.0, promised, &self.bundle, &self.subjects)
     }
 
-    /// Publishes until it is confirmed: a promise that is recorded goes out, however long the bus is away.
+    /// Publishes until it is confirmed: a promise that is recorded goes out, however long the bus is away while
+    /// the node runs.
     async fn publish(&self, rewards: &[Publication]) {
         if rewards.is_empty() {
             return;
@@ -112,4 +135,10 @@ impl Relay {
             }
         }
     }
+}
+
+/// Returns when a node that was told to stop has waited long enough for its bus.
+async fn overdue(stop: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GIVE_UP_AFTER).await;
 }

@@ -24,6 +24,8 @@ pub struct Arrival {
 pub enum Feedback {
     /// These units are committed and, where they promise something, published.
     Done(Vec<WorkId>),
+    /// These units are committed, but the bus did not come back before the node had to stop.
+    Unpublished(Vec<WorkId>),
     /// A member agent panicked.
     MemberFailed { actor: ractor::ActorId, why: String },
     /// Everything a failed member had under way before its panic is now committed or lost for good.

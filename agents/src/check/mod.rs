@@ -10,6 +10,8 @@ mod bounds;
 mod shape;
 mod table;
 
+pub use shape::AMOUNT_MAX;
+
 use crate::negotiation::{Certificate, PriceTable};
 
 /// What a certificate proves.

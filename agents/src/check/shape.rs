@@ -13,7 +13,7 @@ const MONEY_PRICE_MAX: i64 = 64 << 20;
 const UNIT_PRICE_MAX: i64 = 1_000_000_000_000;
 const SUBSIDY_MAX: i64 = 2_000_000;
 /// Largest amount, count or sum that keeps every product below `i128::MAX`.
-const AMOUNT_MAX: i64 = 1 << 60;
+pub const AMOUNT_MAX: i64 = 1 << 60;
 
 pub fn check(certificate: &Certificate) -> Result<(), Violation> {
     let layout = certificate.layout;

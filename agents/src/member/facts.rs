@@ -41,6 +41,7 @@ pub fn put_event(facts: &mut Facts, event: &Event, now: Timestamp) {
         EventKind::Reversal { .. }
         | EventKind::Settled { .. }
         | EventKind::Visit
+        | EventKind::Enrolled
         | EventKind::Complaint
         | EventKind::ComplaintResolved
         | EventKind::SensitiveContext
@@ -56,11 +57,11 @@ pub fn put_event(facts: &mut Facts, event: &Event, now: Timestamp) {
 impl State {
     /// The facts that may be read without any consent.
     pub(super) fn put_open(&self, facts: &mut Facts, now: Timestamp) {
-        facts.set(Field::MemberConsentMarketing, i64::from(self.consent_marketing));
-        facts.set(Field::MemberConsentProfiling, i64::from(self.consent_profiling));
-        facts.set(Field::MemberObjected, i64::from(self.objected));
-        facts.set(Field::MemberMinor, i64::from(self.minor));
-        facts.set(Field::MemberComplaintOpen, i64::from(self.complaint_open));
+        facts.set(Field::MemberConsentMarketing, i64::from(self.consent_marketing.on));
+        facts.set(Field::MemberConsentProfiling, i64::from(self.consent_profiling.on));
+        facts.set(Field::MemberObjected, i64::from(self.objected.on));
+        facts.set(Field::MemberMinor, i64::from(self.minor.on));
+        facts.set(Field::MemberComplaintOpen, i64::from(self.complaint_open.on));
         facts.set(Field::MemberDaysSinceComplaint, units_since(now, self.complaint_at, DAY));
         facts.set(Field::MemberDaysSinceRefund, units_since(now, self.refund_at, DAY));
         facts.set(Field::MemberDaysSinceSensitive, units_since(now, self.sensitive_at, DAY));

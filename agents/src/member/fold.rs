@@ -41,14 +41,14 @@ impl State {
                 let _settled = self.history.settle(of.hash64());
                 None
             }
-            EventKind::Visit => None,
+            EventKind::Visit | EventKind::Enrolled => None,
             EventKind::Complaint => {
-                self.complaint_open = true;
+                self.complaint_open.set(true, event.event_time);
                 self.complaint_at = self.complaint_at.max(Some(event.event_time));
                 None
             }
             EventKind::ComplaintResolved => {
-                self.complaint_open = false;
+                self.complaint_open.set(false, event.event_time);
                 None
             }
             EventKind::SensitiveContext => {
@@ -56,15 +56,19 @@ impl State {
                 None
             }
             EventKind::Consent { purpose, granted } => {
-                self.consent(*purpose, *granted);
+                let consent = match purpose {
+                    Purpose::PersonalisedMarketing => &mut self.consent_marketing,
+                    Purpose::Profiling => &mut self.consent_profiling,
+                };
+                consent.set(*granted, event.event_time);
                 None
             }
             EventKind::Objection { active } => {
-                self.objected = *active;
+                self.objected.set(*active, event.event_time);
                 None
             }
             EventKind::Minor { active } => {
-                self.minor = *active;
+                self.minor.set(*active, event.event_time);
                 None
             }
             EventKind::Quiet { days } => {
@@ -107,13 +111,6 @@ impl State {
         let _held = self.history.purchase(purchase);
         if self.history.last_purchase() > last {
             self.quiet_fired_days = 0;
-        }
-    }
-
-    fn consent(&mut self, purpose: Purpose, granted: bool) {
-        match purpose {
-            Purpose::PersonalisedMarketing => self.consent_marketing = granted,
-            Purpose::Profiling => self.consent_profiling = granted,
         }
     }
 

@@ -10,7 +10,7 @@ use models::features::History;
 use serde::{Deserialize, Serialize};
 
 /// Version of the snapshot document; another version is not read but rebuilt from the log.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// Promises kept in a member's state: as many as the policy checker lets caps look back on; older ones leave
 /// first.
@@ -49,6 +49,28 @@ pub struct Promise {
     pub state: PromiseState,
 }
 
+/// Something a member or the program turns on and off. The newest say counts, by when it was said and not by when
+/// it arrived: an objection is not undone by an older consent that was delivered late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    pub on: bool,
+    said_at: Option<Timestamp>,
+}
+
+impl Switch {
+    /// How it stands before anybody said anything.
+    pub fn initially(on: bool) -> Switch {
+        Switch { on, said_at: None }
+    }
+
+    /// Takes a say of this time; of two at the same time the later arrival counts.
+    pub fn set(&mut self, on: bool, at: Timestamp) {
+        if self.said_at.is_none_or(|said_at| at >= said_at) {
+            *self = Switch { on, said_at: Some(at) };
+        }
+    }
+}
+
 /// Everything a member agent knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -56,11 +78,11 @@ pub struct State {
     pub member: MemberId,
     /// Purchases, with their settlement.
     pub history: History,
-    pub consent_marketing: bool,
-    pub consent_profiling: bool,
-    pub objected: bool,
-    pub minor: bool,
-    pub complaint_open: bool,
+    pub consent_marketing: Switch,
+    pub consent_profiling: Switch,
+    pub objected: Switch,
+    pub minor: Switch,
+    pub complaint_open: Switch,
     pub complaint_at: Option<Timestamp>,
     pub refund_at: Option<Timestamp>,
     pub sensitive_at: Option<Timestamp>,
@@ -78,11 +100,11 @@ impl State {
             version: SNAPSHOT_VERSION,
             member,
             history: History::new(),
-            consent_marketing: consents.contains(&Purpose::PersonalisedMarketing),
-            consent_profiling: consents.contains(&Purpose::Profiling),
-            objected: false,
-            minor: false,
-            complaint_open: false,
+            consent_marketing: Switch::initially(consents.contains(&Purpose::PersonalisedMarketing)),
+            consent_profiling: Switch::initially(consents.contains(&Purpose::Profiling)),
+            objected: Switch::default(),
+            minor: Switch::default(),
+            complaint_open: Switch::default(),
             complaint_at: None,
             refund_at: None,
             sensitive_at: None,
@@ -109,7 +131,7 @@ impl State {
             Purpose::PersonalisedMarketing => self.consent_marketing,
             Purpose::Profiling => self.consent_profiling,
         };
-        consented && !self.objected
+        consented.on && !self.objected.on
     }
 
     /// Remembers a promise, forgetting the oldest closed one beyond [`PROMISES_MAX`].

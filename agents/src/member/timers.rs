@@ -5,9 +5,6 @@ use policies::Bundle;
 
 use super::state::State;
 
-/// The source of events a member agent makes itself.
-pub const SOURCE: &str = "timer";
-
 impl State {
     /// When this member next needs attention without an event: the first quiet timer not yet fired, or the
     /// end of the first open promise.
@@ -51,7 +48,7 @@ impl State {
             event_id,
             member: self.member,
             event_time: due,
-            source: SOURCE.into(),
+            source: domain::event::TIMER_SOURCE.into(),
             touchpoint: Touchpoint::Batch,
             settlement: Settlement::Settled,
             kind,

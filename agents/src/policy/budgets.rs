@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::{Micros, RewardIndex, SegmentIndex};
 use policies::Bundle;
 
+use crate::check::AMOUNT_MAX;
 use crate::member::Release;
 
 /// The budget of the whole program.
@@ -31,7 +32,8 @@ pub fn ids(bundle: &Bundle) -> Vec<Arc<str>> {
 pub fn limits(bundle: &Bundle, periods: u64) -> Vec<Option<i64>> {
     let plan = bundle.plan();
     let periods = i64::try_from(periods).unwrap_or(i64::MAX);
-    let times = |amount: i64| amount.saturating_mul(periods);
+    // Limits stop growing where the negotiation's integers end; until there it takes decades.
+    let times = |amount: i64| amount.saturating_mul(periods).min(AMOUNT_MAX);
     let money = std::iter::once(plan.global).chain(plan.segments.iter().copied());
     let stock = plan.inventory.iter().map(|units| units.map(|units| times(i64::from(units))));
     // Exploration has no budget of its own: its share of moments bounds it.

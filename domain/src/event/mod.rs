@@ -64,6 +64,8 @@ pub enum EventKind {
     Quiet { days: u16 },
     /// A timer of the member's own agent: a promise ran out. Never accepted from outside.
     Expired { decision: DecisionId },
+    /// The member joined the program. Where a program accepts known members only, this makes one known.
+    Enrolled,
 }
 
 impl EventKind {
@@ -89,12 +91,13 @@ impl EventKind {
             EventKind::Cancelled { .. } => 11,
             EventKind::Quiet { .. } => 12,
             EventKind::Expired { .. } => 13,
+            EventKind::Enrolled => 14,
         }
     }
 }
 
 /// The words of [`EventKind`], in the order of [`EventKind::number`].
-pub const EVENT_KIND_NAMES: [&str; 14] = [
+pub const EVENT_KIND_NAMES: [&str; 15] = [
     "purchase",
     "reversal",
     "settled",
@@ -109,7 +112,25 @@ pub const EVENT_KIND_NAMES: [&str; 14] = [
     "cancelled",
     "quiet",
     "expired",
+    "enrolled",
 ];
+
+/// Whether producers may send events of this kind; the others are a member agent's own timers.
+pub fn is_accepted(kind: &str) -> bool {
+    !["quiet", "expired"].contains(&kind)
+}
+
+/// The source of events a member agent makes itself.
+pub const TIMER_SOURCE: &str = "timer";
+
+/// How the ids of a member agent's own events begin. They are functions of what they stand for, so they could be
+/// guessed; a producer that used one would take the place of the timer.
+pub const TIMER_ID_STARTS: [&str; 2] = ["quiet-", "expired-"];
+
+/// Whether an id is one of a member agent's own.
+pub fn is_timer_id(id: &str) -> bool {
+    TIMER_ID_STARTS.iter().any(|start| id.starts_with(start))
+}
 
 /// Where a decision is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,9 +6,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Event, EventKind, Purpose, Settlement, Touchpoint};
+use super::{
+    Event, EventKind, Purpose, Settlement, TIMER_ID_STARTS, TIMER_SOURCE, Touchpoint, is_accepted,
+    is_timer_id,
+};
 use crate::id::{DecisionId, EventId, MemberId};
 use crate::money::Micros;
 use crate::reason::Reason;
@@ -54,7 +58,7 @@ pub struct Refusal {
     pub field: String,
     /// The coded reason.
     pub reason: Reason,
-    /// What was found and what was expected. Never quotes the member's identifier.
+    /// What was found and what was expected. Never quotes the producer's text: the member may be anywhere in it.
     pub detail: String,
 }
 
@@ -77,6 +81,11 @@ impl Incoming {
     /// The event's id, known before the member is.
     pub fn event_id(&self) -> &EventId {
         &self.event.event_id
+    }
+
+    /// Whether it is the member's enrolment.
+    pub fn enrols(&self) -> bool {
+        self.event.kind == EventKind::Enrolled
     }
 
     /// The event under the member's pseudonym.
@@ -153,9 +162,124 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Incoming, Vec<Refusal>> {
     };
     let document: Document = match serde_json::from_str(text) {
         Ok(document) => document,
-        Err(error) => return one("", Reason::MalformedJson, without_values(&error)),
+        Err(error) => {
+            return Err(mistyped(text, limits)
+                .unwrap_or_else(|| vec![Refusal::new("", Reason::MalformedJson, without_values(&error))]));
+        }
     };
-    Reader { limits, refusals: Vec::new() }.read(&document)
+    match Reader::new(limits).read(&document) {
+        Err(refusals) if refusals.iter().any(|refusal| refusal.field == "data") => {
+            Err(mistyped(text, limits).unwrap_or(refusals))
+        }
+        read => read,
+    }
+}
+
+/// The source a refused event names, when that much of it can be read: its producer listens for refusals there.
+pub fn source_of(bytes: &[u8]) -> Option<Arc<str>> {
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        source: std::borrow::Cow<'a, str>,
+    }
+    let named: Named = serde_json::from_slice(bytes.get(..BYTES_MAX.min(bytes.len()))?).ok()?;
+    Reader::new(&Limits::at(Timestamp(0))).source(Some(&named.source))
+}
+
+/// JSON types of the fields, for a text whose fields do not all have theirs.
+const TYPES: [(&str, Type); 17] = [
+    ("schema", Type::Whole),
+    ("event_id", Type::Text),
+    ("member", Type::Text),
+    ("type", Type::Text),
+    ("event_time", Type::Text),
+    ("source", Type::Text),
+    ("touchpoint", Type::Text),
+    ("settlement", Type::Text),
+    ("data", Type::Object),
+    ("data.items", Type::Whole),
+    ("data.of", Type::Text),
+    ("data.purpose", Type::Text),
+    ("data.granted", Type::Truth),
+    ("data.active", Type::Truth),
+    ("data.decision", Type::Uuid),
+    ("data.amount", Type::Amount),
+    ("data.discount", Type::Amount),
+];
+
+#[derive(Clone, Copy)]
+enum Type {
+    Text,
+    Whole,
+    Truth,
+    Uuid,
+    Amount,
+    Object,
+}
+
+impl Type {
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Type::Text => value.is_string(),
+            Type::Whole => value.as_u64().is_some_and(|number| u32::try_from(number).is_ok()),
+            Type::Truth => value.is_boolean(),
+            Type::Uuid => value.as_str().is_some_and(|text| text.parse::<uuid::Uuid>().is_ok()),
+            Type::Amount => value.is_string() || value.is_number(),
+            Type::Object => value.is_object(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Type::Text => "a text in quotes",
+            Type::Whole => "a whole number from 0 to 4294967295",
+            Type::Truth => "true or false",
+            Type::Uuid => "a decision id (a UUID in quotes)",
+            Type::Amount => "a decimal text or number",
+            Type::Object => "an object",
+        }
+    }
+}
+
+/// Every wrong field of a JSON object in which some have the wrong type; `None` when it is no object or all types
+/// fit. The slow way round: serde stops at the first such field.
+fn mistyped(text: &str, limits: &Limits) -> Option<Vec<Refusal>> {
+    let mut document: serde_json::Map<String, Value> = serde_json::from_str(text).ok()?;
+    let mut wrong = Vec::new();
+    for (field, wanted) in TYPES {
+        let (place, key) = match field.strip_prefix("data.") {
+            None => (Some(&mut document), field),
+            Some(key) => (document.get_mut("data").and_then(Value::as_object_mut), key),
+        };
+        let Some(place) = place else { continue };
+        // A null is a field left out.
+        if place.get(key).is_some_and(|value| !value.is_null() && !wanted.fits(value)) {
+            let detail = format!("{} where {} belongs", json_type(&place[key]), wanted.name());
+            wrong.push(Refusal::new(field, Reason::BadField, detail));
+            place.remove(key);
+        }
+    }
+    if wrong.is_empty() {
+        return None;
+    }
+    // What is left may have other mistakes; that a field of the wrong type is missing now is not one.
+    let rest = serde_json::to_string(&document).ok()?;
+    let others = Reader::new(limits).read(&serde_json::from_str(&rest).ok()?).err().unwrap_or_default();
+    let known = |field: &str| wrong.iter().any(|refusal| refusal.field == field);
+    let others: Vec<Refusal> = others.into_iter().filter(|refusal| !known(&refusal.field)).collect();
+    wrong.extend(others);
+    Some(wrong)
+}
+
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
 }
 
 /// The position and kind of a JSON error. The message itself may quote the member's data, so only its shape is kept.
@@ -175,12 +299,22 @@ struct Reader<'l> {
     refusals: Vec<Refusal>,
 }
 
+impl<'l> Reader<'l> {
+    fn new(limits: &'l Limits) -> Reader<'l> {
+        Reader { limits, refusals: Vec::new() }
+    }
+}
+
 impl Reader<'_> {
     fn read(mut self, document: &Document) -> Result<Incoming, Vec<Refusal>> {
         if let Some(schema) = document.schema.filter(|schema| *schema != SCHEMA) {
             self.refuse("schema", Reason::BadField, format!("schema {schema}, this node reads {SCHEMA}"));
         }
         let event_id = self.event_id("event_id", document.event_id.as_deref());
+        if event_id.as_ref().is_some_and(|id| is_timer_id(id.as_str())) {
+            let detail = format!("ids that begin with {} are the node's own", TIMER_ID_STARTS.join(" or "));
+            self.refuse("event_id", Reason::BadField, detail);
+        }
         let member = self.member(document.member.as_deref());
         let event_time = self.event_time(document.event_time.as_deref());
         let source = self.source(document.source.as_deref());
@@ -227,8 +361,12 @@ impl Reader<'_> {
     fn event_id(&mut self, field: &str, text: Option<&str>) -> Option<EventId> {
         match self.need(field, text)?.parse() {
             Ok(id) => Some(id),
-            Err(error) => {
-                self.refuse(field, Reason::BadField, error.to_string());
+            Err(_) => {
+                let detail = format!(
+                    "1 to 128 printable ASCII characters without spaces, got {} bytes",
+                    text.map_or(0, str::len)
+                );
+                self.refuse(field, Reason::BadField, detail);
                 None
             }
         }
@@ -247,9 +385,9 @@ impl Reader<'_> {
     fn event_time(&mut self, text: Option<&str>) -> Option<Timestamp> {
         let time: Timestamp = match self.need("event_time", text)?.parse() {
             Ok(time) => time,
-            Err(error) => {
-                let error: crate::time::NotATime = error;
-                self.refuse("event_time", Reason::BadField, error.to_string());
+            Err(_) => {
+                let detail = "not an RFC 3339 time such as 2017-03-04T18:05:00-05:00".to_owned();
+                self.refuse("event_time", Reason::BadField, detail);
                 return None;
             }
         };
@@ -270,8 +408,10 @@ impl Reader<'_> {
         let source = self.need("source", text)?;
         let legal =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) {
-            let detail = "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject)".to_owned();
+        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) || source == TIMER_SOURCE {
+            let detail = format!(
+                "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject), and not {TIMER_SOURCE}"
+            );
             self.refuse("source", Reason::BadField, detail);
             return None;
         }
@@ -282,7 +422,7 @@ impl Reader<'_> {
         let word = self.need("touchpoint", text)?;
         let touchpoint = Touchpoint::from_name(word);
         if touchpoint.is_none() {
-            let detail = format!("{:?} is none of {}", clip(word), super::TOUCHPOINT_NAMES.join(", "));
+            let detail = none_of(word, super::TOUCHPOINT_NAMES);
             self.refuse("touchpoint", Reason::BadField, detail);
         }
         touchpoint
@@ -294,8 +434,8 @@ impl Reader<'_> {
             "provisional" => Some(Settlement::Provisional),
             other => {
                 let detail = format!(
-                    "{:?} is neither provisional nor settled; send a reversal event instead",
-                    clip(other)
+                    "{}; to take something back send a reversal",
+                    none_of(other, ["provisional", "settled"])
                 );
                 self.refuse("settlement", Reason::BadField, detail);
                 None
@@ -326,11 +466,12 @@ impl Reader<'_> {
                 self.need("data.active", data.active).map(|active| EventKind::Objection { active })
             }
             "minor" => self.need("data.active", data.active).map(|active| EventKind::Minor { active }),
+            "enrolled" => Some(EventKind::Enrolled),
             "redeemed" => self.decision(&data).map(|decision| EventKind::Redeemed { decision }),
             "cancelled" => self.decision(&data).map(|decision| EventKind::Cancelled { decision }),
             other => {
-                let accepted = &super::EVENT_KIND_NAMES[..12];
-                let detail = format!("{:?} is none of {}", clip(other), accepted.join(", "));
+                let detail =
+                    none_of(other, super::EVENT_KIND_NAMES.into_iter().filter(|name| is_accepted(name)));
                 self.refuse("type", Reason::UnknownType, detail);
                 None
             }
@@ -358,7 +499,7 @@ impl Reader<'_> {
             }
             Ok(micros) => Some(micros),
             Err(error) => {
-                self.refuse(field, Reason::BadField, clip(&error.to_string()).to_owned());
+                self.refuse(field, Reason::BadField, error.without_text().to_owned());
                 None
             }
         }
@@ -370,7 +511,7 @@ impl Reader<'_> {
             "personalised_marketing" => Purpose::PersonalisedMarketing,
             "profiling" => Purpose::Profiling,
             other => {
-                let detail = format!("{:?} is none of {}", clip(other), super::PURPOSE_NAMES.join(", "));
+                let detail = none_of(other, super::PURPOSE_NAMES);
                 self.refuse("data.purpose", Reason::BadField, detail);
                 return None;
             }
@@ -383,9 +524,11 @@ impl Reader<'_> {
     }
 }
 
-/// At most 80 characters of a producer's text, so a refusal stays small.
-fn clip(text: &str) -> &str {
-    text.char_indices().nth(80).map_or(text, |(end, _)| &text[..end])
+/// What a closed list does not hold. The producer's text is not quoted: anything may stand in it, a name or an
+/// address, and refusals are published.
+fn none_of(text: &str, known: impl IntoIterator<Item = &'static str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    format!("a text of {} characters, none of {}", text.chars().count(), known.join(", "))
 }
 
 #[cfg(test)]
@@ -456,9 +599,50 @@ mod tests {
     }
 
     #[test]
-    fn refusals_do_not_quote_the_member() {
-        let text = GOOD.replace("\"member\":\"900\"", "\"member\":\"secret\\u0007name\"");
+    fn fields_of_the_wrong_type_are_each_named_with_the_other_mistakes() {
+        check(&GOOD.replace("\"900\"", "900"), "member", Reason::BadField);
+        check(&GOOD.replace("\"31198570044\"", "31198570044"), "event_id", Reason::BadField);
+        check(&GOOD.replace("\"items\":3", "\"items\":-3"), "data.items", Reason::BadField);
+        check(&GOOD.replace("\"12.34\"", "[1]"), "data.amount", Reason::BadField);
+        check(&GOOD.replace("\"data\":{", "\"data\":7,\"x\":{"), "data", Reason::BadField);
+        let redeemed = GOOD.replace("purchase", "redeemed").replace("\"amount\"", "\"decision\"");
+        check(&redeemed, "data.decision", Reason::BadField);
+        let text = GOOD
+            .replace("\"items\":3", "\"items\":\"3\"")
+            .replace("\"12.34\"", "\"x\"")
+            .replace("\"900\"", "900");
         let refusals = parse(text.as_bytes(), &limits()).unwrap_err();
-        assert!(!format!("{refusals:?}").contains("secret"));
+        let fields: Vec<&str> = refusals.iter().map(|refusal| refusal.field.as_str()).collect();
+        assert_eq!(fields, ["member", "data.items", "data.amount"], "{refusals:?}");
+    }
+
+    #[test]
+    fn ids_and_the_source_of_the_nodes_own_timers_are_refused() {
+        check(&GOOD.replace("31198570044", "expired-0199"), "event_id", Reason::BadField);
+        check(&GOOD.replace("31198570044", "quiet-0199-1-14"), "event_id", Reason::BadField);
+        check(&GOOD.replace("\"source\":\"pos\"", "\"source\":\"timer\""), "source", Reason::BadField);
+        assert!(parse(GOOD.replace("31198570044", "quietly").as_bytes(), &limits()).is_ok());
+    }
+
+    #[test]
+    fn refusals_quote_nothing_a_producer_wrote() {
+        const CANARY: &str = "jane.doe@example.com \\u0007";
+        let bare = GOOD.replace("pos", "till");
+        for value in ["31198570044", "900", "purchase", "2017-03-04T18:05:00-05:00", "till", "12.34"] {
+            let text = bare.replacen(&format!("\"{value}\""), &format!("\"{CANARY}\""), 2);
+            let refusals = parse(text.as_bytes(), &limits()).expect_err(&text);
+            assert!(!format!("{refusals:?}").contains("jane"), "{refusals:?}");
+        }
+        for (kind, data) in
+            [("consent", "purpose"), ("redeemed", "decision"), ("reversal", "of"), ("visit", "items")]
+        {
+            let text = GOOD
+                .replace("purchase", kind)
+                .replace("\"amount\":\"12.34\"", &format!("\"{data}\":\"{CANARY}\""));
+            let refusals =
+                parse(text.replace("\"data\"", "\"settlement\":\"jane\",\"data\"").as_bytes(), &limits());
+            let refusals = refusals.expect_err(&text);
+            assert!(!format!("{refusals:?}").contains("jane"), "{refusals:?}");
+        }
     }
 }

@@ -69,7 +69,12 @@ impl<'c> Scan<'c> {
         loop {
             let before = last;
             let mut rows = statement.query([last, through])?;
-            while let Some(stored) = rows.next()? {
+            loop {
+                let stored = match rows.next() {
+                    Ok(Some(stored)) => stored,
+                    Ok(None) => break,
+                    Err(error) => return self.unreadable(last, &error),
+                };
                 last = self.row(stored, last)?;
                 self.compare_heads(heads, last);
                 if self.report.rows.is_multiple_of(ROWS_BETWEEN_CALLS) {
@@ -80,8 +85,22 @@ impl<'c> Scan<'c> {
                 break;
             }
         }
+        if last < through {
+            let first = Seq(last.unsigned_abs() + 1);
+            let what = format!("rows {first} to {through} are missing or cannot be read");
+            self.report.find(Some(first), what);
+        }
         progress(self.report.rows, self.through);
         self.finish(heads)
+    }
+
+    /// The file itself is broken after a row: nothing beyond can be said.
+    fn unreadable(&mut self, last: i64, error: &rusqlite::Error) -> Result<(), Error> {
+        self.report.root = self.tree.root();
+        let first = Seq(last.unsigned_abs() + 1);
+        let what = format!("rows {first} to {} cannot be read: {error}", self.through);
+        self.report.find(Some(first), what);
+        Ok(())
     }
 
     /// Checks one row and returns its position.

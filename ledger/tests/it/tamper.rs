@@ -292,3 +292,38 @@ fn an_edited_or_missing_checkpoint_file_is_noticed() {
     std::fs::remove_file(&path).unwrap();
     assert!(!check(folder.path()).is_verified());
 }
+
+#[test]
+fn a_lost_checkpoint_file_is_not_made_anew_in_silence() {
+    let folder = filled();
+    let path = folder.path().join("checkpoints.txt");
+    for left in ["", "neither a head nor the start of one"] {
+        std::fs::write(&path, left).unwrap();
+        let refused = Writer::open(&options(folder.path())).map(|_| ());
+        assert!(matches!(refused, Err(Error::CheckpointFile { .. })), "{refused:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), left, "the evidence was changed");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let accepted = ledger::Options { heads_lost: true, ..options(folder.path()) };
+    drop(Writer::open(&accepted).unwrap());
+    drop(open(folder.path()));
+    assert!(check(folder.path()).is_verified());
+}
+
+#[test]
+fn an_unreadable_page_is_located() {
+    let folder = filled();
+    drop(Writer::open(&options(folder.path())).unwrap());
+    let path = folder.path().join("ledger.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // A page in the middle of the rows: the first that holds this row's text.
+    let text = format!("\"decision\":\"{:032}\"", 1_300);
+    let middle = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    let page = middle / 8192 * 8192;
+    bytes[page..page + 8192].fill(0xaa);
+    std::fs::write(&path, bytes).unwrap();
+    match verify(folder.path(), &VerifyOptions::default(), |_, _| ()) {
+        Ok(report) => assert!(report.first_bad.is_some_and(|seq| seq.0 < 1_400), "{report:?}"),
+        Err(error) => panic!("not located: {error}"),
+    }
+}

@@ -24,7 +24,10 @@ pub(super) fn assemble(checker: &mut Checker<'_>, documents: &Documents) -> Opti
         .moments
         .as_ref()
         .map(|document| checker.moments(document, rewards.as_deref().unwrap_or_default()));
-    let guardrails = documents.guardrails.as_ref().map(|document| checker.guardrails(document));
+    let guardrails = documents
+        .guardrails
+        .as_ref()
+        .map(|document| checker.guardrails(document, rewards.as_deref().unwrap_or_default()));
     let experiments = documents.experiments.as_ref().map(|document| checker.experiments(document));
     if let (Some(rewards), Some(moments)) = (&rewards, &moments) {
         checker.every_reward_competes(documents, rewards, moments);

@@ -5,7 +5,7 @@ use domain::{Purpose, Reason};
 
 use super::Checker;
 use super::conditions::Place;
-use crate::bundle::{Cap, GuardRule, Guardrails, Purposes, QuietHours, Suppression};
+use crate::bundle::{Cap, GuardRule, Guardrails, Purposes, QuietHours, Reward, Suppression};
 use crate::codes::Code;
 use crate::documents::guardrails::{self, Minors};
 use crate::documents::{Count, Text};
@@ -18,7 +18,7 @@ const LIST_MAX: usize = 64;
 const DAYS_WHY: &str = "windows are a day to two years";
 
 impl Checker<'_> {
-    pub(super) fn guardrails(&mut self, document: &guardrails::Guardrails) -> Guardrails {
+    pub(super) fn guardrails(&mut self, document: &guardrails::Guardrails, rewards: &[Reward]) -> Guardrails {
         let consent = self.consent(document);
         let consent_at = document.consent.purposes.span();
         let rule = |checker: &mut Self, id: &str, reason, text| {
@@ -56,7 +56,7 @@ impl Checker<'_> {
             }),
             rules: self.guard_rules(&document.rule),
         };
-        self.grants_bounded(document, &guardrails);
+        self.grants_bounded(document, &guardrails, rewards);
         guardrails
     }
 
@@ -170,21 +170,29 @@ impl Checker<'_> {
         GuardRule { rule, action: document.action, when, per_reward }
     }
 
-    /// Exact sliding windows need every promise of the longest one: some member cap has to bound them.
-    fn grants_bounded(&mut self, document: &guardrails::Guardrails, guardrails: &Guardrails) {
+    /// Exact sliding windows need every promise of the longest one, and a promise that is still open must not be
+    /// forgotten, or its money would never come back: some member cap has to bound them.
+    fn grants_bounded(
+        &mut self,
+        document: &guardrails::Guardrails,
+        guardrails: &Guardrails,
+        rewards: &[Reward],
+    ) {
         let caps = guardrails.member_caps.iter().chain(&guardrails.reward_caps);
-        let longest = caps.map(|cap| u32::from(cap.window_days)).max().unwrap_or(0);
+        let windows = caps.map(|cap| cap.window_days).chain(rewards.iter().map(|reward| reward.valid_days));
+        let longest = windows.map(u32::from).max().unwrap_or(0);
         let at_most = |cap: &Cap| {
             longest.div_ceil(u32::from(cap.window_days.max(1))).saturating_mul(u32::from(cap.limit))
         };
         let Some(fewest) = guardrails.member_caps.iter().map(at_most).min() else { return };
         if usize::try_from(fewest).is_ok_and(|fewest| fewest > GRANTS_MAX) {
             let at = document.member_cap.first().map_or(0..0, |cap| cap.id.span());
-            let message =
-                format!("up to {fewest} promises may fall into the longest window of {longest} days");
+            let message = format!(
+                "up to {fewest} promises may fall into {longest} days, the longest window or validity"
+            );
             let problem = self
                 .problem(Code::UnboundedGrants, FILE, at, message)
-                .help(format!("tighten a member cap or shorten that window; {GRANTS_MAX} can be remembered"));
+                .help(format!("tighten a member cap or shorten that time; {GRANTS_MAX} can be remembered"));
             self.report(problem);
         }
     }

@@ -1,6 +1,6 @@
 //! moments.toml.
 
-use domain::event::EVENT_KIND_NAMES;
+use domain::event::{EVENT_KIND_NAMES, is_accepted};
 use domain::{Reason, Touchpoint};
 
 use super::Checker;
@@ -11,8 +11,6 @@ use crate::documents::moments;
 use crate::source::File;
 
 const FILE: File = File::Moments;
-/// Timer events belong to the member's own agent; only `quiet_days` may start a moment from them.
-const TIMERS: [&str; 2] = ["quiet", "expired"];
 
 impl Checker<'_> {
     pub(super) fn moments(&mut self, document: &moments::Moments, rewards: &[Reward]) -> Vec<Moment> {
@@ -69,8 +67,9 @@ impl Checker<'_> {
                     }
                     None => u16::MAX,
                 };
+                // Only `quiet_days` may start a moment from a member agent's own timer.
                 let accepted: Vec<&str> =
-                    EVENT_KIND_NAMES.into_iter().filter(|name| !TIMERS.contains(name)).collect();
+                    EVENT_KIND_NAMES.into_iter().filter(|name| is_accepted(name)).collect();
                 let found = EVENT_KIND_NAMES.iter().position(|name| name == event.get_ref());
                 match found.filter(|_| accepted.contains(&event.get_ref().as_str())) {
                     Some(kind) => Trigger::Event { kind: i64::try_from(kind).unwrap_or(0), touchpoints },

@@ -13,6 +13,9 @@ use crate::source::File;
 
 const FILE: File = File::Program;
 
+/// Largest limit of a period. Limits add up from period to period, and the negotiation counts to 2^60 micros.
+const BUDGET_MAX: Micros = Micros::units(10_000_000_000);
+
 /// The money of program.toml.
 pub(super) struct Budget {
     pub global: Micros,
@@ -78,6 +81,12 @@ impl Checker<'_> {
         let budget = &document.budget;
         // An unreadable limit must not make every cost look too large.
         let global = self.money(FILE, &budget.limit).unwrap_or(Micros(i64::MAX));
+        if global > BUDGET_MAX && global < Micros(i64::MAX) {
+            let message = format!("{global} is more than {BUDGET_MAX}");
+            let help = "limits add up over the periods, and must fit the negotiation's integers for decades";
+            let problem = self.problem(Code::OutOfRange, FILE, budget.limit.span(), message).help(help);
+            self.report(problem);
+        }
         let mut segments = vec![None; self.segment_ids.len()];
         for (name, limit) in &budget.segments {
             let amount = self.money(FILE, limit);

@@ -11,11 +11,15 @@ mod intake;
 pub use intake::NatsIntake;
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
+use futures::StreamExt;
 
 use super::{Error, Publication, Ticket};
 use crate::config::NatsOptions;
@@ -28,6 +32,10 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 const TAIL_MAX: u64 = 65_536;
 /// Rewards at or below the confirmed position in a row after which the tail counts as read.
 const TAIL_CONFIRMED_RUN: u32 = 1_000;
+/// Stored rewards read before it is looked whether the tail is done.
+const TAIL_PAGE: u64 = 1_024;
+/// Stored messages asked for at the same time.
+const READS_AT_ONCE: usize = 64;
 /// Header naming the ledger a reward was recorded in.
 const LEDGER_HEADER: &str = "Largesse-Ledger";
 /// Header naming the record's sequence number.
@@ -224,26 +232,46 @@ impl NatsBus {
         let mut stream = self.server.stream("REWARDS").await?;
         let state = stream.info().await.map_err(failed("read the reward stream"))?.state.clone();
         let oldest = state.first_sequence.max(state.last_sequence.saturating_sub(TAIL_MAX)).max(1);
-        let (mut stored, mut confirmed_run) = (BTreeSet::new(), 0);
-        for position in (oldest..=state.last_sequence).rev() {
-            let Ok(message) = stream.get_raw_message(position).await else { continue };
-            let header = |name: &str| message.headers.get(name).map(|value| value.as_str().to_owned());
-            if header(LEDGER_HEADER).as_deref() != Some(&*self.ledger) {
-                continue;
+        let (mut out, mut confirmed_run) = (BTreeSet::new(), 0);
+        let mut end = state.last_sequence;
+        while end >= oldest && confirmed_run < TAIL_CONFIRMED_RUN {
+            let start = (end + 1).saturating_sub(TAIL_PAGE).max(oldest);
+            for message in stored(&stream, start..=end).await?.iter().rev() {
+                let header = |name: &str| message.headers.get(name).map(|value| value.as_str().to_owned());
+                if header(LEDGER_HEADER).as_deref() != Some(&*self.ledger) {
+                    continue;
+                }
+                let recorded: u64 = header(SEQ_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0);
+                if recorded > seq {
+                    confirmed_run = 0;
+                    out.extend(header("Nats-Msg-Id"));
+                } else {
+                    confirmed_run += 1;
+                }
             }
-            let recorded: u64 = header(SEQ_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0);
-            if recorded > seq {
-                confirmed_run = 0;
-                stored.extend(header("Nats-Msg-Id"));
-            } else {
-                confirmed_run += 1;
-            }
-            if confirmed_run >= TAIL_CONFIRMED_RUN {
-                break;
-            }
+            end = start - 1;
         }
-        Ok(stored)
+        Ok(out)
     }
+}
+
+/// The messages at these positions of a stream, in order; those that are gone by age are left out.
+async fn stored(
+    stream: &stream::Stream,
+    positions: RangeInclusive<u64>,
+) -> Result<Vec<StreamMessage>, Error> {
+    let mut reads = futures::stream::iter(positions)
+        .map(|position| stream.get_raw_message(position))
+        .buffered(READS_AT_ONCE);
+    let mut messages = Vec::new();
+    while let Some(read) = reads.next().await {
+        match read {
+            Ok(message) => messages.push(message),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(failed("read a stored message")(error)),
+        }
+    }
+    Ok(messages)
 }
 
 /// A published event whose storage is not yet confirmed.

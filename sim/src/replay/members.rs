@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use agents::member::{Member, Promise, Proposed, Step};
 use agents::segment::verdict;
 use domain::record::{self, Forms, PersonalObserved, PublicObserved};
-use domain::{Decision, Event, MemberId, Scores};
-use ledger::{DataKey, KeyError, Keys, Kind, Row};
-use policies::Stops;
+use domain::{Decision, Event, MemberId, Scores, Timestamp};
+use ledger::{DataKey, KeyError, Keys, Kind, Reader, Row, Seq};
+use policies::{Bundle, Stops};
 
 use super::run::Run;
 use super::{Difference, Error, Report};
@@ -23,7 +23,16 @@ pub enum Rebuilt {
 /// Every member met so far.
 pub struct Members {
     keys: Keys,
-    members: BTreeMap<MemberId, Option<(Member, DataKey)>>,
+    members: BTreeMap<MemberId, Option<Known>>,
+}
+
+/// A member whose rows can be opened.
+struct Known {
+    member: Member,
+    key: DataKey,
+    /// The newest row, and when the member needed attention next according to it.
+    last: Seq,
+    due: Option<Timestamp>,
 }
 
 impl Members {
@@ -40,17 +49,20 @@ impl Members {
             Some(known) => known,
             None => {
                 let fresh = match self.keys.find(id) {
-                    Ok(Some(key)) => Some((Member::enrol(id, run.bundle()), key)),
+                    Ok(Some(key)) => {
+                        let member = Member::enrol(id, run.bundle());
+                        Some(Known { member, key, last: row.seq, due: None })
+                    }
                     Ok(None) | Err(KeyError::Erased(_)) => None,
                     Err(error) => return Err(error.into()),
                 };
                 self.members.entry(id).or_insert(fresh)
             }
         };
-        let (Some((member, key)), Some(body), Some(sealed)) = (known, &row.body, &row.sealed) else {
+        let (Some(known), Some(body), Some(sealed)) = (known, &row.body, &row.sealed) else {
             return Ok(Rebuilt::Erased);
         };
-        let personal = match key.open(&row.record_id, sealed) {
+        let personal = match known.key.open(&row.record_id, sealed) {
             Ok(personal) => personal,
             Err(error) => {
                 let difference = Difference::of(row.seq, "sealed", "a part that opens", &error.to_string());
@@ -59,13 +71,32 @@ impl Members {
         };
         let found = Forms { public: body.clone().into_bytes(), personal };
         let again = if row.kind == Kind::Decision {
-            decision(row, &found, member, run, report)?
+            decision(row, &found, &mut known.member, run, report)?
         } else {
-            observed(row, &found, member, run)?
+            observed(row, &found, &mut known.member, run)?
         };
+        (known.last, known.due) = (row.seq, known.member.state.next_due(run.bundle()));
         let difference = Difference::between(row.seq, "personal", &found.personal, &again.personal)
             .or_else(|| Difference::between(row.seq, "public", &found.public, &again.public));
         Ok(difference.map_or(Rebuilt::Same(row.kind), |difference| Rebuilt::Different(row.kind, difference)))
+    }
+}
+
+impl Members {
+    /// Whether the ledger remembers every timer: it may ask too early, never too late and never not at all.
+    ///
+    /// A timer whose time was computed under an earlier bundle is only held to being remembered.
+    pub fn compare_timers(&self, reader: &Reader, bundle: &Bundle, report: &mut Report) -> Result<(), Error> {
+        for (id, known) in &self.members {
+            let Some(known) = known else { continue };
+            let (Some(due), Some(now)) = (known.due, known.member.state.next_due(bundle)) else { continue };
+            let stored = reader.state(*id)?.and_then(|state| state.next_due);
+            if stored.is_none_or(|stored| stored > due.max(now)) {
+                let found = stored.map_or_else(|| "none".to_owned(), |stored| stored.to_string());
+                report.differ(Difference::of(known.last, "member_state.next_due", &due.to_string(), &found));
+            }
+        }
+        Ok(())
     }
 }
 

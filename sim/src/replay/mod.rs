@@ -53,7 +53,8 @@ pub enum Error {
 pub struct Report {
     /// Decisions recomputed and compared.
     pub decisions: u64,
-    /// Rows (decisions, observed events, demand answers, certificates) that came out differently.
+    /// What came out differently: rows (decisions, observed events, demand answers, certificates), and timers
+    /// that the ledger does not remember.
     pub mismatches: u64,
     /// Events that only changed facts, recomputed and compared.
     pub observed: u64,
@@ -119,6 +120,7 @@ pub fn replay(
     }
     if let (Some(run), None) = (&mut replay.run, &replay.scope) {
         run.finish(&mut replay.report);
+        replay.members.compare_timers(&reader, run.bundle(), &mut replay.report)?;
     }
     Ok(replay.report)
 }

@@ -3,14 +3,15 @@
 //! A consumer belongs to one ledger: its name stands in the consumer's metadata. Two ledgers behind one
 //! consumer would share the events between them, and each would miss what the other decided.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::{self, consumer, stream};
 use futures::{FutureExt, StreamExt};
 
-use super::{NatsBus, NatsServer, failed};
+use super::{NatsBus, NatsServer, failed, stored};
 use crate::bus::{Delivery, Error, Ticket};
 use crate::config::Take;
 
@@ -31,8 +32,14 @@ const TAKE: &str = "largesse-take";
 type Consumer = consumer::Consumer<consumer::pull::Config>;
 
 /// The consuming end of the events.
+///
+/// Handed out but unacknowledged messages come again after [`ACK_WITHIN`] only, and newer ones would overtake
+/// them: a member's objection could wait half a minute while purchases are decided. So whoever starts to pull
+/// reads those from the stream first, in order; when they are delivered again they have their rows.
 pub struct NatsIntake {
+    events: stream::Stream,
     consumer: Consumer,
+    unfinished: VecDeque<Delivery>,
     messages: consumer::pull::Stream,
 }
 
@@ -44,8 +51,9 @@ impl NatsBus {
     pub async fn intake(&self) -> Result<NatsIntake, Error> {
         let events = self.server.stream("EVENTS").await?;
         let consumer = self.own_consumer(&events).await?;
+        let unfinished = unfinished(&events, &consumer).await?;
         let messages = open(&consumer).await?;
-        Ok(NatsIntake { consumer, messages })
+        Ok(NatsIntake { events, consumer, unfinished, messages })
     }
 
     async fn own_consumer(&self, events: &stream::Stream) -> Result<Consumer, Error> {
@@ -127,6 +135,24 @@ impl NatsServer {
     }
 }
 
+/// What was handed out before and is not all acknowledged, oldest first.
+async fn unfinished(events: &stream::Stream, consumer: &Consumer) -> Result<VecDeque<Delivery>, Error> {
+    let info = consumer.get_info().await.map_err(failed("look at the event consumer"))?;
+    if info.num_ack_pending == 0 {
+        return Ok(VecDeque::new());
+    }
+    let handed_out = info.ack_floor.stream_sequence + 1..=info.delivered.stream_sequence;
+    let messages = stored(events, handed_out).await?;
+    let delivery = |message: StreamMessage| Delivery {
+        bytes: message.payload,
+        attempt: 2,
+        place: Some(message.sequence),
+        // The consumer will deliver it again, and that delivery is acknowledged.
+        ticket: Ticket::Internal,
+    };
+    Ok(messages.into_iter().map(delivery).collect())
+}
+
 async fn open(consumer: &Consumer) -> Result<consumer::pull::Stream, Error> {
     let messages = consumer.stream().max_messages_per_batch(PULL_BATCH).messages().await;
     messages.map_err(failed("pull events"))
@@ -134,13 +160,21 @@ async fn open(consumer: &Consumer) -> Result<consumer::pull::Stream, Error> {
 
 impl NatsIntake {
     pub(in crate::bus) async fn next(&mut self, limit: usize) -> Result<Option<Vec<Delivery>>, Error> {
+        if !self.unfinished.is_empty() {
+            let count = limit.min(self.unfinished.len());
+            return Ok(Some(self.unfinished.drain(..count).collect()));
+        }
         let mut deliveries = Vec::new();
-        while deliveries.is_empty() {
+        while deliveries.is_empty() && self.unfinished.is_empty() {
             match self.messages.next().await {
                 Some(Ok(message)) => deliveries.extend(Self::delivery(&message)),
                 Some(Err(error)) => self.reopen(error.to_string()).await?,
                 None => return Ok(None),
             }
+        }
+        if deliveries.is_empty() {
+            deliveries.extend(self.unfinished.pop_front());
+            return Ok(Some(deliveries));
         }
         while deliveries.len() < limit {
             match self.messages.next().now_or_never() {
@@ -164,8 +198,10 @@ impl NatsIntake {
         tracing::warn!(error, "event source interrupted, pulling again");
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
+            // What was pulled and not yet handed on is gone with the old connection.
+            let Ok(unfinished) = unfinished(&self.events, &self.consumer).await else { continue };
             if let Ok(messages) = open(&self.consumer).await {
-                self.messages = messages;
+                (self.unfinished, self.messages) = (unfinished, messages);
                 return Ok(());
             }
         }
