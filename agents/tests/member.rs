@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use agents::member::{Considered, Member, Promise, PromiseState, Proposal, Proposed, Step};
-use agents::policy::{GlobalPolicy, Periods};
+use agents::policy::GlobalPolicy;
 use agents::segment::{Demand, Refusal, Reserve, verdict};
 use domain::event::wire::Refusal as FieldRefusal;
 use domain::facts::{Field, Scope};
@@ -93,7 +93,7 @@ impl Reserve for Plenty {
 
 /// Decides at free prices, `later` microseconds after the proposal was made.
 fn decide(proposal: &Proposal, bundle: &Arc<Bundle>, later: i64) -> Decision {
-    let policy = GlobalPolicy::new(Arc::clone(bundle), Periods::default()).unwrap();
+    let policy = GlobalPolicy::fresh(Arc::clone(bundle)).unwrap();
     let index = proposal.segment.unwrap();
     let mut segment = policy.segments().swap_remove(usize::from(index.0));
     let seal = verdict::Seal {

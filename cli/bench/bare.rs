@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agents::member::{Considered, Member, Proposed, Step};
-use agents::policy::{GlobalPolicy, Periods, budgets};
+use agents::policy::{GlobalPolicy, Standing, budgets};
 use agents::segment::{Demand, Refusal, Reserve, Segment, verdict};
 use bytes::Bytes;
 use domain::event::wire::{self, Limits};
@@ -51,13 +51,14 @@ pub fn measure(
         policies::starter::grocery()
             .map_err(|problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render())))?,
     );
-    let policy = GlobalPolicy::new(Arc::clone(&bundle), Periods::default());
+    let policy = GlobalPolicy::fresh(Arc::clone(&bundle));
     let policy =
         policy.ok_or_else(|| Failure::runtime(anyhow::anyhow!("the bundle cannot be negotiated")))?;
     let options = ledger::Options::new(dir, "largesse/bare", runtime::clock::wall());
     let (mut ledger, _) = ledger::Writer::open(&options).map_err(crate::ledger_errors)?;
     let mut opening = Entry::new(Kind::Budget, uuid::Uuid::now_v7().into_bytes(), "{}".to_owned());
-    let limited = budgets::limited(&bundle, 1_000_000);
+    let plenty = Standing::default().limits(&bundle, 1_000_000);
+    let limited = budgets::limited(&bundle, &plenty);
     opening.debits = limited.into_iter().map(|(id, limit)| Debit::limit(id, limit)).collect();
     ledger.append(runtime::clock::wall(), &[opening]).map_err(crate::ledger_errors)?;
     let _maintenance = ledger::Maintenance::start(dir).map_err(crate::ledger_errors)?;

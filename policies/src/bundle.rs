@@ -260,7 +260,7 @@ pub struct Experiments {
 }
 
 /// Stops of the whole program, of segments or of rewards, from the bundle or from an operator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stops {
     pub program: bool,
     /// Bit per segment.

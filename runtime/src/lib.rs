@@ -12,6 +12,7 @@ pub mod config;
 pub mod intake;
 pub mod metrics;
 pub mod node;
+pub mod opening;
 pub mod relay;
 pub mod reward;
 pub mod rows;

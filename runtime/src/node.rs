@@ -7,20 +7,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use agents::negotiation::{Layout, Period, PriceQuote, PriceTable};
-use agents::policy::{GlobalPolicy, Periods, budgets};
-use agents::segment::Escrow;
+use agents::negotiation::{PriceQuote, PriceTable};
+use agents::policy::GlobalPolicy;
 use domain::record::read_decision;
 use domain::{Digest, Outcome};
-use ledger::{Entry, Filter, Kind, Reader, Seq};
+use ledger::{Kind, Reader, Seq};
 use models::batch::{self, BatchScorer};
 use models::engine::{Choice, Engine, EngineInfo};
 use models::scorer::{Models, Source};
-use policies::Bundle;
+use policies::{Bundle, Stops};
 use ractor::{Actor, ActorRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::actors::loader::Loader;
 use crate::actors::planner::{self, PlannerActor};
@@ -31,10 +29,11 @@ use crate::bus::memory::MemoryBus;
 use crate::bus::nats::NatsServer;
 use crate::bus::subject::Subjects;
 use crate::bus::{self, Bus};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
+use crate::opening::{self, Opened, recorded_bundle};
 use crate::relay::Relay;
 use crate::reward::{Promised, publication};
 use crate::shared::Shared;
@@ -109,96 +108,6 @@ pub fn load_models(options: &Options) -> Result<Models, NodeError> {
     let engine = Engine::start(&choice)?;
     let source = options.models_dir.clone().map_or(Source::Shipped, Source::Folder);
     Ok(Models::load(&engine, &source)?)
-}
-
-/// What the ledger says when a node opens it.
-struct Opened {
-    ledger: ledger::Writer,
-    reader: Reader,
-    policy: GlobalPolicy,
-    escrow: Escrow,
-}
-
-/// The name of a program's ledger in its signed heads.
-fn origin(bundle: &Bundle) -> String {
-    format!("largesse/{}", bus::subject::token(&bundle.program().name))
-}
-
-fn open_ledger(options: &Options, bundle: &Arc<Bundle>) -> Result<Opened, NodeError> {
-    let heads_lost = options.heads_lost;
-    let options = ledger::Options::new(&options.dir, &origin(bundle), clock::wall());
-    let (ledger, recovery) = ledger::Writer::open(&ledger::Options { heads_lost, ..options })?;
-    tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
-    let reader = ledger.reader()?;
-    let policy = GlobalPolicy::new(Arc::clone(bundle), periods(&reader)?).ok_or_else(|| {
-        NodeError::Shape { segments: bundle.segments().len(), rewards: bundle.rewards().len() }
-    })?;
-    let escrow = escrow(&ledger, bundle, policy.layout());
-    Ok(Opened { ledger, reader, policy, escrow })
-}
-
-/// The budget periods earlier runs opened.
-fn periods(reader: &Reader) -> Result<Periods, NodeError> {
-    let newest = Filter { kind: Some(Kind::Budget), newest_first: true, limit: 1, ..Filter::default() };
-    let Some(row) = reader.list(&newest)?.into_iter().next() else { return Ok(Periods::default()) };
-    let period: Period = serde_json::from_str(&row.body.unwrap_or_default())
-        .map_err(|error| NodeError::Row { seq: row.seq, why: error.to_string() })?;
-    Ok(Periods { opened: period.period, end: Some(period.to) })
-}
-
-/// The escrow as the ledger's budgets say, with nothing granted yet.
-fn escrow(ledger: &ledger::Writer, bundle: &Bundle, layout: Layout) -> Escrow {
-    let balances: Vec<_> = budgets::ids(bundle).iter().map(|id| ledger.balance(id)).collect();
-    let pad = |mut amounts: Vec<i64>| {
-        amounts.resize(layout.len(), 0);
-        amounts
-    };
-    let reserved =
-        pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.reserved.0)).collect());
-    let spent =
-        pad(balances.iter().map(|balance| balance.map_or(0, |balance| balance.committed.0)).collect());
-    let limited = budgets::limits(bundle, 1).iter().map(Option::is_some).collect();
-    Escrow::rebuild(layout, limited, reserved, spent)
-}
-
-/// Records what this run decides with: the run itself, and the bundle and models where they changed.
-fn record_start(
-    ledger: &mut ledger::Writer,
-    reader: &Reader,
-    bundle: &Bundle,
-    models: &Models,
-    heads_lost: bool,
-) -> Result<(), NodeError> {
-    let last = |kind| -> Result<Option<ledger::Row>, NodeError> {
-        let newest = Filter { kind: Some(kind), newest_first: true, limit: 1, ..Filter::default() };
-        Ok(reader.list(&newest)?.into_iter().next())
-    };
-    let entry = |kind, body: String| Entry::new(kind, Uuid::now_v7().into_bytes(), body);
-    let engine = models.engine();
-    let start = serde_json::json!({
-        "v": 1, "version": env!("CARGO_PKG_VERSION"), "semantics": domain::SEMANTICS_VERSION,
-        "engine": engine.name, "engine_version": engine.version, "heads_lost": heads_lost,
-    });
-    let mut entries = vec![entry(Kind::Start, start.to_string())];
-    let digest = bundle.digest();
-    if last(Kind::Bundle)?.and_then(|row| row.bundle) != Some(digest) {
-        let text = String::from_utf8_lossy(bundle.canonical()).into_owned();
-        let mut row = entry(Kind::Bundle, text);
-        row.bundle = Some(digest);
-        entries.push(row);
-    }
-    if last(Kind::Models)?.and_then(|row| row.models) != Some(models.digest()) {
-        let manifests: Vec<_> = models
-            .manifests()
-            .iter()
-            .map(|manifest| serde_json::json!({ "name": manifest.name, "version": manifest.version, "sha256": manifest.sha256 }))
-            .collect();
-        let mut row = entry(Kind::Models, serde_json::json!({ "v": 1, "models": manifests }).to_string());
-        row.models = Some(models.digest());
-        entries.push(row);
-    }
-    ledger.append(clock::wall(), &entries)?;
-    Ok(())
 }
 
 /// The NATS server, when one is configured and its events are free for this node's ledger.
@@ -285,18 +194,6 @@ async fn catch_up(
     }
 }
 
-/// The bundle with this digest, as the ledger holds it.
-///
-/// # Errors
-/// When no row holds it or it cannot be read.
-pub fn recorded_bundle(reader: &Reader, digest: Digest) -> Result<Bundle, NodeError> {
-    let wanted = Filter { kind: Some(Kind::Bundle), bundle: Some(digest), limit: 1, ..Filter::default() };
-    let row = reader.list(&wanted)?.into_iter().next();
-    let row = row.ok_or(NodeError::Row { seq: Seq(0), why: format!("no row holds bundle {digest}") })?;
-    Bundle::from_canonical(row.body.unwrap_or_default().as_bytes())
-        .map_err(|problems| NodeError::Row { seq: row.seq, why: problems.render() })
-}
-
 fn promised(row: &ledger::Row, keys: &ledger::Keys) -> Result<Promised, String> {
     let body = row.body.as_deref().ok_or("its body was pruned")?;
     let member = row.member.ok_or("it names no member")?;
@@ -318,10 +215,11 @@ impl Node {
         let models_digest = models.digest();
         // Before the ledger, so that a start that cannot succeed writes nothing.
         let reached = reach(options).await?;
-        let Opened { mut ledger, reader, policy, escrow } = open_ledger(options, &bundle)?;
+        let Opened { mut ledger, reader, policy, escrow } =
+            opening::open(options, &bundle, Stops::default())?;
         let (bus, source, memory, subjects) =
             subscribe(options, reached, &ledger.verifier().identity()).await?;
-        record_start(&mut ledger, &reader, &bundle, &models, options.heads_lost)?;
+        opening::record_start(&mut ledger, &reader, &policy, &models, options.heads_lost)?;
         let position = ledger
             .relay(RELAY)
             .ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;

@@ -121,7 +121,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         facts: &decision.facts,
         now: decision.considered_at,
         grants: &grants,
-        stops: Stops::default(),
+        stops: stops(reader, row.seq)?,
     };
     let mut findings = bundle.findings(MomentIndex(decision.moment), decision.segment, &situation);
     findings.retain(|finding| finding.refuses);
@@ -185,6 +185,21 @@ fn bundle(reader: &Reader, seq: Seq, digest: domain::Digest) -> Result<Arc<Bundl
     let row = row.ok_or_else(|| wrong(format!("no row holds bundle {digest}")))?;
     let bundle = Bundle::from_canonical(row.body.unwrap_or_default().as_bytes());
     bundle.map(Arc::new).map_err(|problems| wrong(problems.render()))
+}
+
+/// What operators had stopped in the run that made a decision.
+fn stops(reader: &Reader, decided: Seq) -> Result<Stops, Error> {
+    let start = Filter {
+        kind: Some(Kind::Start),
+        before: Some(decided),
+        newest_first: true,
+        limit: 1,
+        ..Filter::default()
+    };
+    let start = reader.list(&start)?.into_iter().next().and_then(|row| row.body).unwrap_or_default();
+    let started: crate::replay::Started = serde_json::from_str(&start)
+        .map_err(|error| Error::Row { seq: decided, why: format!("its run's start row: {error}") })?;
+    Ok(started.stops)
 }
 
 /// What the log knew of the member before a decision.

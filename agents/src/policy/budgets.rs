@@ -1,5 +1,6 @@
 //! The budgets of a program by their ids in the ledger, and what a promise takes from them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{Micros, RewardIndex, SegmentIndex};
@@ -28,22 +29,65 @@ pub fn ids(bundle: &Bundle) -> Vec<Arc<str>> {
     std::iter::once(Arc::from(GLOBAL)).chain(segments).chain(rewards).collect()
 }
 
-/// Limits after `periods` periods, per resource of the negotiation; `None` is not limited.
-pub fn limits(bundle: &Bundle, periods: u64) -> Vec<Option<i64>> {
+/// What one period allows, per resource of the negotiation; `None` is not limited.
+pub fn per_period(bundle: &Bundle) -> Vec<Option<i64>> {
     let plan = bundle.plan();
-    let periods = i64::try_from(periods).unwrap_or(i64::MAX);
-    // Limits stop growing where the negotiation's integers end; until there it takes decades.
-    let times = |amount: i64| amount.saturating_mul(periods).min(AMOUNT_MAX);
     let money = std::iter::once(plan.global).chain(plan.segments.iter().copied());
-    let stock = plan.inventory.iter().map(|units| units.map(|units| times(i64::from(units))));
+    let stock = plan.inventory.iter().map(|units| units.map(i64::from));
     // Exploration has no budget of its own: its share of moments bounds it.
-    money.map(|limit| Some(times(limit.0))).chain(stock).chain([None]).collect()
+    money.map(|limit| Some(limit.0)).chain(stock).chain([None]).collect()
 }
 
-/// The limited budgets with their limits after `periods` periods.
-pub fn limited(bundle: &Bundle, periods: u64) -> Vec<(Arc<str>, Micros)> {
-    let named = ids(bundle).into_iter().zip(limits(bundle, periods));
-    named.filter_map(|(id, limit)| Some((id, Micros(limit?)))).collect()
+/// The limited budgets with their limits, given per resource of the negotiation.
+pub fn limited(bundle: &Bundle, limits: &[Option<i64>]) -> Vec<(Arc<str>, Micros)> {
+    let named = ids(bundle).into_iter().zip(limits);
+    named.filter_map(|(id, limit)| Some((id, Micros((*limit)?)))).collect()
+}
+
+/// What a ledger knows of a program's budgets when a node takes it up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Per budget: its limit so far, and what of it is promised or held.
+    pub balances: BTreeMap<Arc<str>, (i64, i64)>,
+    /// What one period allowed under the bundle that was in force before, when that was another one.
+    pub former: Option<BTreeMap<Arc<str>, i64>>,
+}
+
+impl Standing {
+    /// The standing of a program whose last run had `former` in force.
+    pub fn after(former: &Bundle, balances: BTreeMap<Arc<str>, (i64, i64)>) -> Standing {
+        let allowed = ids(former).into_iter().zip(per_period(former));
+        Standing { balances, former: Some(allowed.filter_map(|(id, limit)| Some((id, limit?))).collect()) }
+    }
+
+    /// Limits once `passed` more periods have begun, per resource of the negotiation.
+    ///
+    /// Each period adds what the bundle in force allows; what was not spent carries over. A new bundle changes the
+    /// period under way by the difference between what the two allow, never below what is already promised.
+    pub fn limits(&self, bundle: &Bundle, passed: u64) -> Vec<Option<i64>> {
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+        let total = |(id, allowed): (Arc<str>, Option<i64>)| {
+            let allowed = allowed?;
+            let Some((limit, used)) = self.balances.get(&id) else {
+                return Some(allowed.saturating_mul(passed.max(1)).min(AMOUNT_MAX));
+            };
+            let before = self.former.as_ref().filter(|_| passed == 0);
+            let change = before.map_or(0, |former| allowed - former.get(&id).copied().unwrap_or(0));
+            let total = limit.saturating_add(allowed.saturating_mul(passed)).saturating_add(change);
+            // Limits stop growing where the negotiation's integers end; until there it takes decades.
+            Some(total.min(AMOUNT_MAX).max(*used))
+        };
+        let ids = ids(bundle).into_iter().map(Some).chain([None]);
+        ids.zip(per_period(bundle)).map(|(id, allowed)| total((id?, allowed))).collect()
+    }
+
+    /// Takes the limits of a period that was opened.
+    pub fn opened(&mut self, bundle: &Bundle, limits: &[Option<i64>]) {
+        for (id, limit) in limited(bundle, limits) {
+            self.balances.entry(id).or_default().0 = limit.0;
+        }
+        self.former = None;
+    }
 }
 
 /// What a promise takes: micros of money, one unit of a limited stock.

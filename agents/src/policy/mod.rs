@@ -8,6 +8,8 @@
 
 pub mod budgets;
 
+pub use budgets::Standing;
+
 use std::sync::Arc;
 
 use domain::time::DAY;
@@ -28,12 +30,14 @@ pub struct Periods {
 }
 
 /// A budget period that begins, or that a restarted node takes up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
     pub window: Window,
     /// Periods opened so far, this one included.
     pub period: u64,
-    /// Whether limits rise with it; false when an earlier run already raised them.
+    /// Limits with all periods so far, per resource of the negotiation.
+    pub limits: Vec<Option<i64>>,
+    /// Whether these limits are new; false when an earlier run already recorded them.
     pub raises: bool,
 }
 
@@ -44,15 +48,28 @@ pub struct GlobalPolicy {
     stops: Stops,
     layout: Layout,
     periods: Periods,
+    standing: Standing,
     window: Option<Window>,
 }
 
 impl GlobalPolicy {
     /// The agent of a program; `None` when the bundle has more segments or rewards than can be negotiated.
-    pub fn new(bundle: Arc<Bundle>, periods: Periods) -> Option<GlobalPolicy> {
+    ///
+    /// `stops` are the operators' kill switches, `standing` and `periods` what earlier runs left.
+    pub fn new(
+        bundle: Arc<Bundle>,
+        stops: Stops,
+        periods: Periods,
+        standing: Standing,
+    ) -> Option<GlobalPolicy> {
         let segments = u8::try_from(bundle.segments().len()).ok()?;
         let layout = Layout::new(segments, u8::try_from(bundle.rewards().len()).ok()?)?;
-        Some(GlobalPolicy { bundle, stops: Stops::default(), layout, periods, window: None })
+        Some(GlobalPolicy { bundle, stops, layout, periods, standing, window: None })
+    }
+
+    /// The agent of a program that has no past and no kill switch on.
+    pub fn fresh(bundle: Arc<Bundle>) -> Option<GlobalPolicy> {
+        GlobalPolicy::new(bundle, Stops::default(), Periods::default(), Standing::default())
     }
 
     /// The bundle in force.
@@ -77,8 +94,7 @@ impl GlobalPolicy {
 
     /// Makes sure a period is open at `now`; `None` when one already is.
     ///
-    /// Limits open anew each period, counted from the program's first event, and what was not spent carries
-    /// over: after `n` periods every limit is `n` times that of the bundle.
+    /// Periods are counted from the program's first event; [`Standing::limits`] says what each adds.
     pub fn open(&mut self, now: Timestamp) -> Option<Opening> {
         if self.window.is_some_and(|window| now < window.to) {
             return None;
@@ -96,7 +112,10 @@ impl GlobalPolicy {
         let window = Window { from, to: from.plus(length) };
         self.periods = Periods { opened: self.periods.opened + passed, end: Some(window.to) };
         self.window = Some(window);
-        Some(Opening { window, period: self.periods.opened, raises: passed > 0 })
+        let raises = passed > 0 || self.standing.former.is_some();
+        let limits = self.standing.limits(&self.bundle, passed);
+        self.standing.opened(&self.bundle, &limits);
+        Some(Opening { window, period: self.periods.opened, limits, raises })
     }
 
     /// What a segment agent is made for.
@@ -146,13 +165,13 @@ impl GlobalPolicy {
 
 /// What the planner of a budget period is made from. `arrivals` are the moments per segment of the last period,
 /// empty in the first.
-pub fn plan_config(bundle: &Bundle, layout: Layout, opening: Opening, arrivals: Vec<u64>) -> PlanConfig {
+pub fn plan_config(bundle: &Bundle, layout: Layout, opening: &Opening, arrivals: Vec<u64>) -> PlanConfig {
     let plan = bundle.plan();
     PlanConfig {
         program: bundle.program().name.as_str().into(),
         layout,
         costs: plan.costs.iter().map(|cost| cost.0).collect(),
-        limits: budgets::limits(bundle, opening.period),
+        limits: opening.limits.clone(),
         floors: vec![0; plan.segment_count()],
         window: opening.window,
         // The last period is the best plan for this one; the first is lived through without one.

@@ -317,9 +317,9 @@ impl PlannerActor {
             return;
         }
         let arrivals = mind.brain.as_ref().map(|brain| brain.arrivals().to_vec());
-        let brain = self.brain(opening, arrivals.unwrap_or_default());
+        let brain = self.brain(&opening, arrivals.unwrap_or_default());
         let table = brain.first_table(opening.window.from);
-        self.record_period(opening, &table);
+        self.record_period(&opening, &table);
         for segment in self.segments.iter() {
             let _going_down = segment.send_message(segment::Message::Period(Arc::new(table.clone())));
         }
@@ -328,7 +328,7 @@ impl PlannerActor {
         self.begin(mind, me).await;
     }
 
-    fn brain(&self, opening: Opening, baseline_arrivals: Vec<u64>) -> Planner {
+    fn brain(&self, opening: &Opening, baseline_arrivals: Vec<u64>) -> Planner {
         let config = policy::plan_config(&self.bundle, self.layout, opening, baseline_arrivals);
         let options = PlannerOptions {
             epoch: policy::epoch(self.run, opening.period),
@@ -341,16 +341,22 @@ impl PlannerActor {
         Planner::new(config, options, Box::new(Simplex), held)
     }
 
-    /// Raises every limit to what all periods so far allow; unspent money and stock carry over.
-    fn record_period(&self, opening: Opening, table: &PriceTable) {
-        let Opening { window, period, raises } = opening;
-        let row = Period { v: PLAN_VERSION, period, from: window.from, to: window.to, table: table.clone() };
+    /// Records the period, with its limits where they are new.
+    fn record_period(&self, opening: &Opening, table: &PriceTable) {
+        let Opening { window, period, limits, raises } = opening;
+        let row = Period {
+            v: PLAN_VERSION,
+            period: *period,
+            from: window.from,
+            to: window.to,
+            table: table.clone(),
+        };
         // Plain integers and text: rendering them cannot fail.
         let body = serde_json::to_string(&row).unwrap_or_default();
         let mut entry = Entry::new(Kind::Budget, Uuid::now_v7().into_bytes(), body);
         entry.bundle = Some(self.bundle.digest());
-        if raises {
-            let limited = budgets::limited(&self.bundle, period);
+        if *raises {
+            let limited = budgets::limited(&self.bundle, limits);
             entry.debits = limited.into_iter().map(|(id, limit)| Debit::limit(id, limit)).collect();
         }
         let stamps = Stamps::at(Instant::now());

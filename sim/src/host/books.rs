@@ -28,9 +28,9 @@ pub struct Books {
 
 impl Books {
     /// Raises every limit to what the periods so far allow.
-    pub fn open(&mut self, bundle: &Bundle, opening: Opening) {
+    pub fn open(&mut self, bundle: &Bundle, opening: &Opening) {
         if opening.raises {
-            for (id, limit) in budgets::limited(bundle, opening.period) {
+            for (id, limit) in budgets::limited(bundle, &opening.limits) {
                 self.accounts.entry(id).or_default().limit = limit;
             }
         }

@@ -10,7 +10,7 @@ use agents::check;
 use agents::member::Proposal;
 use agents::negotiation::{Certificate, PriceTable, Status};
 use agents::planner::{Effect, Planner, PlannerOptions, Simplex};
-use agents::policy::{self, GlobalPolicy, Opening, Periods, budgets};
+use agents::policy::{self, GlobalPolicy, Opening, budgets};
 use agents::segment::{Demand, Escrow, Segment, verdict};
 use domain::{Decision, SegmentIndex, Timestamp};
 use policies::{Bundle, Stops};
@@ -44,10 +44,11 @@ pub struct Market {
 impl Market {
     /// A market nobody may spend in yet; the first period opens it.
     pub fn new(bundle: &Arc<Bundle>, options: &Options) -> Result<Market, Error> {
-        let policy = GlobalPolicy::new(Arc::clone(bundle), Periods::default()).ok_or_else(|| {
-            Error::Shape { segments: bundle.segments().len(), rewards: bundle.rewards().len() }
+        let policy = GlobalPolicy::fresh(Arc::clone(bundle)).ok_or_else(|| Error::Shape {
+            segments: bundle.segments().len(),
+            rewards: bundle.rewards().len(),
         })?;
-        let limited = budgets::limits(bundle, 1).iter().map(Option::is_some).collect();
+        let limited = budgets::per_period(bundle).iter().map(Option::is_some).collect();
         Ok(Market {
             segments: policy.segments(),
             escrow: Escrow::new(policy.layout(), limited),
@@ -77,7 +78,7 @@ impl Market {
     /// is due. Returns the period that began.
     pub fn stand_ready(&mut self, now: Timestamp) -> Result<Option<Opening>, Error> {
         let opening = self.policy.open(now);
-        if let Some(opening) = opening {
+        if let Some(opening) = &opening {
             self.open(opening, now);
         }
         let late = self.moments > 0 && now.since(self.negotiated_at) >= self.every_micros;
@@ -108,7 +109,7 @@ impl Market {
         Ok(back?)
     }
 
-    fn open(&mut self, opening: Opening, now: Timestamp) {
+    fn open(&mut self, opening: &Opening, now: Timestamp) {
         let arrivals = self.planner.as_ref().map(|planner| planner.arrivals().to_vec());
         let layout = self.policy.layout();
         let config = policy::plan_config(&self.bundle, layout, opening, arrivals.unwrap_or_default());

@@ -7,7 +7,7 @@ use agents::segment::verdict;
 use domain::record::{self, Forms, PersonalObserved, PublicObserved};
 use domain::{Decision, Event, MemberId, Scores, Timestamp};
 use ledger::{DataKey, KeyError, Keys, Kind, Reader, Row, Seq};
-use policies::{Bundle, Stops};
+use policies::Bundle;
 
 use super::run::Run;
 use super::{Difference, Error, Report};
@@ -135,10 +135,10 @@ fn decide_again(
         now: recorded.decided_at,
         host_now: recorded.decided_at,
         bundle: &bundle,
-        stops: Stops::default(),
+        stops: run.stops(),
         models: recorded.models.unwrap_or_default(),
     };
-    let considered = match member.handle(&recorded.event, recorded.considered_at, &bundle, Stops::default()) {
+    let considered = match member.handle(&recorded.event, recorded.considered_at, &bundle, run.stops()) {
         Step::Denied(considered, refusal) => return Some(verdict::denied(&considered, refusal, &seal)),
         Step::Score(considered) | Step::Unscored(considered) => considered,
         Step::Observed { .. } | Step::Refused(_) => return None,
@@ -146,7 +146,7 @@ fn decide_again(
     // The row that was scored must be the one the events lead to; the scores themselves came from outside.
     let features = considered.features.digest();
     let scores = recorded.scores.map(|scores| Scores { features, ..scores });
-    match considered.propose(scores, &bundle, Stops::default()) {
+    match considered.propose(scores, &bundle, run.stops()) {
         Proposed::NotAMoment(_) => None,
         Proposed::Proposal(proposal) => match proposal.segment {
             Err(refusal) => Some(verdict::without_segment(&proposal, refusal, &seal)),
@@ -161,7 +161,7 @@ fn observed(row: &Row, found: &Forms, member: &mut Member, run: &Run) -> Result<
     let personal: PersonalObserved = serde_json::from_slice(&found.personal).map_err(wrong)?;
     let event: &Event = &personal.event;
     let at = public.observed_at;
-    let considered = match member.handle(event, at, run.bundle(), Stops::default()) {
+    let considered = match member.handle(event, at, run.bundle(), run.stops()) {
         Step::Observed { .. } | Step::Refused(_) | Step::Denied(..) => {
             return Ok(record::observed(event, at, None, None));
         }
@@ -170,7 +170,7 @@ fn observed(row: &Row, found: &Forms, member: &mut Member, run: &Run) -> Result<
     let features = considered.features.digest();
     let scores = personal.scores.map(|scores| Scores { features, ..scores });
     let moment = considered.moment;
-    Ok(match considered.propose(scores, run.bundle(), Stops::default()) {
+    Ok(match considered.propose(scores, run.bundle(), run.stops()) {
         Proposed::NotAMoment(rule) => record::observed(event, at, Some((moment.0, Some(rule.0))), scores),
         Proposed::Proposal(_) => record::observed(event, at, None, scores),
     })

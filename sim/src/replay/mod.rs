@@ -18,10 +18,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agents::negotiation::{Period, Plan};
-use agents::policy::{GlobalPolicy, Periods};
+use agents::policy::GlobalPolicy;
 use domain::{Digest, SEMANTICS_VERSION};
 use ledger::{Filter, Keys, Kind, Reader, Row, Seq};
-use policies::Bundle;
+use policies::{Bundle, Stops};
 use serde::Serialize;
 
 pub use compare::Difference;
@@ -98,7 +98,6 @@ pub fn replay(
     let last = scope.as_ref().map_or(u64::MAX, |scope| *scope.end()).min(reader.size()?);
     let controls = controls(&reader)?;
     let mut replay = Replay {
-        reader: &reader,
         bundles: BTreeMap::new(),
         members: Members::new(keys),
         run: None,
@@ -167,8 +166,13 @@ fn control(row: &Row) -> Result<Vec<Control>, Error> {
     Ok(std::iter::once(Control::Freeze(row.seq, Arc::new(plan))).chain(table).collect())
 }
 
-struct Replay<'r> {
-    reader: &'r Reader,
+/// What a start row says that decisions depend on.
+#[derive(serde::Deserialize)]
+pub(crate) struct Started {
+    pub(crate) stops: Stops,
+}
+
+struct Replay {
     bundles: BTreeMap<Digest, Arc<Bundle>>,
     members: Members,
     run: Option<Run>,
@@ -177,7 +181,7 @@ struct Replay<'r> {
     report: Report,
 }
 
-impl Replay<'_> {
+impl Replay {
     fn row(&mut self, row: &Row) -> Result<(), Error> {
         match row.kind {
             Kind::Start => self.start(row),
@@ -212,31 +216,17 @@ impl Replay<'_> {
         if let (Some(run), None) = (&mut self.run, &self.scope) {
             run.finish(&mut self.report);
         }
-        // The bundle of a run follows its start row when it changed; otherwise the last one stays.
+        let wrong = |why: &str| Error::Row { seq: row.seq, why: why.to_owned() };
+        let started: Started = serde_json::from_str(row.body.as_deref().unwrap_or_default())
+            .map_err(|error| wrong(&error.to_string()))?;
+        let bundle = row.bundle.and_then(|digest| self.bundles.get(&digest).cloned());
+        let bundle = bundle.ok_or_else(|| wrong("no row before it holds its bundle"))?;
         let controls = self.controls.remove(&row.seq).unwrap_or_default();
-        let bundle = match self.next_bundle(row.seq)? {
-            Some(next) => Some(next),
-            None => self.run.as_ref().map(|run| Arc::clone(run.bundle())),
-        };
-        self.run = match bundle {
-            Some(bundle) => Some(Run::new(bundle, controls).ok_or_else(|| Error::Row {
-                seq: row.seq,
-                why: "its bundle has more segments or rewards than can be negotiated".to_owned(),
-            })?),
-            None => None,
-        };
+        let run = Run::new(bundle, started.stops, controls);
+        let run =
+            run.ok_or_else(|| wrong("its bundle has more segments or rewards than can be negotiated"))?;
+        self.run = Some(run);
         Ok(())
-    }
-
-    /// The bundle recorded right after a start row, if one was.
-    fn next_bundle(&mut self, start: Seq) -> Result<Option<Arc<Bundle>>, Error> {
-        match self.reader.after(start, 1)?.first() {
-            Some(row) if row.kind == Kind::Bundle => {
-                self.bundle(row)?;
-                Ok(row.bundle.and_then(|digest| self.bundles.get(&digest).cloned()))
-            }
-            Some(_) | None => Ok(None),
-        }
     }
 
     fn bundle(&mut self, row: &Row) -> Result<(), Error> {
@@ -299,5 +289,5 @@ impl Replay<'_> {
 
 /// The policy agent of a replayed run.
 fn policy(bundle: &Arc<Bundle>) -> Option<GlobalPolicy> {
-    GlobalPolicy::new(Arc::clone(bundle), Periods::default())
+    GlobalPolicy::fresh(Arc::clone(bundle))
 }

@@ -33,21 +33,27 @@ struct Seat {
 /// One run of a node.
 pub struct Run {
     bundle: Arc<Bundle>,
+    stops: Stops,
     seats: Vec<Seat>,
 }
 
 impl Run {
     /// The segments at the start of a run.
-    pub fn new(bundle: Arc<Bundle>, controls: Vec<Control>) -> Option<Run> {
+    pub fn new(bundle: Arc<Bundle>, stops: Stops, controls: Vec<Control>) -> Option<Run> {
         let brains = super::policy(&bundle)?.segments();
         let ahead: VecDeque<Control> = controls.into();
         let seats = brains.into_iter().map(|brain| Seat { brain, ahead: ahead.clone() }).collect();
-        Some(Run { bundle, seats })
+        Some(Run { bundle, stops, seats })
     }
 
     /// The bundle of this run.
     pub fn bundle(&self) -> &Arc<Bundle> {
         &self.bundle
+    }
+
+    /// What operators had stopped during this run.
+    pub fn stops(&self) -> Stops {
+        self.stops
     }
 
     /// Decides a proposal as its segment agent did.
@@ -65,7 +71,7 @@ impl Run {
             now: recorded.decided_at,
             host_now: seat.brain.time_of_caution(recorded.caution),
             bundle: &self.bundle,
-            stops: Stops::default(),
+            stops: self.stops,
             models: recorded.models.unwrap_or_default(),
         };
         let mut reserve = RecordedReserve { decision: recorded };
