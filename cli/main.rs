@@ -9,6 +9,8 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod feed;
+mod folder;
 mod log;
 mod model;
 mod output;
@@ -53,7 +55,7 @@ enum Command {
     Demo(demo::Args),
     /// Run a live node until SIGTERM
     Serve(serve::Args),
-    /// Check engine, ledger, NATS, policy and disk; say what to do about each problem
+    /// Check engine, policy, ledger, keys, disk and NATS; say what to do about each problem
     Doctor(doctor::Args),
     /// Read and verify the decision log
     #[command(subcommand)]
@@ -110,7 +112,11 @@ fn node_errors(error: runtime::NodeError) -> exit::Failure {
         NodeError::Policy { .. } | NodeError::Shape { .. } => exit::Failure::found_bad(error),
         NodeError::Engine(_) | NodeError::Models(_) | NodeError::Bus(_) => exit::Failure::unavailable(error),
         NodeError::Ledger(error) => ledger_errors(error),
-        NodeError::Intake(_) | NodeError::Start(_) | NodeError::Row { .. } => exit::Failure::runtime(error),
+        NodeError::Intake(runtime::intake::Error::Ledger(error)) => ledger_errors(error),
+        NodeError::Intake(runtime::intake::Error::Bus(_)) => exit::Failure::unavailable(error),
+        NodeError::Intake(runtime::intake::Error::Fatal(_)) | NodeError::Start(_) | NodeError::Row { .. } => {
+            exit::Failure::runtime(error)
+        }
     }
 }
 
@@ -119,7 +125,9 @@ fn node_errors(error: runtime::NodeError) -> exit::Failure {
 fn ledger_errors(error: ledger::Error) -> exit::Failure {
     use ledger::Error;
     match error {
-        Error::Locked { .. } | Error::NoLedger(_) | Error::DiskFull => exit::Failure::unavailable(error),
+        Error::Locked { .. } | Error::NoLedger(_) | Error::DiskFull | Error::Keys(_) => {
+            exit::Failure::unavailable(error)
+        }
         Error::Foreign { .. }
         | Error::NewerFormat { .. }
         | Error::Damaged(_)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::exit::{Result, Verdict};
+use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};
 
 /// Rescan everything
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result {
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    let report = report.map_err(crate::ledger_errors)?;
+    let report = report.map_err(unverifiable)?;
     if args.output == Document::Table {
         let verdict = if report.is_verified() { "verified" } else { "NOT VERIFIED" };
         output::line(&format!(
@@ -53,4 +53,18 @@ pub fn run(args: &Args) -> Result {
         }))?;
     }
     Ok(if report.is_verified() { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// A proof file that is not there, or holds something else, is a finding; one that may not be read is none.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other errors mean what they mean everywhere")]
+fn unverifiable(error: ledger::Error) -> Failure {
+    use std::io::ErrorKind::{InvalidData, NotFound};
+    match error {
+        ledger::Error::Io { ref source, .. } if [InvalidData, NotFound].contains(&source.kind()) => {
+            Failure::found_bad(anyhow::anyhow!(
+                "{error}; without it nothing can be verified: restore it from the latest copy of the ledger"
+            ))
+        }
+        other => crate::ledger_errors(other),
+    }
 }
