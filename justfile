@@ -17,7 +17,7 @@ lint:
 test:
     tests/run
 
-# The commands in README.md and docs/ still work.
+# The commands in README.md's console blocks still work.
 docs:
     tests/docs
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::CommandFactory;
 
 use crate::exit::{Failure, Result, Verdict};
+use crate::output;
 
 /// Print a shell completion script
 #[derive(clap::Args)]
@@ -25,20 +26,23 @@ pub fn completions(args: &CompletionsArgs) -> Result {
     // Rendered in memory first: the generator panics when its writer fails, e.g. on a closed pipe.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut crate::Cli::command(), "largesse", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout().lock(), &script)?;
+    output::bytes(&script)?;
     Ok(Verdict::Ok)
 }
 
 pub fn man(args: &ManArgs) -> Result {
     match &args.dir {
         Some(dir) => {
-            std::fs::create_dir_all(dir)?;
-            clap_mangen::generate_to(crate::Cli::command(), dir).map_err(Failure::runtime)?;
+            let written = std::fs::create_dir_all(dir)
+                .and_then(|()| clap_mangen::generate_to(crate::Cli::command(), dir));
+            written.map_err(|error| {
+                Failure::runtime(anyhow::anyhow!("cannot write pages to {}: {error}", dir.display()))
+            })?;
         }
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(crate::Cli::command()).render(&mut page)?;
-            std::io::Write::write_all(&mut std::io::stdout().lock(), &page)?;
+            clap_mangen::Man::new(crate::Cli::command()).render(&mut page).map_err(Failure::runtime)?;
+            output::bytes(&page)?;
         }
     }
     Ok(Verdict::Ok)

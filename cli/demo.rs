@@ -4,18 +4,17 @@ mod report;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use ledger::{Filter, Keys, Kind, Reader};
-use runtime::bus::Bus;
-use runtime::bus::memory::MemoryBus;
+use ledger::{Files, Filter, Keys, Kind, Reader};
 use runtime::config::{ClockKind, NatsOptions, Take};
 use runtime::{Node, Options};
 use sim::explain::Explanation;
 
 use crate::exit::{Failure, Result, Verdict};
+use crate::feed::{self, Feed};
+use crate::folder;
 use crate::node_errors;
 use crate::output::{self, Document};
 use crate::purchases::Purchases;
@@ -24,10 +23,10 @@ use crate::purchases::Purchases;
 const SHIPPED_EVENTS: &[u8] = include_bytes!("../sim/data/completejourney/events.csv.gz");
 /// Where the demo writes when no folder is named.
 const DEFAULT_DIR: &str = "largesse-demo";
-/// Marks a folder as made by the demo, so that a later demo may replace it.
+/// Marks a folder as made by the demo, so that a later demo may replace its ledger.
 const MARKER: &str = "made-by-largesse-demo";
-/// Events on their way to a NATS server without confirmation.
-const UNCONFIRMED_MAX: usize = 1_000;
+/// The shipped year as the demo leaves it beside its ledger.
+const EVENTS_FILE: &str = "events.csv.gz";
 
 /// Replay real purchases through the full live runtime and show what was decided and why
 #[derive(clap::Args)]
@@ -45,7 +44,7 @@ pub struct Args {
     /// NATS server with JetStream instead of the in-process bus
     #[arg(long, value_name = "URL", env = "LARGESSE_NATS_URL")]
     nats: Option<String>,
-    /// Folder for the ledger (default: largesse-demo, replaced by each demo)
+    /// Empty or new folder for the ledger (default: largesse-demo, where each demo replaces the last one's ledger)
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// libonnxruntime.so to score with instead of the embedded engine
@@ -78,17 +77,24 @@ pub fn run(args: &Args) -> Result {
     // Whatever is wrong with what was asked for is found before a folder is made or replaced.
     let given = args.events.as_deref().map(Purchases::read).transpose()?;
     crate::block_on(async { runtime::node::check(&options).await.map_err(node_errors) })?;
-    prepare_dir(&dir, args.dir.is_some())?;
+    if args.dir.is_some() {
+        folder::refuse_used(&dir)?;
+    } else {
+        clear_last(&dir, given.is_none())?;
+    }
+    folder::make(&dir, MARKER, "Written by `largesse demo`; the next one replaces the ledger beside it.\n")?;
     let purchases = match given {
         Some(given) => given,
         None => {
-            let file = dir.join("events.csv.gz");
-            std::fs::write(&file, SHIPPED_EVENTS)?;
+            let file = dir.join(EVENTS_FILE);
+            std::fs::write(&file, SHIPPED_EVENTS).map_err(|error| {
+                Failure::runtime(anyhow::anyhow!("cannot write {}: {error}", file.display()))
+            })?;
             Purchases::read(&file)?
         }
     };
     if purchases.reordered {
-        eprintln!("largesse: the purchases are not in order of time; they are replayed in that order");
+        output::say("largesse: the purchases are not in order of time; they are replayed in that order");
     }
     let ran = crate::block_on(play(&options, purchases))?;
     let summary = summarise(&dir, &ran)?;
@@ -101,23 +107,44 @@ pub fn run(args: &Args) -> Result {
     Ok(if summary.is_good() { Verdict::Ok } else { Verdict::FoundBad })
 }
 
-/// The folder to write to: the named one, which must not hold a ledger, or the default, which is replaced.
-fn prepare_dir(dir: &Path, named: bool) -> Result<()> {
-    let failed = |error| Failure::runtime(anyhow::anyhow!("cannot write to {}: {error}", dir.display()));
-    if dir.join("ledger.db").exists() {
-        if named || !dir.join(MARKER).exists() {
+/// Removes what an earlier demo left in its own folder, and nothing that somebody else made or went on with.
+fn clear_last(dir: &Path, writes_events: bool) -> Result<()> {
+    if !dir.join(MARKER).exists() {
+        folder::refuse_ledger(dir)?;
+        let events = dir.join(EVENTS_FILE);
+        if writes_events && events.exists() {
             return Err(Failure::usage(format!(
-                "{} already holds a ledger; name an empty folder with --dir, or read this one with \
-                 `largesse log list --dir {0}`",
-                dir.display()
+                "{} is not from a demo; move it away, or name an empty folder with --dir",
+                events.display()
             )));
         }
-        ledger::refuse_in_use(dir).map_err(crate::ledger_errors)?;
-        std::fs::remove_dir_all(dir).map_err(failed)?;
+        return Ok(());
     }
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    std::fs::write(dir.join(MARKER), "Written by `largesse demo`, replaced by the next one.\n")
-        .map_err(failed)
+    ledger::refuse_in_use(dir).map_err(crate::ledger_errors)?;
+    refuse_continued(dir)?;
+    folder::remove_ledger(dir)
+}
+
+/// A demo's ledger has one start. One with more is somebody's work by now.
+fn refuse_continued(dir: &Path) -> Result<()> {
+    if !Files::of(dir, None).database.exists() {
+        return Ok(());
+    }
+    let why = match Reader::open(dir).and_then(|reader| reader.counts()) {
+        Ok(counts) => {
+            let starts: u64 =
+                counts.iter().filter(|count| count.kind == Kind::Start).map(|count| count.rows).sum();
+            if starts <= 1 {
+                return Ok(());
+            }
+            "a node has gone on with it".to_owned()
+        }
+        Err(error) => format!("it cannot be read: {error}"),
+    };
+    Err(Failure::usage(format!(
+        "the ledger in {} is not replaced, because {why}; move the folder away, or name an empty one with --dir",
+        dir.display()
+    )))
 }
 
 async fn play(options: &Options, purchases: Purchases) -> Result<Ran> {
@@ -128,82 +155,32 @@ async fn play(options: &Options, purchases: Purchases) -> Result<Ran> {
     let bar = output::progress("deciding");
     bar.set_length(purchases.events.len() as u64);
     let started = Instant::now();
-    let sent = {
-        let mut producer = Producer::of(&node);
-        for event in purchases.events {
-            if let Err(failure) = producer.send(event).await {
-                // A node that ended on its own says why when it is joined.
-                node.stop();
-                node.join().await.map_err(node_errors)?;
-                return Err(failure);
-            }
-            if producer.sent.is_multiple_of(512) {
-                bar.set_position(handled(&metrics, producer.sent));
-            }
-        }
-        producer.finish().await?
-    };
-    while !node.is_finished() && !is_done(&metrics, sent) {
-        bar.set_position(handled(&metrics, sent));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let fed = send_all(&node, purchases.events, &bar).await;
     let seconds = started.elapsed().as_secs_f64();
-    node.stop();
-    node.join().await.map_err(node_errors)?;
+    let advice = format!(
+        "the ledger in {0} is whole, and `largesse serve` with dir = \"{0}\" and clock = \"events\" publishes the rest",
+        options.dir.display()
+    );
+    let sent = feed::close(node, options, fed, &advice).await?;
     bar.finish_and_clear();
     Ok(Ran { sent, seconds, metrics, engine, currency })
 }
 
-fn handled(metrics: &runtime::metrics::Metrics, sent: u64) -> u64 {
-    metrics.counters.received.load(Ordering::Relaxed).min(sent)
-}
-
-fn is_done(metrics: &runtime::metrics::Metrics, sent: u64) -> bool {
-    metrics.counters.received.load(Ordering::Acquire) >= sent
-        && metrics.counters.in_flight.load(Ordering::Acquire) == 0
-}
-
-/// Sends events as an outside system would.
-struct Producer {
-    bus: Bus,
-    memory: Option<MemoryBus>,
-    subject: String,
-    unconfirmed: std::collections::VecDeque<runtime::bus::nats::PendingEvent>,
-    sent: u64,
-}
-
-impl Producer {
-    fn of(node: &Node) -> Producer {
-        let subject = node.subjects.event("completejourney");
-        let (bus, memory) = (node.bus.clone(), node.memory.clone());
-        Producer { bus, memory, subject, unconfirmed: std::collections::VecDeque::new(), sent: 0 }
-    }
-
-    async fn send(&mut self, event: Vec<u8>) -> Result<()> {
-        let bytes = Bytes::from(event);
-        match (&self.bus, &self.memory) {
-            (Bus::Memory(_), Some(memory)) => memory.send_event(bytes).await.map_err(Failure::runtime)?,
-            (Bus::Nats(nats), _) => {
-                let pending = nats.send_event(self.subject.clone(), bytes).await;
-                self.unconfirmed.push_back(pending.map_err(Failure::unavailable)?);
-                if self.unconfirmed.len() > UNCONFIRMED_MAX
-                    && let Some(oldest) = self.unconfirmed.pop_front()
-                {
-                    oldest.stored().await.map_err(Failure::unavailable)?;
-                }
-            }
-            (Bus::Memory(_), None) => {}
+/// Sends everything and waits until it is done; returns how many events that were.
+async fn send_all(
+    node: &Node,
+    events: Vec<Vec<u8>>,
+    bar: &indicatif::ProgressBar,
+) -> std::result::Result<u64, runtime::bus::Error> {
+    let mut feed = Feed::into(node, "completejourney");
+    for event in events {
+        feed.send(Bytes::from(event)).await?;
+        if feed.sent().is_multiple_of(512) {
+            bar.set_position(feed.received());
         }
-        self.sent += 1;
-        Ok(())
     }
-
-    async fn finish(self) -> Result<u64> {
-        for pending in self.unconfirmed {
-            pending.stored().await.map_err(Failure::unavailable)?;
-        }
-        Ok(self.sent)
-    }
+    feed.settled(|received| bar.set_position(received)).await?;
+    Ok(feed.sent())
 }
 
 fn summarise(dir: &Path, ran: &Ran) -> Result<report::Summary> {

@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};
 
-/// Free space below which a warning is due: about 3 million decisions.
+/// Free space below which a warning is due: about 2.5 million decisions.
 const DISK_FREE_MIN: u64 = 5 << 30;
 
-/// Check engine, ledger, NATS, policy and disk; say what to do about each problem
+/// Check engine, policy, ledger, keys, disk and NATS; say what to do about each problem
 #[derive(clap::Args)]
 pub struct Args {
     /// The configuration to check; defaults without one
@@ -79,7 +79,14 @@ pub fn run(args: &Args) -> Result {
     if let Some(url) = &args.nats {
         options.use_nats(url);
     }
-    let checks = [engine(&options), policy(&options), ledger(&options), disk(&options), nats(&options)];
+    let checks = [
+        engine(&options),
+        policy(&options),
+        ledger(&options),
+        keys(&options),
+        disk(&options),
+        nats(&options),
+    ];
     let healthy = checks.iter().all(|check| check.health != Health::Failed);
     if args.output == Document::Table {
         for check in &checks {
@@ -97,10 +104,10 @@ pub fn run(args: &Args) -> Result {
         output::json(&checks)?;
     }
     let unavailable =
-        |check: &Check| check.health == Health::Failed && ["engine", "nats"].contains(&check.check);
+        |check: &Check| check.health == Health::Failed && ["engine", "keys", "nats"].contains(&check.check);
     match checks.iter().find(|check| unavailable(check)) {
         Some(check) => {
-            Err(Failure::unavailable(anyhow::anyhow!("{} is unavailable, see above", check.check)))
+            Err(Failure::unavailable(anyhow::anyhow!("{} cannot be used, see above", check.check)))
         }
         None => Ok(if healthy { Verdict::Ok } else { Verdict::FoundBad }),
     }
@@ -176,6 +183,15 @@ fn ledger(options: &Options) -> Check {
     Check::of("ledger", found)
 }
 
+fn keys(options: &Options) -> Check {
+    if !options.dir.join("ledger.db").exists() {
+        return Check::skipped("keys", "made with the ledger");
+    }
+    let opened = ledger::Keys::open_in(&options.dir, None);
+    let found = opened.map(|_| "keys.db opens with master.key".to_owned());
+    Check::of("keys", found.map_err(|error| (error.to_string(), String::new())))
+}
+
 fn disk(options: &Options) -> Check {
     let existing = options.dir.ancestors().find(|path| path.exists() && !path.as_os_str().is_empty());
     let place = existing.unwrap_or(Path::new("."));
@@ -192,7 +208,7 @@ fn disk(options: &Options) -> Check {
         }
         (Ok(()), Ok(free)) if free < DISK_FREE_MIN => Err((
             format!("{} MB free in {shown}", grouped(free >> 20)),
-            "free some space or name another folder with --dir; 1 million decisions take about 1.5 GB"
+            "free some space or name another folder with --dir; 1 million decisions take about 2 GB"
                 .to_owned(),
         )),
         (Ok(()), Ok(free)) => Ok(format!("{} MB free in {shown}", grouped(free >> 20))),

@@ -44,14 +44,15 @@ impl Failure {
 }
 
 impl std::fmt::Display for Failure {
+    /// The error and its causes; many errors say their cause themselves, and then it is not said again.
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{:#}", self.error)
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Failure {
-        Failure::runtime(error)
+        let mut said = self.error.to_string();
+        for cause in self.error.chain().skip(1).map(ToString::to_string) {
+            if !said.contains(&cause) {
+                said = format!("{said}: {cause}");
+            }
+        }
+        out.write_str(&said)
     }
 }
 
@@ -60,21 +61,23 @@ pub fn code(result: Result) -> ExitCode {
     match result {
         Ok(Verdict::Ok) => ExitCode::SUCCESS,
         Ok(Verdict::FoundBad) => ExitCode::from(3),
-        Err(failure) if is_broken_pipe(&failure.error) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("largesse: {failure}");
+            crate::output::say(&format!("largesse: {failure}"));
             ExitCode::from(failure.code)
         }
     }
 }
 
-/// `largesse ... | head` closes the pipe early; that is not a failure.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(broken)
-            || cause
-                .downcast_ref::<serde_json::Error>()
-                .is_some_and(|error| error.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe))
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let missing = || std::io::Error::other("No such file");
+        let names_its_cause = anyhow::Error::new(missing()).context("read x: No such file");
+        assert_eq!(Failure { code: 1, error: names_its_cause }.to_string(), "read x: No such file");
+        let hides_its_cause = anyhow::Error::new(missing()).context("read x");
+        assert_eq!(Failure { code: 1, error: hides_its_cause }.to_string(), "read x: No such file");
+    }
 }

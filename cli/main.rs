@@ -9,6 +9,8 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod feed;
+mod folder;
 mod log;
 mod model;
 mod output;
@@ -30,7 +32,13 @@ use clap::{Parser, Subcommand};
 #[command(name = "largesse", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
     /// What to log to stderr: error, warn, info, debug, or a filter such as runtime=debug
-    #[arg(long, global = true, env = "LARGESSE_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "LARGESSE_LOG",
+        default_value = "warn,async_nats=error",
+        value_name = "FILTER"
+    )]
     log: String,
 
     #[command(subcommand)]
@@ -53,7 +61,7 @@ enum Command {
     Demo(demo::Args),
     /// Run a live node until SIGTERM
     Serve(serve::Args),
-    /// Check engine, ledger, NATS, policy and disk; say what to do about each problem
+    /// Check engine, policy, ledger, keys, disk and NATS; say what to do about each problem
     Doctor(doctor::Args),
     /// Read and verify the decision log
     #[command(subcommand)]
@@ -110,7 +118,11 @@ fn node_errors(error: runtime::NodeError) -> exit::Failure {
         NodeError::Policy { .. } | NodeError::Shape { .. } => exit::Failure::found_bad(error),
         NodeError::Engine(_) | NodeError::Models(_) | NodeError::Bus(_) => exit::Failure::unavailable(error),
         NodeError::Ledger(error) => ledger_errors(error),
-        NodeError::Intake(_) | NodeError::Start(_) | NodeError::Row { .. } => exit::Failure::runtime(error),
+        NodeError::Intake(runtime::intake::Error::Ledger(error)) => ledger_errors(error),
+        NodeError::Intake(runtime::intake::Error::Bus(_)) => exit::Failure::unavailable(error),
+        NodeError::Intake(runtime::intake::Error::Fatal(_)) | NodeError::Start(_) | NodeError::Row { .. } => {
+            exit::Failure::runtime(error)
+        }
     }
 }
 
@@ -119,7 +131,9 @@ fn node_errors(error: runtime::NodeError) -> exit::Failure {
 fn ledger_errors(error: ledger::Error) -> exit::Failure {
     use ledger::Error;
     match error {
-        Error::Locked { .. } | Error::NoLedger(_) | Error::DiskFull => exit::Failure::unavailable(error),
+        Error::Locked { .. } | Error::NoLedger(_) | Error::DiskFull | Error::Keys(_) => {
+            exit::Failure::unavailable(error)
+        }
         Error::Foreign { .. }
         | Error::NewerFormat { .. }
         | Error::Damaged(_)

@@ -139,23 +139,30 @@ fn inspect(args: &Inspect) -> Result {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "all but a failing output is about what was typed")]
 fn features(args: &Features) -> Result {
+    let place = args.out.as_ref().map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
+    let unwritable = |error| Failure::runtime(anyhow::anyhow!("cannot write the table to {place}: {error}"));
     let wrong = |error: models::table::Error| match error {
-        models::table::Error::Write(error) => Failure::runtime(error),
+        models::table::Error::Write(error) => unwritable(error),
         other => Failure::usage(other),
     };
     let table = match &args.out {
         Some(path) => {
-            let file = std::io::BufWriter::new(std::fs::File::create(path)?);
+            let file = std::io::BufWriter::new(std::fs::File::create(path).map_err(unwritable)?);
             models::table::write(&args.events, args.as_of, file).map_err(wrong)?
         }
-        None => models::table::write(&args.events, args.as_of, std::io::stdout().lock()).map_err(wrong)?,
+        None => {
+            let mut text = Vec::new();
+            let table = models::table::write(&args.events, args.as_of, &mut text).map_err(wrong)?;
+            output::bytes(&text)?;
+            table
+        }
     };
-    eprintln!(
+    output::say(&format!(
         "{} households from {} purchases; {} lines are no purchase",
         output::grouped(table.examples.len() as u64),
         output::grouped(table.purchases),
         output::grouped(table.refused)
-    );
+    ));
     Ok(Verdict::Ok)
 }
 

@@ -47,12 +47,35 @@ pub fn progress(what: &'static str) -> indicatif::ProgressBar {
     bar
 }
 
+/// Says a line to people on stderr; where nobody listens any more, nothing is lost.
+pub fn say(text: &str) {
+    let _unheard = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Whether stdout takes more. `largesse ... | head` closes the pipe early: printing ends there, and what the
+/// command found stands.
+fn goes_on(written: std::io::Result<()>) -> Result<bool> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::runtime(anyhow::anyhow!("cannot write to stdout: {error}"))),
+    }
+}
+
+/// Writes bytes to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn bytes(bytes: &[u8]) -> Result<()> {
+    goes_on(std::io::stdout().lock().write_all(bytes)).map(drop)
+}
+
 /// Writes a line to stdout.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub fn line(text: &str) -> Result<()> {
-    writeln!(std::io::stdout().lock(), "{text}").map_err(Failure::runtime)
+    goes_on(writeln!(std::io::stdout().lock(), "{text}")).map(drop)
 }
 
 /// Writes one JSON document to stdout.
@@ -61,8 +84,8 @@ pub fn line(text: &str) -> Result<()> {
 /// When stdout cannot be written.
 pub fn json(value: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value).map_err(Failure::runtime)?;
-    writeln!(out).map_err(Failure::runtime)
+    let written = serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from);
+    goes_on(written.and_then(|()| writeln!(out))).map(drop)
 }
 
 /// A line of a list: an object for programs, cells for people.
@@ -84,8 +107,10 @@ pub fn rows<L: Columns>(format: Format, lines: impl Iterator<Item = Result<L>>) 
         Format::Jsonl => {
             let mut out = std::io::stdout().lock();
             for line in lines {
-                serde_json::to_writer(&mut out, &line?).map_err(Failure::runtime)?;
-                writeln!(out)?;
+                let written = serde_json::to_writer(&mut out, &line?).map_err(std::io::Error::from);
+                if !goes_on(written.and_then(|()| writeln!(out)))? {
+                    break;
+                }
             }
             Ok(())
         }
@@ -96,15 +121,18 @@ pub fn rows<L: Columns>(format: Format, lines: impl Iterator<Item = Result<L>>) 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library marks its list of kinds as open")]
 fn csv<L: Columns>(lines: impl Iterator<Item = Result<L>>) -> Result<()> {
     let mut writer = ::csv::Writer::from_writer(std::io::stdout().lock());
-    let flatten = |error: ::csv::Error| match error.into_kind() {
-        ::csv::ErrorKind::Io(error) => Failure::runtime(error),
-        other => Failure::runtime(anyhow::anyhow!("{other:?}")),
+    let plain = |error: ::csv::Error| match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        other => std::io::Error::other(format!("{other:?}")),
     };
-    writer.write_record(L::NAMES).map_err(flatten)?;
+    let mut going = goes_on(writer.write_record(L::NAMES).map_err(plain))?;
     for line in lines {
-        writer.write_record(line?.cells()).map_err(flatten)?;
+        if !going {
+            return Ok(());
+        }
+        going = goes_on(writer.write_record(line?.cells()).map_err(plain))?;
     }
-    writer.flush().map_err(Failure::runtime)
+    goes_on(writer.flush()).map(drop)
 }
 
 fn table<L: Columns>(lines: impl Iterator<Item = Result<L>>) -> Result<()> {

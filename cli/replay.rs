@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result {
     };
     let report = with_progress(&args.dir, scope)?;
     if args.output == Document::Table {
-        show(&report)?;
+        show(&report, args.all)?;
     } else {
         output::json(&report)?;
     }
@@ -89,19 +89,26 @@ pub fn with_progress(dir: &Path, scope: Option<std::ops::RangeInclusive<u64>>) -
     })
 }
 
-fn show(report: &Report) -> Result<()> {
-    output::line(&format!(
-        "{} decisions, {} other member rows, {} demand answers and {} certificates recomputed: {}",
-        grouped(report.decisions),
-        grouped(report.observed),
-        grouped(report.answers),
-        grouped(report.certificates),
-        if report.is_identical() {
-            "identical".to_owned()
-        } else {
-            format!("{} DIFFER", grouped(report.mismatches))
-        },
-    ))?;
+fn show(report: &Report, all: bool) -> Result<()> {
+    let verdict = if report.is_identical() {
+        "identical".to_owned()
+    } else {
+        format!("{} DIFFER", grouped(report.mismatches))
+    };
+    let (decisions, others) = (grouped(report.decisions), grouped(report.observed));
+    let (answers, certificates) = (grouped(report.answers), grouped(report.certificates));
+    output::line(&if all {
+        format!(
+            "{decisions} decisions, {others} other member rows, {answers} demand answers and {certificates} certificates \
+             recomputed: {verdict}"
+        )
+    } else {
+        // An answer speaks for many rows at once.
+        format!(
+            "{decisions} decisions, {others} other member rows and {certificates} certificates recomputed: {verdict}; \
+             demand answers are checked with --all only"
+        )
+    })?;
     if report.erased > 0 {
         output::line(&format!(
             "{} rows cannot be replayed: their member was erased",

@@ -1,12 +1,15 @@
 //! `largesse serve`: the live node until a signal ends it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use runtime::config::Error as ConfigError;
+use runtime::metrics::CountersSnapshot;
 use runtime::{Node, Options};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::node_errors;
+use crate::output::{self, grouped};
 
 /// Longest time from SIGTERM to exit: stop intake, drain, last signed head.
 const SHUTDOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -34,6 +37,12 @@ pub struct Args {
     /// Ledger folder, instead of the configuration's
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// libonnxruntime.so, instead of the configuration's
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    onnxruntime: Option<PathBuf>,
+    /// The ledger's checkpoints.txt is gone for good: start without it this once, and record that
+    #[arg(long)]
+    heads_lost: bool,
 }
 
 pub fn run(args: &Args) -> Result {
@@ -55,16 +64,20 @@ pub fn run(args: &Args) -> Result {
     if let Some(dir) = &args.dir {
         options.dir.clone_from(dir);
     }
+    options.onnxruntime = args.onnxruntime.clone().or(options.onnxruntime);
+    options.heads_lost = args.heads_lost;
     super::block_on(async {
         let node = Node::start(&options).await.map_err(node_errors)?;
         announce(&node, &options);
-        let stop = node.stopper();
+        let (stop, metrics) = (node.stopper(), Arc::clone(&node.metrics));
         tokio::select! {
-            () = signalled() => eprintln!("largesse: stopping; finishing what was admitted"),
+            () = signalled() => output::say("largesse: stopping; finishing what was admitted"),
             () = ended(&node) => {}
         }
         stop.cancel();
-        match tokio::time::timeout(SHUTDOWN_WITHIN, node.join()).await {
+        let joined = tokio::time::timeout(SHUTDOWN_WITHIN, node.join()).await;
+        output::say(&format!("largesse: {}", counts(&metrics.counters.snapshot())));
+        match joined {
             Ok(result) => result.map_err(node_errors)?,
             Err(_) => {
                 let message =
@@ -79,15 +92,58 @@ pub fn run(args: &Args) -> Result {
 fn announce(node: &Node, options: &Options) {
     let bus = options.nats.as_ref().map(|nats| runtime::bus::nats::redacted(&nats.url));
     let bus = bus.unwrap_or_else(|| "the in-process bus".to_owned());
-    eprintln!(
+    output::say(&format!(
         "largesse {}: {} on {bus}, engine {} {}, ledger {}",
         env!("CARGO_PKG_VERSION"),
         node.bundle.program().name,
         node.engine.name,
         node.engine.version,
         node.folder.display(),
-    );
-    eprintln!("ready");
+    ));
+    output::say("ready");
+}
+
+/// What the run did, in one line.
+fn counts(counted: &CountersSnapshot) -> String {
+    let list = |counts: &[(u64, &str)]| {
+        let texts: Vec<String> =
+            counts.iter().map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
+        texts.join(", ")
+    };
+    let events = [
+        (counted.received, "events received"),
+        (counted.duplicates, "duplicates"),
+        (counted.dead_letters, "dead letters"),
+        (counted.observed, "only observed"),
+    ];
+    let decisions = [
+        (counted.granted, "granted"),
+        (counted.none, "none"),
+        (counted.suppressed, "suppressed"),
+        (counted.denied, "denied"),
+        (counted.control, "control"),
+        (counted.pending, "pending"),
+        (counted.fallback, "fallback"),
+        (counted.fallback_scores, "scored by the fallback"),
+    ];
+    let plans = [
+        (counted.negotiations, "plans"),
+        (counted.certified, "certified"),
+        (counted.planner_fallbacks, "fallbacks"),
+    ];
+    let agents = [
+        (counted.activations, "members woken"),
+        (counted.passivations, "put to sleep"),
+        (counted.restarts, "restarted"),
+    ];
+    format!(
+        "{}; decisions: {}; {} rewards published; {}; {}",
+        list(&events),
+        list(&decisions),
+        grouped(counted.published),
+        list(&plans),
+        list(&agents)
+    )
 }
 
 async fn ended(node: &Node) {
@@ -97,7 +153,7 @@ async fn ended(node: &Node) {
 }
 
 /// SIGTERM or Ctrl-C.
-async fn signalled() {
+pub async fn signalled() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(terminate) => terminate,
         Err(error) => {

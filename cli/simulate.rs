@@ -93,7 +93,7 @@ fn text(report: &Report) -> String {
     lines.extend(counts(&report.decisions));
     lines.extend([String::new(), "Budgets".to_owned(), budgets(report), String::new()]);
     lines.push(format!(
-        "Negotiation: {} plans in {} periods, {} certified, largest gap to the best possible plan {}; {} \
+        "Negotiation: {} plans in {} periods, {} certified, largest gap of a certified or bounded plan {}; {} \
          certificates verified",
         grouped(report.negotiations),
         grouped(report.periods),

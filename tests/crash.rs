@@ -9,7 +9,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
-use common::{NatsServer, folder, largesse, purchases, query, run, run_json, text};
+use common::{
+    NatsServer, exit_code, folder, largesse, purchases, query, refused, run, run_json, terminate, text,
+};
 
 /// Messages that are no events.
 const GARBAGE: u64 = 200;
@@ -61,20 +63,6 @@ fn serve(config: &Path) -> Child {
         .unwrap()
 }
 
-/// Ends a process politely and returns its exit code.
-fn terminate(mut child: Child) -> Option<i32> {
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let deadline = Instant::now() + Duration::from_secs(15);
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(Instant::now() < deadline, "still running 15 s after SIGTERM");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[tokio::test]
 async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward() {
     let server = NatsServer::start();
@@ -98,14 +86,14 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
         // Nothing an id could be read from: only its place in the stream tells a redelivery.
         context.publish("largesse.v1.event.test", format!("garbage {number}").into()).await.unwrap();
     }
-    let refused = || query(&ledger, "SELECT count(*) FROM record WHERE kind = 12").parse::<u64>().unwrap();
+    let letters = || query(&ledger, "SELECT count(*) FROM record WHERE kind = 12").parse::<u64>().unwrap();
     eventually("a few hundred rows", async || rows(&ledger) > 300).await;
     demo.kill().unwrap();
     demo.wait().unwrap();
     let stored = stream_messages(&context, "LARGESSE_EVENTS").await;
     let before = rewards(&context).await.len();
     assert!(
-        rows(&ledger) + refused() < stored,
+        rows(&ledger) + letters() < stored,
         "the kill came too late to prove anything: {} of {stored}",
         rows(&ledger)
     );
@@ -122,19 +110,19 @@ async fn after_kill_nine_a_restarted_node_loses_no_event_and_repeats_no_reward()
         info.num_pending == 0 && info.num_ack_pending == 0
     })
     .await;
-    assert_eq!(terminate(node), Some(0));
+    assert_eq!(terminate(&mut node), Some(0));
 
     let answered = query(
         &ledger,
         "SELECT count(*) FROM record WHERE event_id IS NOT NULL AND event_id NOT LIKE 'quiet-%' AND event_id NOT LIKE 'expired-%'",
     );
-    let letters = query(&ledger, "SELECT body FROM record WHERE kind = 12 LIMIT 3");
+    let bodies = query(&ledger, "SELECT body FROM record WHERE kind = 12 LIMIT 3");
     assert_eq!(
         answered,
         (stored - GARBAGE).to_string(),
-        "every stored event has exactly one row; dead letters: {letters}"
+        "every stored event has exactly one row; dead letters: {bodies}"
     );
-    assert_eq!(refused(), GARBAGE, "every message that is no event has exactly one dead letter");
+    assert_eq!(letters(), GARBAGE, "every message that is no event has exactly one dead letter");
     let out = rewards(&context).await;
     let distinct: BTreeSet<&String> = out.iter().collect();
     assert_eq!(distinct.len(), out.len(), "a reward was repeated");
@@ -171,20 +159,20 @@ async fn a_members_events_keep_their_order_over_a_restart() {
         format!("[node]\ndir = \"ledger\"\nin_flight_max = 16\n[nats]\nurl = \"{}\"\n", server.url());
     std::fs::write(&config, document).unwrap();
     let ledger = dir.path().join("ledger");
-    let node = serve(&config);
+    let mut node = serve(&config);
     let context = context(&server).await;
     eventually("the stream", async || context.get_stream("LARGESSE_EVENTS").await.is_ok()).await;
     for number in 0..6_000 {
         context.publish("largesse.v1.event.till", purchase(number).into()).await.unwrap();
     }
     eventually("some rows", async || rows(&ledger) > 100).await;
-    assert_eq!(terminate(node), Some(0));
+    assert_eq!(terminate(&mut node), Some(0));
     let stream = context.get_stream("LARGESSE_EVENTS").await.unwrap();
     let info = stream.consumer_info("largesse-intake").await.unwrap();
     assert!(info.num_ack_pending > 40, "nothing was handed out and left: {}", info.num_ack_pending);
-    let node = serve(&config);
+    let mut node = serve(&config);
     eventually("all events", async || rows(&ledger) >= 6_000).await;
-    assert_eq!(terminate(node), Some(0));
+    assert_eq!(terminate(&mut node), Some(0));
     let order =
         query(&ledger, "SELECT hex(member), event_id FROM record WHERE event_id LIKE 'e-%' ORDER BY seq");
     let mut last = std::collections::BTreeMap::new();
@@ -201,7 +189,7 @@ async fn a_node_whose_server_is_gone_still_stops_in_time() {
     let config = dir.path().join("largesse.toml");
     std::fs::write(&config, format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url()))
         .unwrap();
-    let node = serve(&config);
+    let mut node = serve(&config);
     let context = context(&server).await;
     eventually("the stream", async || context.get_stream("LARGESSE_EVENTS").await.is_ok()).await;
     for number in 0..4_000 {
@@ -209,7 +197,7 @@ async fn a_node_whose_server_is_gone_still_stops_in_time() {
     }
     eventually("some rows", async || rows(&dir.path().join("ledger")) > 100).await;
     drop(server);
-    assert_eq!(terminate(node), Some(0));
+    assert_eq!(terminate(&mut node), Some(0));
 }
 
 #[tokio::test]
@@ -219,14 +207,14 @@ async fn a_second_process_on_the_same_ledger_is_refused() {
     let config = dir.path().join("largesse.toml");
     std::fs::write(&config, format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url()))
         .unwrap();
-    let first = serve(&config);
+    let mut first = serve(&config);
     eventually("the first node's ledger", async || dir.path().join("ledger/ledger.db").exists()).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let output = run(&["serve", "--config", text(&config)]);
     assert_eq!(output.status.code(), Some(4));
     let said = common::stderr(&output);
     assert!(said.contains(&first.id().to_string()), "the holder's pid is not named: {said}");
-    assert_eq!(terminate(first), Some(0));
+    assert_eq!(terminate(&mut first), Some(0));
 }
 
 #[tokio::test]
@@ -263,25 +251,25 @@ async fn events_of_one_prefix_go_to_one_ledger() {
     assert_eq!(decided(&demo("demo-2")), alone, "a second demo saw more than its own purchases");
 
     // A node does not take over what a demo listens for, nor a demo or a node what a node does.
-    let refused = |output: std::process::Output, why: &str| {
+    let taken = |output: std::process::Output, why: &str| {
         assert_eq!(output.status.code(), Some(4), "{}", common::stderr(&output));
         assert!(common::stderr(&output).contains(why), "{}", common::stderr(&output));
     };
     let owned_by_demo = owner().await.unwrap();
-    refused(run(&["serve", "--config", text(&first)]), &owned_by_demo);
+    taken(run(&["serve", "--config", text(&first)]), &owned_by_demo);
     assert!(!dir.path().join("first").exists(), "a refused start made a ledger");
     context.get_stream("LARGESSE_EVENTS").await.unwrap().delete_consumer("largesse-intake").await.unwrap();
-    let node = serve(&first);
+    let mut node = serve(&first);
     eventually("the first node's consumer", async || owner().await.is_some()).await;
     let owned_by_first = owner().await.unwrap();
     assert_ne!(owned_by_first, owned_by_demo, "two ledgers of one program have one name");
-    refused(run(&["serve", "--config", text(&config("second"))]), &owned_by_first);
-    refused(demo("demo-3"), &owned_by_first);
-    assert_eq!(terminate(node), Some(0));
+    taken(run(&["serve", "--config", text(&config("second"))]), &owned_by_first);
+    taken(demo("demo-3"), &owned_by_first);
+    assert_eq!(terminate(&mut node), Some(0));
     // The owner itself comes back.
-    let node = serve(&first);
+    let mut node = serve(&first);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(terminate(node), Some(0));
+    assert_eq!(terminate(&mut node), Some(0));
 }
 
 #[tokio::test]
@@ -325,4 +313,111 @@ async fn the_demo_over_nats_shows_its_traffic_on_the_subjects() {
     for kind in ["event", "reward", "decision", "checkpoint", "quote", "answer", "certificate", "table"] {
         assert!(seen.contains(kind), "no {kind} among {seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_demo_whose_server_dies_ends_and_a_node_publishes_the_rest() {
+    let mut server = NatsServer::start();
+    let dir = folder();
+    let (events, ledger) = (dir.path().join("events.csv"), dir.path().join("ledger"));
+    purchases(&events, 400);
+    let mut demo = largesse()
+        .args(["demo", "--events", text(&events), "--nats", &server.url(), "--dir", text(&ledger)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("a few hundred rows", async || rows(&ledger) > 300).await;
+    server.kill();
+    assert_eq!(exit_code(&mut demo, Duration::from_secs(90)), Some(4));
+    let said = std::io::read_to_string(demo.stderr.take().unwrap()).unwrap();
+    for part in [&server.url(), text(&ledger), "is whole", "largesse serve"] {
+        assert!(said.contains(part), "{part:?} is missing from {said}");
+    }
+    assert_eq!(run_json(&["log", "verify", "--dir", text(&ledger), "--output", "json"])["verified"], true);
+
+    server.restart();
+    let config = dir.path().join("largesse.toml");
+    let document =
+        format!("[node]\ndir = \"ledger\"\nclock = \"events\"\n[nats]\nurl = \"{}\"\n", server.url());
+    std::fs::write(&config, document).unwrap();
+    let mut node = serve(&config);
+    let context = context(&server).await;
+    let stream = context.get_stream("LARGESSE_EVENTS").await.unwrap();
+    eventually("all events acknowledged", async || {
+        let info = stream.consumer_info("largesse-intake").await.unwrap();
+        info.num_pending == 0 && info.num_ack_pending == 0
+    })
+    .await;
+    assert_eq!(terminate(&mut node), Some(0));
+    let out = rewards(&context).await;
+    assert_eq!(out.iter().collect::<BTreeSet<_>>().len(), out.len(), "a reward was repeated");
+    let granted = query(&ledger, "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 0");
+    assert_eq!(out.len().to_string(), granted, "every grant is out, nothing else is");
+}
+
+#[tokio::test]
+async fn a_bench_over_nats_leaves_the_server_as_it_was() {
+    let server = NatsServer::start();
+    let dir = folder();
+    let context = context(&server).await;
+    let config = jetstream::stream::Config {
+        name: "LARGESSE_EVENTS".to_owned(),
+        subjects: vec!["largesse.v1.event.>".to_owned()],
+        ..jetstream::stream::Config::default()
+    };
+    context.create_stream(config).await.unwrap();
+    context.publish("largesse.v1.event.till", "somebody's event".into()).await.unwrap().await.unwrap();
+    let streams = async || {
+        let names = context.stream_names();
+        futures::TryStreamExt::try_collect::<Vec<String>>(names).await.unwrap()
+    };
+    let bench = |dir: &Path| {
+        let load = ["bench", "decide", "--bus", "nats", "--members", "50", "--events", "200"];
+        run(&[&load[..], &["--nats", &server.url(), "--dir", text(dir)]].concat())
+    };
+    let (good, broken) = (dir.path().join("good"), dir.path().join("broken"));
+    let output = bench(&good);
+    assert!(output.status.success(), "{}", common::stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["granted"].as_u64().unwrap() > 0, "nothing was published: {report}");
+    assert_eq!(streams().await, ["LARGESSE_EVENTS"]);
+
+    // A ledger that cannot be opened, found once the streams are there.
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("made-by-largesse-bench"), "").unwrap();
+    std::fs::write(broken.join("ledger.db"), "not a database").unwrap();
+    let output = bench(&broken);
+    assert_eq!(output.status.code(), Some(1), "{}", common::stderr(&output));
+    assert_eq!(streams().await, ["LARGESSE_EVENTS"]);
+    let untouched = context.get_stream("LARGESSE_EVENTS").await.unwrap();
+    assert!(untouched.consumer_info("largesse-intake").await.is_err(), "the bench consumed events of others");
+    assert_eq!(stream_messages(&context, "LARGESSE_EVENTS").await, 1);
+}
+
+#[test]
+fn a_bench_keeps_away_from_ledgers_that_are_not_its_own() {
+    let dir = folder();
+    let (events, ledger) = (dir.path().join("events.csv"), dir.path().join("ledger"));
+    purchases(&events, 5);
+    run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
+    let before = query(&ledger, "SELECT count(*) FROM record");
+    refused(&["bench", "decide", "--dir", text(&ledger)], 2, "already holds a ledger");
+    assert_eq!(query(&ledger, "SELECT count(*) FROM record"), before);
+    for option in ["--in-flight", "--resident", "--members", "--events", "--rate"] {
+        refused(&["bench", "decide", option, "0"], 2, option);
+    }
+    // Its own are added to; a start that fails says why and leaves nothing in the temporary folder.
+    let (own, temporary) = (dir.path().join("own"), folder());
+    let load = ["bench", "decide", "--members", "20", "--events", "40", "--dir", text(&own)];
+    run_json(&load);
+    run_json(&[&load[..], &["--cold", "--seed", "2"]].concat());
+    let output = largesse()
+        .args(["bench", "decide", "--bus", "nats", "--nats", "nats://127.0.0.1:1"])
+        .env("TMPDIR", temporary.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(common::stderr(&output).contains("127.0.0.1:1"), "{}", common::stderr(&output));
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the temporary folder is left over");
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{HEADER, folder, purchases, refused, run, run_json, stderr, text};
+use common::{HEADER, folder, largesse, purchases, query, refused, run, run_json, stderr, terminate, text};
 
 #[test]
 fn the_demo_decides_verifies_and_replays_other_households() {
@@ -133,4 +133,64 @@ fn a_demo_that_cannot_start_makes_and_replaces_nothing() {
     let missing = ["demo", "--events", "no-such-file.csv", "--dir", text(&ledger)];
     assert_eq!(run(&missing).status.code(), Some(2));
     assert!(!ledger.exists());
+}
+
+#[test]
+fn a_demo_replaces_its_own_ledger_and_nothing_else() {
+    let dir = folder();
+    let home = dir.path().join("largesse-demo");
+    let demo = |more: &[&str]| {
+        largesse().current_dir(dir.path()).args(["demo", "--output", "json"]).args(more).output().unwrap()
+    };
+    // A folder that somebody made, with purchases in it.
+    std::fs::create_dir(&home).unwrap();
+    purchases(&home.join("other.csv"), 10);
+    for _ in 0..2 {
+        let output = demo(&["--events", "largesse-demo/other.csv"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(home.join("other.csv").exists(), "the purchases were deleted");
+        assert_eq!(query(&home, "SELECT count(*) FROM record WHERE kind = 2"), "1", "it is a new ledger");
+    }
+
+    // Somebody goes on with it.
+    let config = dir.path().join("largesse.toml");
+    std::fs::write(&config, "[node]\ndir = \"largesse-demo\"\nclock = \"events\"\n").unwrap();
+    let mut node = largesse().args(["serve", "--config", text(&config)]).spawn().unwrap();
+    while query(&home, "SELECT count(*) FROM record WHERE kind = 2") != "2" {
+        assert!(node.try_wait().unwrap().is_none(), "the node ended on its own");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let rows = || query(&home, "SELECT count(*) FROM record");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(terminate(&mut node), Some(0));
+    let before = rows();
+    let output = demo(&["--events", "largesse-demo/other.csv"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("move the folder away"), "{}", stderr(&output));
+    assert_eq!(rows(), before);
+}
+
+#[test]
+fn a_folder_that_is_not_the_demos_is_left_alone() {
+    let dir = folder();
+    let events = dir.path().join("events.csv");
+    purchases(&events, 5);
+    let named = dir.path().join("named");
+    std::fs::create_dir(&named).unwrap();
+    let demo = ["demo", "--events", text(&events), "--dir", text(&named), "--output", "json"];
+    run_json(&demo);
+    refused(&demo, 2, "already holds a ledger");
+    let notes = dir.path().join("notes");
+    std::fs::create_dir(&notes).unwrap();
+    std::fs::write(notes.join("notes.txt"), "mine").unwrap();
+    refused(&["demo", "--events", text(&events), "--dir", text(&notes)], 2, "is not empty");
+    refused(&["demo", "--events", text(&events), "--dir", text(&events)], 2, "events.csv");
+    // Keys that wait for their ledger to be restored are a part of one.
+    let home = dir.path().join("largesse-demo");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("master.key"), "mine").unwrap();
+    let output =
+        largesse().current_dir(dir.path()).args(["demo", "--events", text(&events)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
 }

@@ -130,6 +130,25 @@ fn forgotten_timers_are_found_by_replay() {
 }
 
 #[test]
+fn an_auditors_own_key_and_head_are_held_against_the_folder() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let (key, head) = (dir.path().join("key.txt"), dir.path().join("head.txt"));
+    std::fs::copy(ledger.join("verifier.txt"), &key).unwrap();
+    let heads = std::fs::read_to_string(ledger.join("checkpoints.txt")).unwrap();
+    std::fs::write(&head, format!("{}\n", heads.split("\n\n\n").next().unwrap())).unwrap();
+    let verify = |ledger: &Path| {
+        run(&["log", "verify", "--dir", text(ledger), "--key", text(&key), "--head", text(&head)])
+    };
+    let output = verify(&ledger);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    // Another ledger, whole in itself, is not the one the auditor knows.
+    let other = folder();
+    let output = verify(&demo(other.path()));
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
 fn an_emptied_checkpoint_file_is_found() {
     let dir = folder();
     let ledger = demo(dir.path());

@@ -103,7 +103,7 @@ impl Bare {
     fn consider(&mut self, bytes: &[u8], now: Timestamp) -> Result<Taken> {
         let incoming = wire::parse(bytes, &Limits::at(now))
             .map_err(|refusals| Failure::runtime(anyhow::anyhow!("{refusals:?}")))?;
-        let (id, key) = self.ledger.keys().enrol(&incoming.member).map_err(Failure::runtime)?;
+        let (id, key) = self.ledger.keys().enrol(&incoming.member).map_err(Failure::unavailable)?;
         let event = incoming.under(id);
         let bundle = Arc::clone(&self.bundle);
         let (member, key) = self.members.entry(id).or_insert_with(|| (Member::enrol(id, &bundle), key));

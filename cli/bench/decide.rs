@@ -1,24 +1,29 @@
 //! `largesse bench decide`: load on the real path, measured from the arrival of the JSON to the published row.
 
-use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use clap::builder::RangedU64ValueParser;
 use domain::Timestamp;
 use domain::random::splitmix64;
-use runtime::bus::Bus;
+use runtime::bus;
+use runtime::bus::nats::NatsServer;
 use runtime::config::NatsOptions;
 use runtime::metrics::CountersSnapshot;
 use runtime::{Node, Options};
 use serde::Serialize;
 
 use crate::exit::{Failure, Result, Verdict};
+use crate::feed::{self, Feed};
+use crate::folder;
 use crate::node_errors;
 use crate::output;
 
-/// Events on their way to a NATS server without confirmation.
-const UNCONFIRMED_MAX: usize = 2_000;
+/// Marks a folder as made by this bench, so that a later one may add to its ledger.
+const MARKER: &str = "made-by-largesse-bench";
+/// Where the loop without actors keeps its ledger, inside the bench's folder; each run makes it anew.
+const BARE: &str = "bare";
 
 /// Which bus carries the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -29,12 +34,15 @@ enum BusKind {
 
 /// Drive events through the real path and print what it takes
 #[derive(clap::Args)]
+#[command(after_help = "\
+Over NATS it uses subjects and streams of its own, which no other node sees, and deletes the streams at the end.
+A folder named with --dir must hold no ledger, or one of an earlier bench, which is added to.")]
 pub struct Args {
     /// Members the events are spread over
-    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     members: u32,
     /// Events to send
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     events: u64,
     /// In-process bus or NATS
     #[arg(long, value_enum, default_value = "memory")]
@@ -43,16 +51,22 @@ pub struct Args {
     #[arg(long, value_name = "URL", default_value = "nats://127.0.0.1:4222", env = "LARGESSE_NATS_URL")]
     nats: String,
     /// Events per second; as fast as possible when absent
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
     /// Do not let every member make a purchase before the clock starts: events of unknown members enrol them
     #[arg(long)]
     cold: bool,
     /// Member agents kept in memory
-    #[arg(long, value_name = "N", default_value_t = runtime::config::RESIDENT_MEMBERS_MAX)]
+    #[arg(
+        long, value_name = "N", default_value_t = runtime::config::RESIDENT_MEMBERS_MAX,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
     resident: usize,
     /// Events being handled at once
-    #[arg(long, value_name = "N", default_value_t = runtime::config::IN_FLIGHT_MAX)]
+    #[arg(
+        long, value_name = "N", default_value_t = runtime::config::IN_FLIGHT_MAX,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
     in_flight: usize,
     /// Seed of the events
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -108,58 +122,118 @@ struct WithoutActors {
 }
 
 pub fn run(args: &Args) -> Result {
-    if args.members == 0 || args.events == 0 || args.rate == Some(0) {
-        return Err(Failure::usage("--members, --events and --rate must be at least 1"));
-    }
-    let (dir, temporary) = match &args.dir {
-        Some(dir) => (dir.clone(), false),
-        None => (std::env::temp_dir().join(format!("largesse-bench-{}", std::process::id())), true),
+    // Also names the subjects, so no two runs on one server meet.
+    let run = format!("largesse-bench-{}", uuid::Uuid::now_v7().simple());
+    let dir = args.dir.clone().unwrap_or_else(|| std::env::temp_dir().join(&run));
+    let nats = match args.bus {
+        BusKind::Memory => None,
+        BusKind::Nats => Some(NatsOptions::under(&args.nats, &format!("{run}.v1")).map_err(Failure::usage)?),
     };
     let options = Options {
         resident_members_max: args.resident,
         in_flight_max: args.in_flight,
-        nats: (args.bus == BusKind::Nats).then(|| NatsOptions::at(&args.nats)),
+        nats,
         onnxruntime: args.onnxruntime.clone(),
         ..Options::in_dir(&dir)
     };
-    let mut report = crate::block_on(measure(args, &options));
-    if let (Ok(report), true) = (&mut report, args.without_actors) {
-        let models = runtime::node::load_models(&options).map_err(node_errors)?;
-        let events_per_s =
-            super::bare::measure(&dir.join("bare"), models, introductions(args), &generate(args))?;
-        let ratio = (report.events_per_s / events_per_s * 1000.0).round() / 1000.0;
-        report.without_actors = Some(WithoutActors { events_per_s, ratio });
-    }
-    if temporary {
-        std::fs::remove_dir_all(&dir)?;
+    prepare(&dir)?;
+    let report = crate::block_on(Box::pin(with_own_streams(&options, work(args, &options))));
+    if args.dir.is_none()
+        && let Err(error) = std::fs::remove_dir_all(&dir)
+    {
+        output::say(&format!("largesse: the temporary folder {} is left over: {error}", dir.display()));
     }
     output::json(&report?)?;
     Ok(Verdict::Ok)
 }
 
+/// Synthetic rows are added to a bench's ledger only.
+fn prepare(dir: &Path) -> Result<()> {
+    if !dir.join(MARKER).exists() {
+        folder::refuse_ledger(dir)?;
+    }
+    folder::make(dir, MARKER, "Written by `largesse bench decide`: synthetic events, nobody's promises.\n")
+}
+
+/// Does the work; over NATS with streams that are deleted afterwards, however it ended.
+async fn with_own_streams<T>(options: &Options, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(nats) = &options.nats else { return work.await };
+    let server = NatsServer::reach(nats.clone()).await.map_err(Failure::unavailable)?;
+    let result = work.await;
+    if let Err(error) = server.remove_streams().await {
+        let prefix = &nats.stream_prefix;
+        output::say(&format!(
+            "largesse: {error}; {prefix}_EVENTS and {prefix}_REWARDS may be left over; delete them with `nats stream rm`"
+        ));
+    }
+    result
+}
+
+/// The measurements, unless a signal ends them early.
+async fn work(args: &Args, options: &Options) -> Result<Report> {
+    let measured = async {
+        let mut report = measure(args, options).await?;
+        if args.without_actors {
+            let events_per_s = without_actors(args, options).await?;
+            let ratio = (report.events_per_s / events_per_s * 1000.0).round() / 1000.0;
+            report.without_actors = Some(WithoutActors { events_per_s, ratio });
+        }
+        Ok(report)
+    };
+    tokio::select! {
+        report = measured => report,
+        () = crate::serve::signalled() => Err(Failure::runtime(anyhow::anyhow!("interrupted"))),
+    }
+}
+
+/// Events per second of the loop, on a thread of its own so that a signal is still heard.
+async fn without_actors(args: &Args, options: &Options) -> Result<f64> {
+    let dir = options.dir.join(BARE);
+    prepare(&dir)?;
+    folder::remove_ledger(&dir)?;
+    let models = runtime::node::load_models(options).map_err(node_errors)?;
+    let (introductions, events) = (introductions(args), generate(args));
+    let (done, loop_done) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Nobody waits for it any more after a signal.
+        let _interrupted = done.send(super::bare::measure(&dir, models, introductions, &events));
+    });
+    loop_done.await.map_err(|_| Failure::runtime(anyhow::anyhow!("the loop without actors panicked")))?
+}
+
 async fn measure(args: &Args, options: &Options) -> Result<Report> {
     let (introductions, events) = (introductions(args), generate(args));
-    let known = introductions.len() as u64;
     let starting = Instant::now();
     let node = Node::start(options).await.map_err(node_errors)?;
-    let counters = &node.metrics.counters;
-    send(&node, events.iter().take(1).cloned(), None).await?;
-    wait(&node, 1).await;
+    let report = load(args, &node, starting, introductions, &events).await;
+    feed::close(node, options, report, "nothing was measured").await
+}
+
+async fn load(
+    args: &Args,
+    node: &Node,
+    starting: Instant,
+    introductions: impl ExactSizeIterator<Item = Bytes>,
+    events: &[Bytes],
+) -> std::result::Result<Report, bus::Error> {
+    let known = introductions.len() as u64;
+    let mut feed = Feed::into(node, "bench");
+    for event in events.iter().take(1) {
+        feed.send(event.clone()).await?;
+    }
+    feed.settled(|_| ()).await?;
     let first_decision_ms = u64::try_from(starting.elapsed().as_millis()).unwrap_or(u64::MAX);
-    drive(&node, "enrolling", introductions, None, 1).await?;
+    drive(&mut feed, "enrolling", introductions, None).await?;
+    let counters = &node.metrics.counters;
     let before = counters.snapshot();
     node.metrics.restart_latencies();
     let (cpu_before, started) = (cpu_seconds(), Instant::now());
-    drive(&node, "deciding", events[1..].iter().cloned(), args.rate, 1 + known).await?;
+    drive(&mut feed, "deciding", events.iter().skip(1).cloned(), args.rate).await?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
     let counted = counters.snapshot();
     let news = |pick: fn(&CountersSnapshot) -> u64| pick(&counted) - pick(&before);
     let stages: std::collections::BTreeMap<_, _> = node.metrics.quantiles().into_iter().collect();
     let total = stages.get("total").copied().unwrap_or_default();
-    let engine = format!("{} {}", node.engine.name, node.engine.version);
-    let rss_mb = peak_memory_mb();
-    node.stop();
-    node.join().await.map_err(node_errors)?;
     let per = |amount: u64, of: u64| (amount as f64 / of.max(1) as f64 * 10.0).round() / 10.0;
     Ok(Report {
         bus: if args.bus == BusKind::Nats { "nats" } else { "memory" },
@@ -167,12 +241,12 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
         known,
         events: args.events,
         rate: args.rate,
-        engine,
+        engine: format!("{} {}", node.engine.name, node.engine.version),
         events_per_s: ((args.events - 1) as f64 / seconds).round(),
         p50_us: total.p50,
         p99_us: total.p99,
         cpu_s_per_1k: (cpu / args.events as f64 * 1e6).round() / 1e3,
-        rss_mb,
+        rss_mb: peak_memory_mb(),
         first_decision_ms,
         moments: news(|c| c.moments),
         granted: news(|c| c.granted),
@@ -187,26 +261,30 @@ async fn measure(args: &Args, options: &Options) -> Result<Report> {
     })
 }
 
-/// Sends events, shows progress, and waits until they are durable and published.
+/// Sends events at a rate, shows progress, and waits until they are durable and published.
 async fn drive(
-    node: &Node,
+    feed: &mut Feed<'_>,
     doing: &'static str,
     events: impl ExactSizeIterator<Item = Bytes>,
     rate: Option<u64>,
-    before: u64,
-) -> Result<()> {
-    let until = before + events.len() as u64;
-    let received = || node.metrics.counters.received.load(Ordering::Relaxed);
+) -> std::result::Result<(), bus::Error> {
     let bar = output::progress(doing);
     bar.set_length(events.len() as u64);
-    let watching = async {
-        while received() < until && !node.is_finished() {
-            bar.set_position(received() - before);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    let (before, started) = (feed.sent(), Instant::now());
+    for (sent, event) in (0u64..).zip(events) {
+        if let Some(rate) = rate {
+            // Sent in steps of a millisecond, the finest the timer keeps.
+            let due = started + Duration::from_micros(sent.saturating_mul(1_000_000) / rate);
+            if due > Instant::now() {
+                tokio::time::sleep_until(due.into()).await;
+            }
         }
-    };
-    tokio::join!(send(node, events, rate), watching).0?;
-    wait(node, until).await;
+        feed.send(event).await?;
+        if sent.is_multiple_of(512) {
+            bar.set_position(feed.received().saturating_sub(before));
+        }
+    }
+    feed.settled(|received| bar.set_position(received.saturating_sub(before))).await?;
     bar.finish_and_clear();
     Ok(())
 }
@@ -245,48 +323,6 @@ fn purchase(prefix: &str, index: u64, member: u64, time: Timestamp, draw: u64) -
         cents % 100,
         1 + draw % 20
     ))
-}
-
-async fn send(node: &Node, events: impl Iterator<Item = Bytes>, rate: Option<u64>) -> Result<()> {
-    let started = Instant::now();
-    let subject = node.subjects.event("bench");
-    let mut unconfirmed = std::collections::VecDeque::new();
-    for (sent, event) in (0u64..).zip(events) {
-        if let Some(rate) = rate {
-            // Sent in steps of a millisecond, the finest the timer keeps.
-            let due = started + Duration::from_micros(sent * 1_000_000 / rate);
-            if due > Instant::now() {
-                tokio::time::sleep_until(due.into()).await;
-            }
-        }
-        match (&node.bus, &node.memory) {
-            (Bus::Memory(_), Some(memory)) => memory.send_event(event).await.map_err(Failure::runtime)?,
-            (Bus::Nats(nats), _) => {
-                let pending = nats.send_event(subject.clone(), event).await;
-                unconfirmed.push_back(pending.map_err(Failure::unavailable)?);
-                if unconfirmed.len() > UNCONFIRMED_MAX
-                    && let Some(oldest) = unconfirmed.pop_front()
-                {
-                    oldest.stored().await.map_err(Failure::unavailable)?;
-                }
-            }
-            (Bus::Memory(_), None) => {}
-        }
-    }
-    for pending in unconfirmed {
-        pending.stored().await.map_err(Failure::unavailable)?;
-    }
-    Ok(())
-}
-
-async fn wait(node: &Node, events: u64) {
-    let counters = &node.metrics.counters;
-    let done = || {
-        counters.received.load(Ordering::Acquire) >= events && counters.in_flight.load(Ordering::Acquire) == 0
-    };
-    while !done() && !node.is_finished() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// CPU time of this process so far, user and system.

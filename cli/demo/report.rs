@@ -165,7 +165,7 @@ pub fn text(summary: &Summary, currency: &str, explained: Option<&Explanation>, 
         budgets(summary, currency),
         String::new(),
         format!(
-            "Negotiation: {} plans, {:.1} % certified, largest gap to the best possible plan {}",
+            "Negotiation: {} plans, {:.1} % certified, largest gap of a certified or bounded plan {}",
             grouped(summary.negotiations),
             summary.certified_share * 100.0,
             percent(summary.max_gap_ppm)

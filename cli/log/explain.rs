@@ -32,7 +32,8 @@ pub fn run(args: &Args) -> Result {
     let explanation = explain::explain(&reader, &keys, &row).map_err(|error| match error {
         explain::Error::NotADecision(_) => Failure::usage(error),
         explain::Error::Erased(_) => Failure::found_bad(error),
-        explain::Error::Ledger(_) | explain::Error::Row { .. } => Failure::runtime(error),
+        explain::Error::Ledger(error) => crate::ledger_errors(error),
+        explain::Error::Row { .. } => Failure::runtime(error),
     })?;
     if args.output == Document::Table {
         output::line(&text(&explanation, args.facts))?;

@@ -34,7 +34,7 @@ pub struct Args {
     /// Decisions that promised one reward
     #[arg(long, value_name = "ID")]
     reward: Option<String>,
-    /// Rows about one member, by pseudonym
+    /// Rows about one member, by whole pseudonym; the table shows its first 8 digits, `--output json` all
     #[arg(long, value_name = "HEX")]
     member: Option<domain::MemberId>,
     /// Rows recorded at this time or later (RFC 3339)
@@ -131,9 +131,28 @@ pub fn run(args: &Args) -> Result {
     let mut pages = Pages { reader, filter, left: args.limit, page: Vec::new().into_iter() };
     // People get the start of a pseudonym, programs all of it: `--member` takes the whole.
     let shown = if args.output == Format::Table { 8 } else { usize::MAX };
-    let lines = std::iter::from_fn(|| pages.next().transpose()).map(|row| Ok(Line::of(row?, shown)));
+    let mut found = false;
+    let lines = std::iter::from_fn(|| pages.next().transpose()).map(|row| {
+        found = true;
+        Ok(Line::of(row?, shown))
+    });
     output::rows(args.output, lines)?;
+    if !found {
+        output::say(&nothing(args));
+    }
     Ok(Verdict::Ok)
+}
+
+/// An empty list may be an answer, or a misspelt id.
+fn nothing(args: &Args) -> String {
+    match (&args.segment, &args.reward) {
+        (None, None) => "no row matches".to_owned(),
+        (Some(_), _) | (_, Some(_)) => {
+            "no row matches; the ids of segments and rewards are in the policy (`largesse log list --kind bundle` \
+             finds the rows that hold it, `largesse log show` prints one)"
+                .to_owned()
+        }
+    }
 }
 
 /// Rows of a filter, read page by page as they are asked for.

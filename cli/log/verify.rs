@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::exit::{Result, Verdict};
+use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};
 
 /// Rescan everything
@@ -13,19 +13,42 @@ pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// The public key you were given when the ledger was made (its verifier.txt), instead of the one in the folder
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// A signed head you received earlier; may be given several times
+    #[arg(long, value_name = "FILE")]
+    head: Vec<PathBuf>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
     output: Document,
 }
 
+/// What an auditor brings along.
+fn brought(args: &Args) -> Result<ledger::VerifyOptions> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))
+    };
+    let trusted = match &args.key {
+        None => None,
+        Some(path) => {
+            let key = ledger::note::Verifier::from_text(&read(path)?);
+            Some(key.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?)
+        }
+    };
+    Ok(ledger::VerifyOptions { trusted, published: args.head.iter().map(read).collect::<Result<_>>()? })
+}
+
 pub fn run(args: &Args) -> Result {
+    let options = brought(args)?;
     let bar = output::progress("verifying");
-    let report = ledger::verify(&args.dir, &ledger::VerifyOptions::default(), |done, of| {
+    let report = ledger::verify(&args.dir, &options, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    let report = report.map_err(crate::ledger_errors)?;
+    let report = report.map_err(unverifiable)?;
     if args.output == Document::Table {
         let verdict = if report.is_verified() { "verified" } else { "NOT VERIFIED" };
         output::line(&format!(
@@ -53,4 +76,18 @@ pub fn run(args: &Args) -> Result {
         }))?;
     }
     Ok(if report.is_verified() { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// A proof file that is not there, or holds something else, is a finding; one that may not be read is none.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other errors mean what they mean everywhere")]
+fn unverifiable(error: ledger::Error) -> Failure {
+    use std::io::ErrorKind::{InvalidData, NotFound};
+    match error {
+        ledger::Error::Io { ref source, .. } if [InvalidData, NotFound].contains(&source.kind()) => {
+            Failure::found_bad(anyhow::anyhow!(
+                "{error}; without it nothing can be verified: restore it from the latest copy of the ledger"
+            ))
+        }
+        other => crate::ledger_errors(other),
+    }
 }

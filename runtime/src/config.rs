@@ -183,6 +183,15 @@ impl NatsOptions {
             take: Take::All,
         }
     }
+
+    /// A server under subjects of one's own.
+    ///
+    /// # Errors
+    /// When `prefix` cannot start a subject.
+    pub fn under(url: &str, prefix: &str) -> Result<NatsOptions, BadPrefix> {
+        let subjects = Subjects::under(prefix)?;
+        Ok(NatsOptions { subjects, stream_prefix: stream_prefix(prefix), ..NatsOptions::at(url) })
+    }
 }
 
 /// Streams are named after the subjects: `largesse.v1` gives `LARGESSE`, `acme.loyalty.v2` `ACME_LOYALTY`.
@@ -255,11 +264,8 @@ impl Options {
         let nats = match document.nats.url {
             None => None,
             Some(url) => Some(NatsOptions {
-                url,
-                subjects: Subjects::under(&document.nats.subject_prefix)?,
-                stream_prefix: stream_prefix(&document.nats.subject_prefix),
                 allow_plaintext: document.nats.allow_plaintext,
-                take: Take::All,
+                ..NatsOptions::under(&url, &document.nats.subject_prefix)?
             }),
         };
         Ok(Options {

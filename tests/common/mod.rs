@@ -44,6 +44,25 @@ pub fn refused(args: &[&str], code: i32, says: &str) {
     assert!(output.stdout.is_empty());
 }
 
+/// Ends a process politely and returns its exit code.
+pub fn terminate(child: &mut Child) -> Option<i32> {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    exit_code(child, Duration::from_secs(15))
+}
+
+/// The exit code of a process that ends within this time.
+pub fn exit_code(child: &mut Child, within: Duration) -> Option<i32> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(Instant::now() < deadline, "still running after {within:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -128,6 +147,18 @@ impl NatsServer {
             assert!(Instant::now() < deadline, "nats-server did not start");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Ends the server at once; what it stored stays.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on what it stored.
+    pub fn restart(&mut self) {
+        self.child = Self::spawn(self.port, self.store.path());
+        self.wait_ready();
     }
 
     pub fn url(&self) -> String {

@@ -15,6 +15,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::context::DeleteStreamErrorKind;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, stream};
@@ -161,6 +162,23 @@ impl NatsServer {
         } else {
             Err(Error::ForeignStream { stream: name, found, expected: vec![subjects] })
         }
+    }
+
+    /// Deletes both streams with everything in them: for a prefix that nobody else uses.
+    ///
+    /// # Errors
+    /// When one is there and the server does not delete it.
+    pub async fn remove_streams(&self) -> Result<(), Error> {
+        let missing = jetstream::ErrorCode::STREAM_NOT_FOUND;
+        for what in ["EVENTS", "REWARDS"] {
+            match self.context.delete_stream(self.stream_name(what)).await {
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), DeleteStreamErrorKind::JetStream(said) if said.error_code() == missing) =>
+                    {}
+                Err(error) => return Err(failed("delete a stream")(error)),
+            }
+        }
+        Ok(())
     }
 
     async fn stream(&self, what: &str) -> Result<stream::Stream, Error> {
