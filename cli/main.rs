@@ -14,10 +14,13 @@ mod folder;
 mod log;
 mod model;
 mod output;
+mod people;
+mod policy;
 mod purchases;
 mod replay;
 mod serve;
 mod simulate;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -63,6 +66,16 @@ enum Command {
     Serve(serve::Args),
     /// Check engine, policy, ledger, keys, disk and NATS; say what to do about each problem
     Doctor(doctor::Args),
+    /// Write, check, assess, approve and activate policies
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Say who may write, approve and stop policies
+    #[command(subcommand)]
+    People(people::Command),
+    /// Stop promising, at once: the whole program or a part of it
+    Stop(stop::Stop),
+    /// Turn a kill switch off
+    Resume(stop::Resume),
     /// Read and verify the decision log
     #[command(subcommand)]
     Log(log::Command),
@@ -93,6 +106,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::People(command) => people::run(&command),
+        Command::Stop(args) => stop::stop(&args),
+        Command::Resume(args) => stop::resume(&args),
         Command::Log(command) => log::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -9,8 +9,10 @@
 //! order) and [`language`] (what a condition may say).
 
 pub mod bundle;
+pub mod cases;
 pub mod check;
 pub mod codes;
+pub mod diff;
 pub mod documents;
 pub mod findings;
 pub mod gates;
@@ -20,6 +22,7 @@ pub mod plan;
 pub mod problem;
 mod quiet;
 mod read;
+pub mod registry;
 pub mod rules;
 pub mod source;
 pub mod starter;
