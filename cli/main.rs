@@ -42,7 +42,7 @@ struct Cli {
         default_value = "warn,async_nats=error",
         value_name = "FILTER"
     )]
-    log: String,
+    log_level: String,
 
     #[command(subcommand)]
     command: Command,
@@ -99,7 +99,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(failure) = start_logging(&cli.log) {
+    if let Err(failure) = start_logging(&cli.log_level) {
         return exit::code(Err(failure));
     }
     let result = match cli.command {
@@ -166,7 +166,7 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
 fn start_logging(filter: &str) -> exit::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
         let help = "use error, warn, info, debug, or parts such as runtime=debug,warn";
-        exit::Failure::usage(format!("--log (LARGESSE_LOG) {filter:?} is no filter: {error}; {help}"))
+        exit::Failure::usage(format!("--log-level (LARGESSE_LOG) {filter:?} is no filter: {error}; {help}"))
     })?;
     // A second subscriber can only exist if a test installed one; then that one stays.
     let _already = tracing_subscriber::fmt()

@@ -6,7 +6,7 @@ use domain::{Digest, Timestamp};
 use ledger::Reader;
 use ledger::person::PersonKey;
 use policies::registry::{Signed, Statement, Step, VERSION};
-use runtime::registry::{Answer, Request};
+use runtime::registry::{Answer, JudgeError, Request};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
@@ -154,9 +154,13 @@ pub fn take(keyed: &Keyed, step: Step, bundle: Option<String>, done: &str) -> Re
     let request = Request { signed: Signed { statement, key: key.public(), signature }, bundle };
     let answer = crate::block_on(async {
         runtime::registry::ask(&keyed.dir, &request).await.map_err(|error| match error {
-            runtime::registry::JudgeError::Ledger(error) => crate::ledger_errors(error),
-            runtime::registry::JudgeError::Node(error) => crate::node_errors(error),
-            other => Failure::unavailable(other),
+            JudgeError::Ledger(error) => crate::ledger_errors(error),
+            JudgeError::Node(error) => crate::node_errors(error),
+            other @ (JudgeError::Refused(_)
+            | JudgeError::NoRun
+            | JudgeError::Malformed { .. }
+            | JudgeError::People(_)
+            | JudgeError::Silent(_)) => Failure::unavailable(other),
         })
     })?;
     match (&answer, keyed.output) {
