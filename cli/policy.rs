@@ -4,6 +4,7 @@ mod check;
 mod diff;
 mod history;
 mod impact;
+mod init;
 mod steps;
 mod test;
 
@@ -18,6 +19,8 @@ pub use steps::{Keyed, take};
 /// Write, check, assess, approve and activate policies
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Start a policy from one of the shipped programs
+    Init(init::Args),
     /// Report every mistake of a bundle, with its place and how to mend it; exit 3 when there is one
     Check(check::Args),
     /// Run a bundle's own tests; --mutate names rules no test would miss
@@ -40,6 +43,7 @@ pub enum Command {
 
 pub fn run(command: &Command) -> Result {
     match command {
+        Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Diff(args) => diff::run(args),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use domain::Touchpoint;
+
 use super::{Case, run};
-use crate::bundle::{Bundle, Condition};
+use crate::bundle::{Bundle, Condition, Trigger};
 use crate::rules::RuleIndex;
 
 /// A rule whose removal no case notices.
@@ -34,6 +36,17 @@ pub fn survivors(bundle: &Bundle, cases: &[Case]) -> Report {
     Report { tried: mutants.len(), survivors }
 }
 
+/// The touchpoints (bits) of the moments that list a reward.
+fn reached(bundle: &Bundle, reward: usize) -> u16 {
+    let listing = bundle.moments.iter().filter(|moment| moment.rewards >> reward & 1 == 1);
+    listing.fold(0, |bits, moment| {
+        bits | match moment.trigger {
+            Trigger::Event { touchpoints, .. } => touchpoints,
+            Trigger::Quiet { .. } => 1 << Touchpoint::Batch as u16,
+        }
+    })
+}
+
 /// The bundle without each of its rules.
 fn mutants(bundle: &Bundle) -> BTreeMap<RuleIndex, Bundle> {
     let mut mutants = BTreeMap::new();
@@ -52,7 +65,10 @@ fn mutants(bundle: &Bundle) -> BTreeMap<RuleIndex, Bundle> {
         for condition in &reward.eligible {
             without(condition.rule, &|mutant| drop(&mut mutant.rewards[at].eligible, condition.rule));
         }
-        without(reward.touchpoint_rule, &|mutant| mutant.rewards[at].touchpoints = u16::MAX);
+        // Where all its moments happen at touchpoints it may be handed out at, the rule can refuse nothing.
+        if reached(bundle, at) & !reward.touchpoints != 0 {
+            without(reward.touchpoint_rule, &|mutant| mutant.rewards[at].touchpoints = u16::MAX);
+        }
     }
     for (at, moment) in bundle.moments.iter().enumerate() {
         for condition in &moment.when {
@@ -89,10 +105,18 @@ fn mutants(bundle: &Bundle) -> BTreeMap<RuleIndex, Bundle> {
             mutant.guardrails.reward_caps.remove(at);
         });
     }
-    without(guardrails.complaint.rule, &|mutant| mutant.guardrails.complaint.days = 0);
-    without(guardrails.refund.rule, &|mutant| mutant.guardrails.refund.days = 0);
-    without(guardrails.sensitive.rule, &|mutant| mutant.guardrails.sensitive.days = 0);
-    without(guardrails.cool_down_rule, &|mutant| mutant.guardrails.cool_down_hours = 0);
+    if guardrails.complaint.days > 0 {
+        without(guardrails.complaint.rule, &|mutant| mutant.guardrails.complaint.days = 0);
+    }
+    if guardrails.refund.days > 0 {
+        without(guardrails.refund.rule, &|mutant| mutant.guardrails.refund.days = 0);
+    }
+    if guardrails.sensitive.days > 0 {
+        without(guardrails.sensitive.rule, &|mutant| mutant.guardrails.sensitive.days = 0);
+    }
+    if guardrails.cool_down_hours > 0 {
+        without(guardrails.cool_down_rule, &|mutant| mutant.guardrails.cool_down_hours = 0);
+    }
     if let Some(quiet) = guardrails.quiet_hours {
         without(quiet.rule, &|mutant| mutant.guardrails.quiet_hours = None);
     }

@@ -45,6 +45,13 @@ impl Imagined {
             }
             facts.set(Field::EventItems, 1);
         }
+        let days_ago = || written.promised.iter().map(|promised| i64::from(promised.days_ago));
+        if let Some(last) = days_ago().min() {
+            facts.set(Field::MemberHoursSinceOffer, (last * 24).min(NEVER));
+        }
+        let within = |days: i64| i64::try_from(days_ago().filter(|ago| *ago < days).count()).unwrap_or(NEVER);
+        facts.set(Field::MemberOffers7d, within(7));
+        facts.set(Field::MemberOffers28d, within(28));
         for (name, value) in &written.event {
             put(&mut facts, &given("event", name), value)?;
         }

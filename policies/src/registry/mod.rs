@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::time::HOUR;
 use domain::{Digest, Timestamp};
 
-pub use refusal::{Refusal, describe};
+pub use refusal::{Refusal, describe, explain};
 pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
 
 use crate::bundle::{Bundle, Stops};

@@ -99,3 +99,62 @@ impl Refusal {
         }
     }
 }
+
+/// What to do about each code; `largesse explain REG0014`.
+pub fn explain(code: &str) -> Option<&'static str> {
+    let page = match code {
+        "REG0001" => {
+            "The statement was made by another version of this program. Use the version the node runs."
+        }
+        "REG0002" => "A signature counts for one ledger. Name the folder of the ledger you mean with --dir.",
+        "REG0003" => {
+            "Only people in people.toml, in the ledger's folder, are heard. `largesse people add` adds somebody."
+        }
+        "REG0004" => {
+            "Each name has one key. If the key was lost, take the person out of people.toml and add them again."
+        }
+        "REG0005" => {
+            "The statement is not the one that was signed, or was signed by another key. Nothing was changed. Take the step again; if it happens again, somebody is tampering with the inbox."
+        }
+        "REG0006" => "Each statement is taken once. Take the step again if you mean it twice.",
+        "REG0007" => {
+            "Statements are taken within an hour of their signature, so that nobody uses an old one. Check both clocks."
+        }
+        "REG0008" => {
+            "Authors hand in and assess; approvers approve, schedule, activate and resume; operators stop and roll back. Ask somebody with the role, or change people.toml."
+        }
+        "REG0009" => {
+            "Only bundles that were handed in can be approved or activated. `largesse policy submit DIR` hands one in. A changed file makes another bundle."
+        }
+        "REG0010" => "This exact bundle is in the registry. Go on with its digest.",
+        "REG0011" => {
+            "What was sent along is not the bundle the statement names, or cannot live in this ledger: it has mistakes, another program name or another currency."
+        }
+        "REG0012" => {
+            "Nobody approves what nobody looked at. `largesse policy impact DRAFT --log DIR --key FILE` makes and records a report."
+        }
+        "REG0013" => "A newer report exists than the one you name. Look at it and approve with its digest.",
+        "REG0014" => "Whoever hands a policy in does not approve it, whatever other roles they have.",
+        "REG0015" => {
+            "A bundle goes into force after somebody else approved it with its newest impact report."
+        }
+        "REG0016" => "Nothing to do: decisions are made by this bundle already.",
+        "REG0017" => "A roll-back goes one step back, to what was in force just before.",
+        "REG0018" => {
+            "The time has passed on the node's clock. Activate the bundle at once, or name a later time."
+        }
+        "REG0019" => "Nothing to do: this kill switch is on already.",
+        "REG0020" => "Nothing to do: this kill switch is off.",
+        "REG0021" => {
+            "A kill switch names the program, or a segment, reward, kind of reward or moment of the policy in force."
+        }
+        "REG0022" => "The registry begins with the first run of a node. Start one, or run the demo.",
+        "REG0023" => "The file in the inbox is not a request, or too large.",
+        "REG0024" => {
+            "The ledger could not be read, or the node that holds it did not answer. Nothing was changed."
+        }
+        "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
+        _ => return None,
+    };
+    Some(page)
+}
