@@ -120,11 +120,15 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_policy_goes_into_force_only_by_the_whole_way_and_comes_back_by_one_step() {
     let office = Office::open();
-    office.edit("guardrails.toml", "cool_down_hours = 48", "cool_down_hours = 240");
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
     let (draft, digest) = (office.path("draft"), office.draft());
     let draft = text(&draft);
     office.refused("otto", &["policy", "submit", draft], "REG0008");
-    office.taken("anna", &["policy", "submit", draft, "--note", "longer peace"]);
+    // A bundle whose own tests fail is not handed in.
+    office.edit("guardrails.toml", "cool_down_hours = 48", "cool_down_hours = 240");
+    office.refused("anna", &["policy", "submit", draft], "of the bundle fail");
+    office.edit("guardrails.toml", "cool_down_hours = 240", "cool_down_hours = 48");
+    office.taken("anna", &["policy", "submit", draft, "--note", "a smaller budget"]);
     office.refused("anna", &["policy", "submit", draft], "REG0010");
     office.refused("berta", &["policy", "approve", &digest, "--impact", &digest], "REG0012");
     let impact = office.assess();
@@ -156,14 +160,14 @@ fn nobody_approves_their_own_work_even_with_both_roles() {
     let key = office.path("carla.key");
     let args = ["people", "add", "carla", "--role", "author", "--role", "approver", "--key", text(&key)];
     assert!(run(&[&args[..], &["--dir", text(&office.ledger())]].concat()).status.success());
-    office.edit("guardrails.toml", "cool_down_hours = 48", "cool_down_hours = 24");
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
     let (draft, digest) = (office.path("draft"), office.draft());
     office.taken("carla", &["policy", "submit", text(&draft)]);
     let impact = office.assess();
     office.refused("carla", &["policy", "approve", &digest, "--impact", &impact], "REG0014");
     // A changed draft is another bundle: nothing that was said about the first one counts for it.
     office.taken("berta", &["policy", "approve", &digest, "--impact", &impact]);
-    office.edit("guardrails.toml", "cool_down_hours = 24", "cool_down_hours = 1");
+    office.edit("program.toml", "limit = \"3000.00\"", "limit = \"2999.00\"");
     office.refused("berta", &["policy", "activate", &office.draft()], "REG0009");
 }
 
@@ -247,7 +251,7 @@ async fn under_load_every_decision_names_one_bundle_and_a_kill_switch_survives_a
     let mut node = serve(&office, &server);
     eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
     office.staff();
-    office.edit("guardrails.toml", "cool_down_hours = 48", "cool_down_hours = 240");
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
     let (draft, digest) = (office.path("draft"), office.draft());
     office.taken("anna", &["policy", "submit", text(&draft)]);
     let impact = office.assess();
