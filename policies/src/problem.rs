@@ -81,7 +81,7 @@ impl Problem {
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
-        writeln!(out, "error[{}]: {}", self.code, self.message)?;
+        writeln!(out, "{}[{}]: {}", self.code.severity().name(), self.code, self.message)?;
         let gutter = self.line.to_string().len();
         writeln!(out, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.col)?;
         if !self.excerpt.is_empty() {
@@ -99,6 +99,15 @@ impl Problem {
             writeln!(out, "{:gutter$} = help: {help}", "")?;
         }
         Ok(())
+    }
+}
+
+/// One block with a caret, as [`Problems::render`] shows it.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out)?;
+        f.write_str(&out)
     }
 }
 
