@@ -16,12 +16,7 @@ fn insights(bundle: &Bundle) -> Vec<Insight> {
 
 /// The findings of a bundle as a terminal shows them.
 fn told(bundle: &Bundle) -> String {
-    let lines = insights(bundle).into_iter().map(|insight| {
-        let witness =
-            insight.witness.map(|witness| format!(" = for example: {witness}\n")).unwrap_or_default();
-        format!("{} = about: {}\n{witness}\n", insight.problem, insight.rules.join(", "))
-    });
-    lines.collect()
+    insights(bundle).iter().map(|insight| format!("{insight}\n")).collect()
 }
 
 fn texts(list: &[&str]) -> Vec<String> {

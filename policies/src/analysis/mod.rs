@@ -20,6 +20,8 @@ mod terms;
 mod witness;
 mod world;
 
+use std::fmt;
+
 use domain::Facts;
 use domain::facts::Field;
 use serde::Serialize;
@@ -44,6 +46,19 @@ pub struct Insight {
     pub rules: Vec<String>,
     /// Facts that show it, where facts can.
     pub witness: Option<Witness>,
+}
+
+/// The mistake with its caret, what causes it, and who shows it.
+impl fmt::Display for Insight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gutter = self.problem.line.to_string().len();
+        write!(f, "{}", self.problem)?;
+        writeln!(f, "{:gutter$} = about: {}", "", self.rules.join(", "))?;
+        match &self.witness {
+            Some(witness) => writeln!(f, "{:gutter$} = for example: {witness}", ""),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Everything a bundle can never do, says twice, or says against itself, in file order.

@@ -125,16 +125,30 @@ impl<'a> Analysis<'a> {
             let help = "take the reward out of the moment, or mend one of the conditions";
             return self.report(Code::NeverEligible, &name, message, help, rules, None);
         }
-        let when = if other_names.is_empty() {
-            String::new()
-        } else {
-            format!(" whenever {} hold", listed(&other_names))
+        let when = match other_names.as_slice() {
+            [] => String::new(),
+            [one] => format!(" whenever `{one}` holds"),
+            several => format!(" whenever {} hold", listed(several)),
         };
         let verb = if guard_names.len() == 1 { "refuses" } else { "refuse" };
         let message = format!("{what}: {} {verb} it{when}", listed(&guard_names));
-        let witness = moment.and_then(|at| self.refused_row(asked, &guards, at, reward));
+        let witness = match (moment, reward) {
+            (Some(at), _) => self.refused_row(asked, &guards, at, reward),
+            (None, Some(reward)) => self.refused_somewhere(&guards, reward),
+            (None, None) => None,
+        };
         let help = "narrow the guardrail, or take out what it always refuses";
         self.report(Code::Conflict, &name, message, help, rules, witness);
+    }
+
+    /// The same in the first moment that lists the reward and has such a row.
+    fn refused_somewhere(&mut self, guards: &[&'a Term], reward: usize) -> Option<super::Witness> {
+        let moments = self.bundle.moments.iter().enumerate();
+        let lists = moments.filter(|(_, moment)| moment.rewards >> reward & 1 == 1).map(|(at, _)| at);
+        lists.into_iter().find_map(|at| {
+            let asked = self.promise(Some(at), reward);
+            self.refused_row(&asked, guards, at, Some(reward))
+        })
     }
 
     /// A row that everything but some guardrails allows, and that the engine refuses with one of them.

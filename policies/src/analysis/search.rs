@@ -147,13 +147,31 @@ impl Question<'_> {
             right.fields(&mut visit);
         }
         compared.truncate(CORNER_FACTS_MAX);
-        (0..1u32 << compared.len()).find_map(|ends| {
-            let mut wanted = usual.clone();
-            for (bit, field) in compared.iter().enumerate() {
-                let (least, most) = region.span(*field);
-                wanted.set(*field, if ends >> bit & 1 == 1 { most } else { least });
-            }
-            self.fits(&wanted).then_some(wanted)
+        let ends = |field: Field| {
+            let (least, most) = region.span(field);
+            vec![least, most]
+        };
+        let far = self.combined(&usual, &compared, &ends)?;
+        // The ends of an amount are absurd; people understand one near the usual.
+        let near = |field: Field| {
+            let (value, (least, most)) = (usual.get(field), region.span(field));
+            let mut values: Vec<i64> =
+                [value, value / 2, value.saturating_mul(2)].map(|value| value.clamp(least, most)).into();
+            values.push(far.get(field));
+            values
+        };
+        Some(self.combined(&usual, &compared, &near).unwrap_or(far))
+    }
+
+    /// The first row that fits, with every combination of values for some facts.
+    fn combined(&self, row: &Facts, fields: &[Field], values: &dyn Fn(Field) -> Vec<i64>) -> Option<Facts> {
+        let Some((field, rest)) = fields.split_first() else {
+            return self.fits(row).then(|| row.clone());
+        };
+        values(*field).into_iter().find_map(|value| {
+            let mut row = row.clone();
+            row.set(*field, value);
+            self.combined(&row, rest, values)
         })
     }
 
