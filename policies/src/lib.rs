@@ -22,6 +22,7 @@ pub mod problem;
 mod quiet;
 mod read;
 pub mod rules;
+mod sarif;
 pub mod source;
 pub mod starter;
 pub mod value;

@@ -80,14 +80,21 @@ impl Problem {
         self
     }
 
+    /// How many characters of its line the mistake covers, at least one.
+    pub(crate) fn width(&self) -> usize {
+        let before = usize::try_from(self.col - 1).unwrap_or(0);
+        let rest = self.excerpt.chars().skip(before).collect::<String>();
+        let bytes = self.span.end - self.span.start;
+        rest.char_indices().take_while(|(at, _)| *at < bytes).count().max(1)
+    }
+
     fn write(&self, out: &mut String) -> fmt::Result {
         writeln!(out, "{}[{}]: {}", self.code.severity().name(), self.code, self.message)?;
         let gutter = self.line.to_string().len();
         writeln!(out, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.col)?;
         if !self.excerpt.is_empty() {
             let before = usize::try_from(self.col - 1).unwrap_or(0);
-            let rest = self.excerpt.chars().count().saturating_sub(before);
-            let carets = (self.span.end - self.span.start).clamp(1, rest.max(1));
+            let carets = self.width();
             let label = self.expected.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
             writeln!(out, "{:gutter$} |", "")?;
             writeln!(out, "{} | {}", self.line, self.excerpt)?;

@@ -27,7 +27,7 @@ use domain::facts::Field;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Stops};
-use crate::codes::Code;
+use crate::codes::{Code, Severity};
 use crate::problem::Problem;
 use crate::source::{File, Sources};
 use places::Places;
@@ -40,8 +40,10 @@ pub use world::usual;
 /// A finding of meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Insight {
-    /// What is wrong and where; its code says how severe it is ([`Code::severity`]).
+    /// What is wrong and where.
     pub problem: Problem,
+    /// Errors are contradictions; warnings leave the bundle doing what it says.
+    pub severity: Severity,
     /// What it is about, then the rules, segments and moments that together cause it, by name; each once.
     pub rules: Vec<String>,
     /// Facts that show it, where facts can.
@@ -173,7 +175,7 @@ impl<'a> Analysis<'a> {
             }
         });
         let rules = named;
-        self.insights.push(Insight { problem, rules, witness });
+        self.insights.push(Insight { problem, severity: code.severity(), rules, witness });
     }
 }
 

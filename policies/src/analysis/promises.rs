@@ -121,9 +121,11 @@ impl<'a> Analysis<'a> {
         let causes = guard_names.iter().chain(&other_names).cloned();
         let rules = about.into_iter().flatten().chain(causes).collect();
         if guards.is_empty() {
+            // Without a reward it is the moment itself, proven only with what else a promise takes.
+            let code = if reward.is_some() { Code::NeverEligible } else { Code::DeadMoment };
             let message = format!("{what}: {} never hold together", listed(&other_names));
-            let help = "take the reward out of the moment, or mend one of the conditions";
-            return self.report(Code::NeverEligible, &name, message, help, rules, None);
+            let help = "mend one of the conditions, or take out what can never be";
+            return self.report(code, &name, message, help, rules, None);
         }
         let when = match other_names.as_slice() {
             [] => String::new(),
