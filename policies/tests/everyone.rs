@@ -374,6 +374,7 @@ fn never_promised(small: &Small, insights: &[Insight]) -> BTreeSet<(usize, usize
                 let any_moment = !insight.rules.get(1).is_some_and(|name| is_moment(name));
                 match insight.problem.code {
                     Code::DeadMoment | Code::ShadowedMoment => insight.rules[0] == moment_name,
+                    Code::Conflict if insight.rules[0].starts_with("guardrails.") => true,
                     Code::Conflict | Code::NeverEligible => {
                         (first && (second || any_moment)) || insight.rules[0] == moment_name
                     }

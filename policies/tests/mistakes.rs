@@ -169,6 +169,16 @@ fn places_are_where_the_mistake_is() {
     assert!(line[usize::try_from(problem.col - 1).unwrap()..].starts_with("member.chrun_60d"));
 }
 
+#[test]
+fn what_is_missing_in_the_first_entry_hides_nothing_in_the_others() {
+    insta::assert_snapshot!(mistakes(&[
+        ("catalog.toml", "kind = \"points\"\n", ""),
+        ("catalog.toml", "valid_days = 21\n", ""),
+        ("moments.toml", "trigger = { quiet_days = 21 }", "trigger = { quiet_day = 21 }"),
+        ("program.toml", "[budget]\n", "[[budget]]\n"),
+    ]));
+}
+
 /// What the analysis says of the starter bundle after some edits.
 fn contradictions(edits: &[(&str, &str, &str)]) -> String {
     let bundle = edited_all(edits).unwrap_or_else(|problems| panic!("{}", problems.render()));
@@ -274,12 +284,7 @@ fn condition_that_is_too_deep() {
 
 #[test]
 fn five_thousand_parentheses() {
-    let text = condition(&format!("{}now.day > 3{}", "(".repeat(5_000), ")".repeat(5_000)));
-    insta::assert_snapshot!(
-        text.replace(&"(".repeat(5_000), "((..5000..")
-            .replace(&")".repeat(5_000), "..5000..))")
-            .replace(&"^".repeat(5_000), "^^")
-    );
+    insta::assert_snapshot!(condition(&format!("{}now.day > 3{}", "(".repeat(5_000), ")".repeat(5_000))));
 }
 
 #[test]
@@ -296,9 +301,7 @@ fn toml_nested_five_thousand_deep() {
         "salt = \"northgate-2017\"",
         &format!("salt = {}{}", "[".repeat(5_000), "]".repeat(5_000)),
     )]);
-    insta::assert_snapshot!(
-        text.replace(&"[".repeat(4_000), "[..4000..").replace(&"]".repeat(4_000), "..4000..]")
-    );
+    insta::assert_snapshot!(text);
 }
 
 #[test]

@@ -19,6 +19,9 @@ impl Refused {
 impl<'a> Analysis<'a> {
     /// Reports rewards that are never promised in a moment that lists them.
     pub(super) fn refused_promises(&mut self, dead: &Dead, dead_moments: &[bool]) -> Refused {
+        if self.everything_refused() {
+            return Refused(vec![u64::MAX; self.bundle.moments.len()]);
+        }
         let everywhere = self.refused_everywhere(dead);
         let mut refused = Vec::with_capacity(self.bundle.moments.len());
         for (at, dead) in dead_moments.iter().enumerate() {
@@ -38,6 +41,17 @@ impl<'a> Analysis<'a> {
         Refused(refused)
     }
 
+    /// Reports guardrails that leave nothing to promise at all.
+    fn everything_refused(&mut self) -> bool {
+        let terms = self.terms;
+        let asked: Vec<&'a Term> = terms.keys.iter().chain(&terms.denies[..terms.moment_denies]).collect();
+        if !self.ask(&asked).is_never() {
+            return false;
+        }
+        self.conflict(&asked, None, None);
+        true
+    }
+
     /// Rewards that no moment could promise, as bits.
     fn refused_everywhere(&mut self, dead: &Dead) -> u64 {
         let mut mask = 0;
@@ -51,14 +65,7 @@ impl<'a> Analysis<'a> {
 
     /// Reports a moment in which guardrails refuse everything.
     fn moment_refused(&mut self, at: usize) -> bool {
-        let terms = self.terms;
-        let asked: Vec<&'a Term> = self
-            .earlier_moments(at)
-            .chain(&terms.keys)
-            .chain(&terms.moments[at].keys)
-            .chain(&terms.denies[..terms.moment_denies])
-            .chain(self.moment_itself(at))
-            .collect();
+        let asked = self.moment_terms(at);
         if !self.ask(&asked).is_never() {
             return false;
         }
@@ -74,6 +81,17 @@ impl<'a> Analysis<'a> {
         }
         self.conflict(&asked, moment, Some(reward));
         true
+    }
+
+    /// What any promise in a moment takes.
+    fn moment_terms(&self, at: usize) -> Vec<&'a Term> {
+        let terms = self.terms;
+        self.earlier_moments(at)
+            .chain(&terms.keys)
+            .chain(&terms.moments[at].keys)
+            .chain(&terms.denies[..terms.moment_denies])
+            .chain(self.moment_itself(at))
+            .collect()
     }
 
     /// What a promise takes, in the order in which it is dropped from an explanation.
@@ -111,11 +129,13 @@ impl<'a> Analysis<'a> {
                 format!("`{reward}` is listed in `{moment}` and never promised there")
             }
             (Some(_), None) => "no reward is ever promised in this moment".to_owned(),
-            (None, _) => "this reward is never promised".to_owned(),
+            (None, Some(_)) => "this reward is never promised".to_owned(),
+            (None, None) => "nothing is ever promised".to_owned(),
         };
         let name = match (moment, reward) {
             (Some(at), _) => self.moment_name(at),
-            (None, reward) => self.reward_name(reward.unwrap_or_default()),
+            (None, Some(reward)) => self.reward_name(reward),
+            (None, None) => guard_names.last().cloned().unwrap_or_default(),
         };
         let about = [reward.map(|at| self.reward_name(at)), moment.map(|at| self.moment_name(at))];
         let causes = guard_names.iter().chain(&other_names).cloned();
@@ -134,22 +154,25 @@ impl<'a> Analysis<'a> {
         };
         let verb = if guard_names.len() == 1 { "refuses" } else { "refuse" };
         let message = format!("{what}: {} {verb} it{when}", listed(&guard_names));
-        let witness = match (moment, reward) {
-            (Some(at), _) => self.refused_row(asked, &guards, at, reward),
-            (None, Some(reward)) => self.refused_somewhere(&guards, reward),
-            (None, None) => None,
+        let witness = match moment {
+            Some(at) => self.refused_row(asked, &guards, at, reward),
+            None => self.refused_somewhere(&guards, reward),
         };
         let help = "narrow the guardrail, or take out what it always refuses";
         self.report(Code::Conflict, &name, message, help, rules, witness);
     }
 
-    /// The same in the first moment that lists the reward and has such a row.
-    fn refused_somewhere(&mut self, guards: &[&'a Term], reward: usize) -> Option<super::Witness> {
-        let moments = self.bundle.moments.iter().enumerate();
-        let lists = moments.filter(|(_, moment)| moment.rewards >> reward & 1 == 1).map(|(at, _)| at);
-        lists.into_iter().find_map(|at| {
-            let asked = self.promise(Some(at), reward);
-            self.refused_row(&asked, guards, at, Some(reward))
+    /// The same in the first moment that has such a row and, with a reward, lists it.
+    fn refused_somewhere(&mut self, guards: &[&'a Term], reward: Option<usize>) -> Option<super::Witness> {
+        let moments = self.bundle.moments.iter();
+        let lists: Vec<bool> =
+            moments.map(|moment| reward.is_none_or(|reward| moment.rewards >> reward & 1 == 1)).collect();
+        lists.into_iter().enumerate().filter(|(_, lists)| *lists).find_map(|(at, _)| {
+            let asked = match reward {
+                Some(reward) => self.promise(Some(at), reward),
+                None => self.moment_terms(at),
+            };
+            self.refused_row(&asked, guards, at, reward)
         })
     }
 
