@@ -97,12 +97,62 @@ codes! {
         "The moment's touchpoints and the reward's touchpoints have none in common, so the pair would be listed and never used."
     Unused "POL0056" "a reward competes in no moment"
         "List it under rewards of a moment in moments.toml, or take it out of the catalog."
+    Conflict "POL0070" "a guardrail refuses what the bundle offers, always"
+        "A moment lists a reward, and in every situation in which the moment happens and the reward is eligible a guardrail refuses it. The finding names the rules on both sides and shows a member who is refused. Narrow the guardrail, or take out what it always refuses."
+    NeverEligible "POL0071" "a reward can never be eligible"
+        "The conditions under eligible contradict each other, the reward's own kind or cost, or the moment that lists it. No member can meet them all."
+    DeadRule "POL0072" "a rule can never act"
+        "A rule acts when all its conditions hold, and these never hold together. Look for bounds that exclude each other, and for || where && was written."
+    UnreachableSegment "POL0073" "no member can belong to a segment"
+        "All conditions of a segment must hold, and these never hold together."
+    ShadowedSegment "POL0074" "earlier segments leave a segment without members"
+        "A member belongs to the first segment whose conditions all hold. Everybody this one describes belongs to an earlier one: move it further up, or make it describe others."
+    DeadMoment "POL0075" "a moment can never happen"
+        "All conditions of a moment must hold for an event with its trigger, and these never do."
+    ShadowedMoment "POL0076" "earlier moments leave a moment without events"
+        "An event is the first moment that it starts and whose conditions all hold. Every event of this one is an earlier moment: move it further up, or give the earlier one a condition."
+    FavouredAndDenied "POL0077" "a reward is favoured and denied for the same members"
+        "A segment's lever raises the value of a reward, and a rule denies that reward to every member of the segment, so the lever can never take effect. A rule that denies it to some of them is no contradiction."
+    DuplicateRule "POL0078" "two rules say the same"
+        "Both apply in exactly the same situations. Of two the second never decides anything, and whoever changes one of them will be surprised by the other."
+    AlwaysHolds "POL0079" "a condition always holds"
+        "Every member and event meets it, so it says nothing: probably another fact or value was meant."
+    RuleWithoutReward "POL0080" "no reward of the catalog meets a rule"
+        "The rule asks for a kind or cost that no reward has, so it never acts. That may be wanted, when it waits for a reward to come."
+    UnusedBudget "POL0081" "part of the budget can never be spent"
+        "Every segment has a limit of its own and together they are less than the program's."
+}
+
+/// How bad a mistake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The bundle does what it says; somebody should look.
+    Warning,
+    /// The bundle cannot be used, or cannot mean what it says.
+    Error,
+}
+
+impl Severity {
+    /// As reports write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
 }
 
 impl Code {
     /// The code with this name.
     pub fn from_name(name: &str) -> Option<Code> {
         Code::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
+    /// How bad it is.
+    pub fn severity(self) -> Severity {
+        let harmless = [Code::DuplicateRule, Code::AlwaysHolds, Code::RuleWithoutReward, Code::UnusedBudget];
+        if harmless.contains(&self) { Severity::Warning } else { Severity::Error }
     }
 }
 

@@ -8,6 +8,7 @@
 //! Start reading at [`bundle`] (what a policy is at run time), then [`gates`] (what is asked of it, in which
 //! order) and [`language`] (what a condition may say).
 
+pub mod analysis;
 pub mod bundle;
 pub mod cases;
 pub mod check;
@@ -24,17 +25,20 @@ mod quiet;
 mod read;
 pub mod registry;
 pub mod rules;
+mod sarif;
 pub mod source;
 pub mod starter;
 pub mod value;
 
+pub use analysis::{Insight, Witness, analyse};
 pub use bundle::{
     Autonomy, Bundle, Members, MomentIndex, Program, Purposes, Reward, RewardKind, Segment, Stops, Trigger,
 };
-pub use codes::{Code, explain};
+pub use codes::{Code, Severity, explain};
 pub use findings::{Finding, Stage};
 pub use gates::{GRANTS_MAX, Grant, Situation};
 pub use plan::Plan;
 pub use problem::{Problem, Problems};
 pub use rules::{Refusal, Rule, RuleIndex};
+pub use source::Sources;
 pub use value::Value;

@@ -7,6 +7,11 @@ use serde::Serialize;
 
 use crate::codes::Code;
 
+/// Longest excerpt in characters. Lines of the starter bundle have up to 200; a line may have a million.
+const EXCERPT_CHARS_MAX: usize = 240;
+/// How much of a longer line is shown before the place.
+const EXCERPT_CHARS_BEFORE: u32 = 60;
+
 /// One mistake. `span` is in bytes of the file; `line` and `col` start at 1, `col` counts characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -20,8 +25,11 @@ pub struct Problem {
     pub expected: Option<String>,
     /// How to repair it.
     pub help: Option<String>,
-    /// The line of the file it points into; empty when it points at a whole file.
+    /// The line of the file it points into, or the part of a long line around the place; empty when it points at
+    /// a whole file.
     pub excerpt: String,
+    /// The column of the first character of `excerpt`.
+    pub excerpt_col: u32,
 }
 
 /// Every mistake of a bundle, in file order. Never empty.
@@ -42,6 +50,7 @@ impl Problem {
             expected: None,
             help: None,
             excerpt: String::new(),
+            excerpt_col: 1,
         }
     }
 
@@ -52,12 +61,15 @@ impl Problem {
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        let col = count(&text[line_start..start]) + 1;
+        let (excerpt_col, excerpt) = excerpt(&text[line_start..line_end], col);
         let newlines = text[..start].bytes().filter(|byte| *byte == b'\n').count();
         Problem {
             line: u32::try_from(newlines + 1).unwrap_or(u32::MAX),
-            col: count(&text[line_start..start]) + 1,
+            col,
             span: start..end,
-            excerpt: text[line_start..line_end].to_owned(),
+            excerpt,
+            excerpt_col,
             ..Problem::of_file(code, file, message)
         }
     }
@@ -80,25 +92,46 @@ impl Problem {
         self
     }
 
+    /// How many characters of the excerpt come before the place.
+    fn before(&self) -> usize {
+        usize::try_from(self.col.saturating_sub(self.excerpt_col)).unwrap_or(0)
+    }
+
+    /// How many characters of its line the mistake covers, at least one.
+    pub(crate) fn width(&self) -> usize {
+        let before = self.before();
+        let rest = self.excerpt.chars().skip(before).collect::<String>();
+        let bytes = self.span.end - self.span.start;
+        rest.char_indices().take_while(|(at, _)| *at < bytes).count().max(1)
+    }
+
     fn write(&self, out: &mut String) -> fmt::Result {
-        writeln!(out, "error[{}]: {}", self.code, self.message)?;
+        writeln!(out, "{}[{}]: {}", self.code.severity().name(), self.code, self.message)?;
         let gutter = self.line.to_string().len();
         writeln!(out, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.col)?;
         if !self.excerpt.is_empty() {
-            let before = usize::try_from(self.col - 1).unwrap_or(0);
-            let rest = self.excerpt.chars().count().saturating_sub(before);
-            let carets = (self.span.end - self.span.start).clamp(1, rest.max(1));
+            let (before, carets) = (self.before(), self.width());
+            let cut = if self.excerpt_col > 1 { "..." } else { "" };
             let label = self.expected.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
             writeln!(out, "{:gutter$} |", "")?;
-            writeln!(out, "{} | {}", self.line, self.excerpt)?;
+            writeln!(out, "{} | {cut}{}", self.line, self.excerpt)?;
             let pad: String =
                 self.excerpt.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            writeln!(out, "{:gutter$} | {pad}{}{label}", "", "^".repeat(carets))?;
+            writeln!(out, "{:gutter$} | {}{pad}{}{label}", "", " ".repeat(cut.len()), "^".repeat(carets))?;
         }
         if let Some(help) = &self.help {
             writeln!(out, "{:gutter$} = help: {help}", "")?;
         }
         Ok(())
+    }
+}
+
+/// One block with a caret, as [`Problems::render`] shows it.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out)?;
+        f.write_str(&out)
     }
 }
 
@@ -124,6 +157,16 @@ impl fmt::Display for Problems {
     }
 }
 
+/// The part of a line around a column, and the column where that part begins.
+fn excerpt(line: &str, col: u32) -> (u32, String) {
+    if line.chars().take(EXCERPT_CHARS_MAX + 1).count() <= EXCERPT_CHARS_MAX {
+        return (1, line.to_owned());
+    }
+    let from = col.saturating_sub(EXCERPT_CHARS_BEFORE).max(1);
+    let skipped = usize::try_from(from - 1).unwrap_or(0);
+    (from, line.chars().skip(skipped).take(EXCERPT_CHARS_MAX).collect())
+}
+
 /// The nearest character boundary at or before `at`.
 fn floor_char(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
@@ -147,7 +190,15 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match closest(word, known.clone()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
-        None => format!("known here: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        None => {
+            let mut listed: Vec<&str> = Vec::new();
+            for known in known.into_iter().filter(|known| !known.is_empty()) {
+                if !listed.contains(&known) {
+                    listed.push(known);
+                }
+            }
+            format!("known here: {}", listed.join(", "))
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn read<T: DeserializeOwned>(
     if !errors.is_empty() {
         for error in errors.iter().take(MISTAKES_MAX) {
             let span = error.span().unwrap_or(0..0);
-            problems.push(sources.problem(Code::Syntax, file, span, error.message().replace('\n', ", ")));
+            problems.push(sources.problem(Code::Syntax, file, span, plain_syntax(error.message())));
         }
         return None;
     }
@@ -41,13 +41,28 @@ pub(crate) fn read<T: DeserializeOwned>(
         };
         let at = error.span().unwrap_or_else(|| span.clone());
         let missing = quoted(error.message()).next().filter(|_| error.message().starts_with("missing field"));
-        let follows = missing.is_some_and(|key| cut.iter().any(|(table, name)| *table == at && name == key));
-        if !follows {
-            problems.push(shape_problem(sources, file, at.clone(), error.message()));
+        // A key that was cut out is not missing, nor is the one it was a misspelling of.
+        let meant = |name: &str, key: &str| closest(name, [key]).is_some();
+        let follows =
+            missing.is_some_and(|key| cut.iter().any(|(table, name)| *table == at && meant(name, key)));
+        let problem = shape_problem(sources, file, at.clone(), error.message());
+        if !follows && problems.last() != Some(&problem) {
+            problems.push(problem);
         }
         cut.push(cut_out(&mut table, &span, &at)?);
     }
     None
+}
+
+/// What the TOML parser says, as people say it.
+fn plain_syntax(message: &str) -> String {
+    match message {
+        "duplicate key" => "this key is given twice".to_owned(),
+        message if message.starts_with("cannot recurse further") => {
+            "brackets are nested too deep to be read".to_owned()
+        }
+        message => message.replace('\n', ", "),
+    }
 }
 
 /// Serde's message as one of ours.
@@ -71,7 +86,16 @@ fn shape_problem(sources: &Sources, file: File, span: Range<usize>, message: &st
             .problem(Code::UnknownReference, file, span, format!("`{first}` is not known here"))
             .help_if(help);
     }
-    sources.problem(Code::WrongShape, file, span, plain(message))
+    let written = sources.text(file).get(span.clone()).unwrap_or_default();
+    let bare = written.trim_matches('"');
+    let help = if message.contains("expected a string") && bare.starts_with(|c: char| c.is_ascii_digit()) {
+        Some(format!("write it in quotes: \"{bare}\""))
+    } else if message.contains("expected i64") && bare != written && bare.parse::<i64>().is_ok() {
+        Some(format!("write it without quotes: {bare}"))
+    } else {
+        None
+    };
+    sources.problem(Code::WrongShape, file, span, plain(message)).help_if(help)
 }
 
 /// Serde's words for types as people say them.
@@ -103,10 +127,11 @@ fn cut_out(table: &mut DeTable<'_>, own: &Range<usize>, at: &Range<usize>) -> Op
     let holds = |span: &Range<usize>| span.start <= at.start && at.end <= span.end;
     let mut direct = None;
     for (key, value) in table.iter_mut() {
-        if key.span() == *at || value.span() == *at {
+        if key.span() == *at {
             direct = Some(key.clone());
             break;
         }
+        // A list of tables has the span of its first table: what is further inside is cut first.
         let span = value.span();
         if let Some(found) = cut_below(value.get_mut(), &span, at) {
             return Some(found);

@@ -6,6 +6,7 @@
 //! mark and carriage returns are dropped, which version control may add. So a changed comment is another
 //! digest: what was approved is what is stored, to the letter.
 
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
@@ -73,8 +74,7 @@ impl Sources {
                 return String::new();
             };
             if text.len() > FILE_BYTES_MAX {
-                let message = format!("`{name}` has {} bytes, at most {FILE_BYTES_MAX} are read", text.len());
-                problems.push(Problem::of_file(Code::TooLarge, name, message));
+                problems.push(too_large(name, u64::try_from(text.len()).unwrap_or(u64::MAX)));
                 return String::new();
             }
             normal(text)
@@ -83,27 +83,37 @@ impl Sources {
     }
 
     /// The texts of a folder's `*.toml` files; other files and folders (README.md, tests/) are not read.
+    ///
+    /// Links are followed, because mounted configuration is often linked; what is at their end must be a file.
     pub fn from_folder(folder: &Path) -> Result<Sources, Vec<Problem>> {
-        let unreadable = |name: &str, error: std::io::Error| {
-            vec![Problem::of_file(Code::Unreadable, name, format!("cannot be read: {error}"))]
-        };
         let shown = folder.display().to_string();
-        let entries = std::fs::read_dir(folder).map_err(|error| unreadable(&shown, error))?;
-        let mut files = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| unreadable(&shown, error))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.ends_with(".toml") || entry.path().is_dir() {
-                continue;
-            }
-            let text = std::fs::read_to_string(entry.path()).map_err(|error| unreadable(&name, error))?;
-            files.push((name, text));
-        }
+        let mut names = toml_names(folder).map_err(|error| vec![unreadable(&shown, &error)])?;
         // A folder is listed in any order; mistakes are reported in one.
-        files.sort();
+        names.sort();
+        let mut problems = Vec::new();
+        let mut files = Vec::new();
+        for name in names {
+            // What is no file of a bundle is complained about and need not be read.
+            let text = if File::ALL.iter().any(|file| file.name() == name) {
+                read_text(&folder.join(&name), &name)
+            } else {
+                Ok(String::new())
+            };
+            files.push((
+                name,
+                text.unwrap_or_else(|problem| {
+                    problems.push(problem);
+                    String::new()
+                }),
+            ));
+        }
         let files: Vec<(&str, &str)> =
             files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        Sources::from_files(&files)
+        match Sources::from_files(&files) {
+            Ok(sources) if problems.is_empty() => Ok(sources),
+            Ok(_) => Err(problems),
+            Err(others) => Err(problems.into_iter().chain(others).collect()),
+        }
     }
 
     /// The texts inside canonical bytes.
@@ -152,6 +162,50 @@ impl Sources {
     ) -> Problem {
         Problem::at(code, file.name(), self.text(file), span, message)
     }
+}
+
+fn toml_names(folder: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".toml") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Problem {
+    Problem::of_file(Code::Unreadable, name, format!("cannot be read: {error}"))
+}
+
+fn too_large(name: &str, bytes: u64) -> Problem {
+    let message = format!("`{name}` has {bytes} bytes, at most {FILE_BYTES_MAX} are read");
+    Problem::of_file(Code::TooLarge, name, message)
+}
+
+/// The text of one file, whose size and kind are looked at before it is opened: opening a pipe waits for ever, and
+/// a large file would have to fit into memory.
+fn read_text(path: &Path, name: &str) -> Result<String, Problem> {
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(name, &error))?;
+    if !metadata.is_file() {
+        let message = format!("`{name}` is not a file but a folder, pipe or device");
+        return Err(Problem::of_file(Code::Unreadable, name, message));
+    }
+    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
+    if metadata.len() > limit {
+        return Err(too_large(name, metadata.len()));
+    }
+    let file = std::fs::File::open(path).map_err(|error| unreadable(name, &error))?;
+    let mut bytes = Vec::new();
+    // It may have grown since; one byte more is enough to see that.
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+        let before = String::from_utf8_lossy(&bytes[..at]);
+        let message = format!("the byte 0x{:02X} is not UTF-8", bytes[at]);
+        Problem::at(Code::Unreadable, name, &before, at..at, message).help("save the file as UTF-8")
+    })
 }
 
 /// The text without what version control and editors add by themselves.

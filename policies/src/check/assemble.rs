@@ -97,7 +97,9 @@ impl Checker<'_> {
         for ((at, reward), span) in rewards.iter().enumerate().take(64).zip(ids) {
             if used >> at & 1 == 0 {
                 let message = format!("`{}` competes in no moment", reward.id);
-                let problem = self.problem(Code::Unused, File::Catalog, span, message);
+                let problem = self
+                    .problem(Code::Unused, File::Catalog, span, message)
+                    .help("list it under `rewards` of a moment, or take it out of the catalog");
                 self.report(problem);
             }
         }

@@ -95,8 +95,9 @@ impl Checker<'_> {
         let to = self.count(FILE, &document.to, 0..=23, why);
         let at = document.from.span();
         if document.from.get_ref() == document.to.get_ref() {
-            let problem =
-                self.problem(Code::AlwaysQuiet, FILE, at.clone(), "quiet hours end when they begin");
+            let problem = self
+                .problem(Code::AlwaysQuiet, FILE, at.clone(), "quiet hours end when they begin")
+                .help("`from` is quiet and `to` is not; leave [quiet_hours] out for none");
             self.report(problem);
         }
         self.list_length(FILE, at.clone(), document.touchpoints.len(), 8, "touchpoints");

@@ -82,6 +82,8 @@ impl Checker<'_> {
             (None, Some(days)) if trigger.touchpoints.is_none() => {
                 Trigger::Quiet { days: self.count(FILE, days, 1..=730, "quiet times are a day to two years") }
             }
+            // What stood there was not understood and reported.
+            (None, None) if self.incomplete.contains(&FILE) => everywhere,
             (_, _) => {
                 let problem = self
                     .problem(

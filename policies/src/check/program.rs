@@ -8,6 +8,7 @@ use super::Checker;
 use crate::bundle::{Program, Purposes, Stops};
 use crate::codes::Code;
 use crate::documents::{self, Text};
+use crate::problem::closest;
 use crate::rules::RuleIndex;
 use crate::source::File;
 
@@ -55,11 +56,15 @@ impl Checker<'_> {
 
     /// Zones come from the database that is part of this build, so that two machines read the same hours.
     fn zone(&mut self, name: &Text) -> TimeZone {
-        TimeZoneDatabase::bundled().get(name.get_ref()).unwrap_or_else(|_| {
+        let zones = TimeZoneDatabase::bundled();
+        zones.get(name.get_ref()).unwrap_or_else(|_| {
             let message = format!("`{}` is not a time zone", name.get_ref());
+            let known: Vec<_> = zones.available().collect();
+            let meant = closest(name.get_ref(), known.iter().map(|zone| zone.as_str()));
             let problem = self
                 .problem(Code::BadZone, FILE, name.span(), message)
-                .expected("expected an IANA name such as \"America/New_York\"");
+                .expected("expected an IANA name such as \"America/New_York\"")
+                .help_if(meant.map(|meant| format!("did you mean `{meant}`?")));
             self.report(problem);
             TimeZone::UTC
         })
@@ -92,7 +97,9 @@ impl Checker<'_> {
             let amount = self.money(FILE, limit);
             if let Some(amount) = amount.filter(|amount| *amount > global) {
                 let message = format!("{amount} is more than the program's {global}");
-                let problem = self.problem(Code::SegmentBudget, FILE, limit.span(), message);
+                let problem = self
+                    .problem(Code::SegmentBudget, FILE, limit.span(), message)
+                    .help("the surplus could never be spent: lower it, or raise limit under [budget]");
                 self.report(problem);
             }
             if let Some(at) = self.segment_ref(FILE, name) {

@@ -24,7 +24,9 @@ impl Checker<'_> {
         let cost = self.money(FILE, &document.cost).unwrap_or(Micros::ZERO);
         if let Some(budget) = budget.filter(|budget| cost > budget.global) {
             let message = format!("{cost} is more than the program's budget of {}", budget.global);
-            let problem = self.problem(Code::NeverAffordable, FILE, document.cost.span(), message);
+            let problem = self
+                .problem(Code::NeverAffordable, FILE, document.cost.span(), message)
+                .help("one promise takes its whole cost: lower it, or raise limit under [budget]");
             self.report(problem);
         }
         self.list_length(FILE, document.id.span(), document.touchpoints.len(), 8, "touchpoints");

@@ -94,21 +94,25 @@ impl Checker<'_> {
 
     /// Well-formed ids, none twice.
     pub(super) fn ids<'t>(&mut self, file: File, ids: impl IntoIterator<Item = &'t Text>) {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: Vec<&Text> = Vec::new();
         for id in ids {
             let text = id.get_ref().as_str();
             if !is_id(text) {
                 let problem = self
                     .problem(Code::BadId, file, id.span(), format!("`{text}` is not an id"))
-                    .expected("expected lower-case letters, digits and hyphens, a letter first");
+                    .expected(format!(
+                        "expected 1 to {ID_LEN_MAX} lower-case letters, digits and hyphens, a letter first"
+                    ));
                 self.report(problem);
             }
-            if seen.contains(&text) {
-                let problem =
-                    self.problem(Code::DuplicateId, file, id.span(), format!("`{text}` is used twice"));
+            if let Some(first) = seen.iter().find(|first| first.get_ref() == text) {
+                let first = self.problem(Code::DuplicateId, file, first.span(), "").line;
+                let problem = self
+                    .problem(Code::DuplicateId, file, id.span(), format!("`{text}` is used twice"))
+                    .help(format!("it was first used in line {first}"));
                 self.report(problem);
             }
-            seen.push(text);
+            seen.push(id);
         }
     }
 
@@ -154,7 +158,8 @@ impl Checker<'_> {
             Some(touchpoint) => mask | 1 << (touchpoint as u16),
             None => {
                 self.unknown_word(file, name, "a touchpoint", &TOUCHPOINT_NAMES);
-                mask
+                // Any of them may have been meant; nothing more is concluded from the list.
+                u16::MAX
             }
         })
     }

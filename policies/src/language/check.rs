@@ -29,6 +29,8 @@ pub const DEPTH_MAX: usize = 16;
 /// Most literals in one list.
 pub const LIST_MAX: usize = 32;
 
+const SPLIT: &str = "split it: the conditions of a list must all hold";
+
 /// Checks a condition and lowers it.
 ///
 /// Returns every mistake found in it; spans are in bytes of `text`.
@@ -39,15 +41,16 @@ pub fn condition(text: &str) -> Result<Truth, Vec<Fault>> {
     }
     if text.len() > EXPR_BYTES_MAX {
         let message = format!("the condition has {} bytes, at most {EXPR_BYTES_MAX} are read", text.len());
-        return Err(vec![Fault::new(Code::TooComplex, whole, message)]);
+        return Err(vec![Fault::new(Code::TooComplex, whole, message).help(SPLIT)]);
     }
     if let Some((at, found)) = text.char_indices().find(|(_, found)| !found.is_ascii()) {
         let message = format!("`{found}` is not an ASCII character");
-        return Err(vec![Fault::new(Code::ExprSyntax, at..at + found.len_utf8(), message)]);
+        let fault = Fault::new(Code::ExprSyntax, at..at + found.len_utf8(), message);
+        return Err(vec![fault.help("comparisons are written `>=`, `<=`, `!=`; names and quotes are plain")]);
     }
     if let Some(at) = too_deep(text) {
         let message = format!("brackets are nested deeper than {DEPTH_MAX}");
-        return Err(vec![Fault::new(Code::TooComplex, at..at + 1, message)]);
+        return Err(vec![Fault::new(Code::TooComplex, at..at + 1, message).help(SPLIT)]);
     }
     let parsed = cel::parser::Parser::new().parse_with_source_info(text);
     let (expr, places) = parsed.map_err(|errors| syntax_faults(text, &errors))?;
@@ -83,9 +86,13 @@ impl Checker<'_> {
     /// What a part is; `None` when a mistake in it was reported.
     pub(super) fn shape(&mut self, expr: &IdedExpr, depth: usize) -> Option<Shape> {
         self.nodes += 1;
-        if self.nodes == NODES_MAX + 1 || depth == DEPTH_MAX + 1 {
-            let message = format!("more than {NODES_MAX} parts, or nested deeper than {DEPTH_MAX}");
-            return self.fault(Code::TooComplex, self.extent(expr), message, None);
+        if self.nodes == NODES_MAX + 1 {
+            let message = format!("the condition has more than {NODES_MAX} facts, literals and operators");
+            return self.fault(Code::TooComplex, self.extent(expr), message, Some(SPLIT.to_owned()));
+        }
+        if depth == DEPTH_MAX + 1 {
+            let message = format!("operators are nested deeper than {DEPTH_MAX}");
+            return self.fault(Code::TooComplex, self.extent(expr), message, Some(SPLIT.to_owned()));
         }
         if self.nodes > NODES_MAX || depth > DEPTH_MAX {
             return None;
@@ -115,7 +122,7 @@ impl Checker<'_> {
         let Some(name) = qualified_name(expr) else {
             return self.refuse(expr, "only facts have names with dots, and `has()` is not used");
         };
-        let span = self.name_span(expr, &name);
+        let span = self.extent(expr);
         let Some(field) = Field::from_name(&name) else {
             let names = Field::ALL.iter().map(|field| field.name());
             let last = name.rsplit('.').next().unwrap_or_default();
@@ -352,7 +359,15 @@ impl Checker<'_> {
             Expr::Call(call) => {
                 call.target.iter().map(|target| &**target).chain(&call.args).for_each(&mut cover)
             }
-            Expr::Select(select) => cover(&select.operand),
+            // The parser places only the first name.
+            Expr::Select(select) => {
+                cover(&select.operand);
+                if let Some(name) =
+                    qualified_name(expr).filter(|name| self.text[span.start..].starts_with(name))
+                {
+                    span.end = span.end.max(span.start + name.len());
+                }
+            }
             Expr::List(list) => list.elements.iter().for_each(&mut cover),
             Expr::Ident(_)
             | Expr::Literal(_)
@@ -362,10 +377,5 @@ impl Checker<'_> {
             | Expr::Unspecified => {}
         }
         span
-    }
-
-    fn name_span(&self, expr: &IdedExpr, name: &str) -> Range<usize> {
-        let start = self.extent(expr).start;
-        if self.text[start..].starts_with(name) { start..start + name.len() } else { self.extent(expr) }
     }
 }

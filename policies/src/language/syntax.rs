@@ -33,9 +33,8 @@ pub(super) fn syntax_faults(text: &str, errors: &cel::ParseErrors) -> Vec<Fault>
     };
     let first = errors.errors.first();
     let (at, message) = first.map_or((0, "it cannot be read"), |error| (place(error.pos), &error.msg));
-    let message = message.lines().next().unwrap_or_default().replace("Syntax error: ", "");
     let mut fault =
-        Fault::new(Code::ExprSyntax, at..at + 1, format!("the condition cannot be read: {message}"));
+        Fault::new(Code::ExprSyntax, at..at + 1, format!("the condition cannot be read: {}", plain(message)));
     let single_equals = text.bytes().enumerate().any(|(at, byte)| {
         byte == b'=' && text.as_bytes().get(at + 1) != Some(&b'=') && !ends_operator(&text.as_bytes()[..at])
     });
@@ -45,6 +44,22 @@ pub(super) fn syntax_faults(text: &str, errors: &cel::ParseErrors) -> Vec<Fault>
         fault = fault.help("and, or, not are written `&&`, `||`, `!`");
     }
     vec![fault]
+}
+
+/// The parser's complaint as people say it; a list of every token it would have liked helps nobody.
+fn plain(message: &str) -> String {
+    let message = message.lines().next().unwrap_or_default().replace("Syntax error: ", "");
+    let mut quoted = message.split('\'').skip(1).step_by(2);
+    match (message.split_whitespace().next(), quoted.next()) {
+        (Some("missing"), Some(")" | "]" | "}")) => {
+            format!("`{}` is missing", message.split('\'').nth(1).unwrap_or_default())
+        }
+        (Some("mismatched" | "extraneous" | "no"), Some("<EOF>")) => {
+            "something is missing at its end".to_owned()
+        }
+        (Some("mismatched" | "extraneous" | "no"), Some(found)) => format!("`{found}` does not belong here"),
+        (_, _) => message,
+    }
 }
 
 fn ends_operator(before: &[u8]) -> bool {

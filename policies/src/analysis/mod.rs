@@ -1,0 +1,217 @@
+//! Findings of meaning: what a bundle that checks can never do, says twice, or says against itself.
+//!
+//! Conditions are asked, exactly, whether any member could meet them ([`search`]). What is reported as never
+//! happening was proven; what is reported as happening comes with a [`Witness`] that the engine itself was asked
+//! about. Where neither succeeds within the bound, nothing is reported. It never changes a bundle and is not part
+//! of making one.
+//!
+//! Start at [`analyse`]; [`terms`] says what a promise takes, the files of findings read in the order of
+//! [`analyse`].
+
+mod favours;
+mod lists;
+mod order;
+mod places;
+mod promises;
+mod region;
+mod repeats;
+mod search;
+mod terms;
+mod witness;
+mod world;
+
+use std::fmt;
+
+use domain::Facts;
+use domain::facts::Field;
+use serde::Serialize;
+
+use crate::bundle::{Bundle, Stops};
+use crate::codes::{Code, Severity};
+use crate::problem::Problem;
+use crate::source::{File, Sources};
+use places::Places;
+use search::{Answer, Claim, Search};
+use terms::{By, Term, Terms};
+
+pub use witness::Witness;
+pub use world::usual;
+
+/// A finding of meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Insight {
+    /// What is wrong and where.
+    pub problem: Problem,
+    /// Errors are contradictions; warnings leave the bundle doing what it says.
+    pub severity: Severity,
+    /// What it is about, then the rules, segments and moments that together cause it, by name; each once.
+    pub rules: Vec<String>,
+    /// Facts that show it, where facts can.
+    pub witness: Option<Witness>,
+}
+
+/// The mistake with its caret, what causes it, and who shows it.
+impl fmt::Display for Insight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gutter = self.problem.line.to_string().len();
+        write!(f, "{}", self.problem)?;
+        writeln!(f, "{:gutter$} = about: {}", "", self.rules.join(", "))?;
+        match &self.witness {
+            Some(witness) => writeln!(f, "{:gutter$} = for example: {witness}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything a bundle can never do, says twice, or says against itself, in file order.
+///
+/// `sources` are the texts the bundle was made of; they give the places. Kill switches of the bundle are taken
+/// as open, because they are closed only for a while.
+pub fn analyse(bundle: &Bundle, sources: &Sources) -> Vec<Insight> {
+    let mut open = bundle.clone();
+    open.stops = Stops::default();
+    let terms = Terms::of(&open);
+    let mut analysis = Analysis {
+        bundle: &open,
+        terms: &terms,
+        places: Places::of(sources),
+        search: Search::new(),
+        insights: Vec::new(),
+    };
+    let dead = analysis.lists();
+    analysis.shadowed_segments(&dead);
+    let dead_moments = analysis.shadowed_moments(&dead);
+    let refused = analysis.refused_promises(&dead, &dead_moments);
+    analysis.repeats(&dead);
+    analysis.favoured_and_denied(&refused);
+    let mut insights = analysis.insights;
+    let file = |insight: &Insight| File::ALL.iter().position(|file| file.name() == insight.problem.file);
+    insights.sort_by_key(|insight| (file(insight), insight.problem.span.start, insight.problem.code));
+    insights
+}
+
+/// What the findings share.
+struct Analysis<'a> {
+    bundle: &'a Bundle,
+    terms: &'a Terms,
+    places: Places<'a>,
+    search: Search,
+    insights: Vec<Insight>,
+}
+
+/// Lists of conditions that never hold, by position.
+struct Dead {
+    segments: Vec<bool>,
+    moments: Vec<bool>,
+    rewards: Vec<bool>,
+    rules: Vec<bool>,
+}
+
+impl<'a> Analysis<'a> {
+    fn ask(&mut self, terms: &[&Term]) -> Answer {
+        let claims: Vec<Claim<'_>> = terms.iter().map(|term| term.claim()).collect();
+        self.search.ask(&claims)
+    }
+
+    /// As few of some terms as never hold together; they are dropped from the front where they can be.
+    fn core(&mut self, terms: &[&'a Term]) -> Vec<&'a Term> {
+        let mut kept = terms.to_vec();
+        let mut at = 0;
+        while at < kept.len() {
+            let mut fewer = kept.clone();
+            fewer.remove(at);
+            if self.ask(&fewer).is_never() {
+                kept = fewer;
+            } else {
+                at += 1;
+            }
+        }
+        kept
+    }
+
+    /// The names of those who say some terms, each once.
+    fn names(&self, terms: &[&Term]) -> Vec<String> {
+        let mut names = Vec::new();
+        for term in terms {
+            let name = match term.by {
+                By::Nobody => None,
+                By::Moment(at) => Some(self.moment_name(at)),
+                By::Segment(at) => Some(self.segment_name(at)),
+                By::Condition(rule) | By::Key(rule) | By::Deny(rule) => {
+                    self.bundle.rule(rule).map(|rule| rule.id.clone())
+                }
+            };
+            names.extend(name.filter(|name| !names.contains(name)));
+        }
+        names
+    }
+
+    fn segment_name(&self, at: usize) -> String {
+        format!("segments.{}", self.bundle.segments[at].id)
+    }
+
+    fn moment_name(&self, at: usize) -> String {
+        format!("moments.{}", self.bundle.moments[at].id)
+    }
+
+    fn reward_name(&self, at: usize) -> String {
+        format!("catalog.{}", self.bundle.rewards[at].id)
+    }
+
+    fn report(
+        &mut self,
+        code: Code,
+        at: &str,
+        message: String,
+        help: &str,
+        rules: Vec<String>,
+        witness: Option<Witness>,
+    ) {
+        let problem = self.places.problem(code, at, message).help(help);
+        let mut named = Vec::with_capacity(rules.len());
+        rules.into_iter().for_each(|rule| {
+            if !named.contains(&rule) {
+                named.push(rule);
+            }
+        });
+        let rules = named;
+        self.insights.push(Insight { problem, severity: code.severity(), rules, witness });
+    }
+}
+
+/// Every fact that some terms read.
+fn read(terms: &[&Term]) -> Vec<Field> {
+    let mut fields = Vec::new();
+    for term in terms {
+        term.truth.fields(&mut |field| {
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        });
+    }
+    fields
+}
+
+/// The witness of a row for some terms, in a moment and for a reward of the bundle.
+fn witness(
+    facts: &Facts,
+    terms: &[&Term],
+    moment: Option<&crate::bundle::Moment>,
+    reward: Option<&crate::bundle::Reward>,
+) -> Witness {
+    Witness {
+        moment: moment.map(|moment| moment.id.clone()),
+        reward: reward.map(|reward| reward.id.clone()),
+        ..Witness::of(facts, &read(terms))
+    }
+}
+
+/// `a`, `b` and `c`, as people list them.
+fn listed(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::new(),
+    }
+}
