@@ -72,7 +72,7 @@ pub struct Rollback {
 }
 
 pub fn submit(args: &Submit) -> Result {
-    let bundle = super::load(&args.bundle)?;
+    let bundle = super::check::must_hold(&args.bundle)?;
     super::test::must_pass(&args.bundle, &bundle)?;
     let canonical = String::from_utf8_lossy(bundle.canonical()).into_owned();
     let step = Step::Submit { bundle: bundle.digest(), note: args.note.clone() };
