@@ -32,6 +32,7 @@ pub use bundle::{
     Autonomy, Bundle, Members, MomentIndex, Program, Purposes, Reward, RewardKind, Segment, Stops, Trigger,
 };
 pub use codes::{Code, Severity, explain};
+pub use documents::schema;
 pub use findings::{Finding, Stage};
 pub use gates::{GRANTS_MAX, Grant, Situation};
 pub use plan::Plan;

@@ -101,6 +101,7 @@ fn shape_problem(sources: &Sources, file: File, span: Range<usize>, message: &st
 /// Serde's words for types as people say them.
 fn plain(message: &str) -> String {
     let words = [
+        ("invalid type: map", "this is a table"),
         ("invalid type: ", "this is a "),
         ("a string \"", "a text \""),
         ("expected i64", "expected a whole number"),
@@ -116,7 +117,7 @@ fn plain(message: &str) -> String {
 }
 
 /// The words between backticks.
-fn quoted(message: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn quoted(message: &str) -> impl Iterator<Item = &str> {
     message.split('`').skip(1).step_by(2)
 }
 
