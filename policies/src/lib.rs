@@ -13,6 +13,7 @@ pub mod bundle;
 pub mod check;
 pub mod codes;
 pub mod documents;
+mod facts_page;
 pub mod findings;
 pub mod gates;
 mod groups;
@@ -33,6 +34,7 @@ pub use bundle::{
 };
 pub use codes::{Code, Severity, explain};
 pub use documents::schema;
+pub use facts_page::facts_page;
 pub use findings::{Finding, Stage};
 pub use gates::{GRANTS_MAX, Grant, Situation};
 pub use plan::Plan;

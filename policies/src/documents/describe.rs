@@ -221,6 +221,16 @@ pub fn schema() -> Value {
     })
 }
 
+/// The table or value a schema refers to, in the whole schema.
+pub(crate) fn resolve<'a>(schema: &'a Value, at: &'a Value) -> &'a Value {
+    let reference = at.get("$ref").or_else(|| at.get("allOf").and_then(|all| all[0].get("$ref")));
+    let pointer = reference.and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#'));
+    match pointer.and_then(|pointer| schema.pointer(pointer)) {
+        Some(found) => resolve(schema, found),
+        None => at,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,14 +337,6 @@ mod tests {
                 }
             }
             leaf => assert_eq!(at["type"], leaf.type_str(), "{leaf}"),
-        }
-    }
-
-    fn resolve<'a>(schema: &'a Value, at: &'a Value) -> &'a Value {
-        let reference = at.get("$ref").or_else(|| at.get("allOf").and_then(|all| all[0].get("$ref")));
-        match reference.and_then(Value::as_str) {
-            Some(reference) => resolve(schema, schema.pointer(&reference[1..]).unwrap()),
-            None => at,
         }
     }
 

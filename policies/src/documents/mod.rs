@@ -15,6 +15,7 @@ pub mod segments;
 
 use describe::documents;
 
+pub(crate) use describe::resolve;
 pub use describe::schema;
 
 /// A text that knows its place.
