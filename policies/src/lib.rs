@@ -15,6 +15,7 @@ pub mod check;
 pub mod codes;
 pub mod diff;
 pub mod documents;
+mod facts_page;
 pub mod findings;
 pub mod gates;
 mod groups;
@@ -35,6 +36,8 @@ pub use bundle::{
     Autonomy, Bundle, Members, MomentIndex, Program, Purposes, Reward, RewardKind, Segment, Stops, Trigger,
 };
 pub use codes::{Code, Severity, explain};
+pub use documents::schema;
+pub use facts_page::facts_page;
 pub use findings::{Finding, Stage};
 pub use gates::{GRANTS_MAX, Grant, Situation};
 pub use plan::Plan;

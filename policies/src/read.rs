@@ -6,9 +6,11 @@
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use crate::codes::Code;
+use crate::documents::{resolve, schema};
 use crate::problem::{Problem, closest};
 use crate::source::{File, Sources};
 
@@ -33,6 +35,13 @@ pub(crate) fn read<T: DeserializeOwned>(
     let span = root.span();
     let mut table = root.into_inner();
     let mut cut: Vec<(Range<usize>, String)> = Vec::new();
+    let schema = schema();
+    for (own, key, at) in lists_for_tables(&mut table, &span, &schema, &schema["definitions"][file.name()]) {
+        let message = format!("`{key}` is one table, not a list");
+        let help = format!("write [{key}] or {key} = {{ .. }}");
+        problems.push(sources.problem(Code::WrongShape, file, at, message).help(help));
+        cut.push((own, key));
+    }
     for _ in 0..MISTAKES_MAX {
         let again = toml::Spanned::new(span.clone(), table.clone());
         let error = match T::deserialize(Deserializer::from(again)) {
@@ -63,6 +72,49 @@ fn plain_syntax(message: &str) -> String {
         }
         message => message.replace('\n', ", "),
     }
+}
+
+/// Cuts out lists that stand where a table belongs, which serde would read as the table's keys in their order.
+///
+/// Returns for each the span of the table it was cut from, its key and its own span.
+fn lists_for_tables(
+    table: &mut DeTable<'_>,
+    own: &Range<usize>,
+    schema: &Value,
+    at: &Value,
+) -> Vec<(Range<usize>, String, Range<usize>)> {
+    let at = resolve(schema, at);
+    let mut found = Vec::new();
+    for (key, value) in table.iter_mut() {
+        let expected = at["properties"].get(key.get_ref().as_ref()).unwrap_or(&at["additionalProperties"]);
+        let (expected, span) = (resolve(schema, expected), value.span());
+        let is_table = expected["type"] == "object";
+        match value.get_mut() {
+            DeValue::Array(_) if is_table => found.push((own.clone(), key.get_ref().to_string(), span)),
+            DeValue::Array(items) => {
+                for item in items.iter_mut() {
+                    let span = item.span();
+                    if let DeValue::Table(table) = item.get_mut() {
+                        found.append(&mut lists_for_tables(table, &span, schema, &expected["items"]));
+                    }
+                }
+            }
+            DeValue::Table(table) => found.append(&mut lists_for_tables(table, &span, schema, expected)),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
+    }
+    let here = found.iter().filter(|(table, ..)| table == own).map(|(_, key, _)| key.clone());
+    let here: Vec<String> = here.collect();
+    let keys: Vec<_> =
+        table.keys().filter(|key| here.iter().any(|cut| *cut == **key.get_ref())).cloned().collect();
+    keys.iter().for_each(|key| {
+        table.remove(key);
+    });
+    found
 }
 
 /// Serde's message as one of ours.
@@ -101,6 +153,7 @@ fn shape_problem(sources: &Sources, file: File, span: Range<usize>, message: &st
 /// Serde's words for types as people say them.
 fn plain(message: &str) -> String {
     let words = [
+        ("invalid type: map", "this is a table"),
         ("invalid type: ", "this is a "),
         ("a string \"", "a text \""),
         ("expected i64", "expected a whole number"),
@@ -116,7 +169,7 @@ fn plain(message: &str) -> String {
 }
 
 /// The words between backticks.
-fn quoted(message: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn quoted(message: &str) -> impl Iterator<Item = &str> {
     message.split('`').skip(1).step_by(2)
 }
 

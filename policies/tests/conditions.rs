@@ -222,6 +222,9 @@ fn literals_take_the_kind_of_their_neighbour() {
 fn absurd_numbers_saturate_instead_of_failing() {
     check("member.spend * 1000000 > 0.00", &[(Field::MemberSpend, i64::MAX / 2)], true);
     check("-member.spend - member.spend < 0.00", &[(Field::MemberSpend, i64::MAX)], true);
+    let spend = [(Field::MemberSpend, 9_000_000_000), (Field::MemberOverdue, 9_000_000_000)];
+    let huge = "-9000000000000";
+    check(&format!("member.spend * {huge} * (member.overdue * {huge}) > 0.00"), &spend, true);
 }
 
 #[test]

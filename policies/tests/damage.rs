@@ -2,7 +2,7 @@
 
 use domain::facts::Field;
 use domain::{Facts, RewardIndex, Timestamp};
-use policies::{Bundle, MomentIndex, Problems, Situation, Stops, starter};
+use policies::{Bundle, MomentIndex, Problems, Situation, Sources, Stops, starter};
 use proptest::prelude::*;
 
 /// The starter bundle with a part of one file replaced.
@@ -29,6 +29,7 @@ fn ask_everything(bundle: &Bundle) {
     let mut facts = Facts::default();
     facts.set(Field::EventSettlement, 1);
     let _ = bundle.triggered(&facts);
+    let _ = Sources::from_canonical(bundle.canonical()).map(|sources| policies::analyse(bundle, &sources));
     let grants = [];
     for moment in (0..u8::try_from(bundle.moments().len()).unwrap_or(u8::MAX)).map(MomentIndex) {
         let asked = Situation { facts: &facts, now: Timestamp(0), grants: &grants, stops: Stops::default() };

@@ -176,6 +176,12 @@ fn what_is_missing_in_the_first_entry_hides_nothing_in_the_others() {
         ("catalog.toml", "valid_days = 21\n", ""),
         ("moments.toml", "trigger = { quiet_days = 21 }", "trigger = { quiet_day = 21 }"),
         ("program.toml", "[budget]\n", "[[budget]]\n"),
+        ("experiments.toml", "[holdout]\n", "exploration = [\"2 %\"]\n[holdout]\n"),
+        (
+            "experiments.toml",
+            "[exploration]\n# One moment in fifty may try a reward that is nearly as good as the best.\nshare = \"2 %\"\n",
+            "",
+        ),
     ]));
 }
 

@@ -5,10 +5,11 @@
 
 use std::cmp::Ordering;
 
+use domain::Facts;
 use domain::facts::Field;
-use domain::{Facts, Micros};
 
 use super::world;
+use crate::language::tree::share;
 use crate::language::{Compare, Number, Truth};
 
 /// Two numbers that some condition compares.
@@ -166,10 +167,6 @@ impl Region {
             .iter()
             .fold((corners[0], corners[0]), |(least, most), corner| (least.min(*corner), most.max(*corner)))
     }
-}
-
-fn share(value: i64, ratio: i64) -> i64 {
-    Micros(value).scale(ratio, 1_000_000).0
 }
 
 /// The order of a pair for one row.

@@ -1,6 +1,6 @@
 //! moments.toml.
 
-use domain::event::{EVENT_KIND_NAMES, is_accepted};
+use domain::event::EVENT_KIND_NAMES;
 use domain::{Reason, Touchpoint};
 
 use super::Checker;
@@ -67,9 +67,7 @@ impl Checker<'_> {
                     }
                     None => u16::MAX,
                 };
-                // Only `quiet_days` may start a moment from a member agent's own timer.
-                let accepted: Vec<&str> =
-                    EVENT_KIND_NAMES.into_iter().filter(|name| is_accepted(name)).collect();
+                let accepted = moments::accepted_events();
                 let found = EVENT_KIND_NAMES.iter().position(|name| name == event.get_ref());
                 match found.filter(|_| accepted.contains(&event.get_ref().as_str())) {
                     Some(kind) => Trigger::Event { kind: i64::try_from(kind).unwrap_or(0), touchpoints },

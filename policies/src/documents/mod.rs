@@ -6,13 +6,17 @@
 //! place ([`toml::Spanned`]).
 
 pub mod catalog;
+pub(crate) mod describe;
 pub mod experiments;
 pub mod guardrails;
 pub mod moments;
 pub mod program;
 pub mod segments;
 
-use serde::Deserialize;
+use describe::documents;
+
+pub(crate) use describe::resolve;
+pub use describe::schema;
 
 /// A text that knows its place.
 pub type Text = toml::Spanned<String>;
@@ -20,16 +24,16 @@ pub type Text = toml::Spanned<String>;
 /// A number that knows its place.
 pub type Count = toml::Spanned<i64>;
 
-/// A named condition: `{ id = "wavering", expr = '''member.churn_60d > 0.4''', reason = "..." }`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// Unique among the conditions of its list; appears in records and explanations.
-    pub id: Text,
-    /// A CEL expression that is true or false, in a TOML literal string: `'''event.amount >= 25.00'''`.
-    pub expr: Text,
-    /// What a member may be told when it does not hold.
-    pub reason: Option<String>,
-    /// What operators should know about it.
-    pub message: Option<String>,
+documents! {
+    /// A named condition: `{ id = "wavering", expr = '''member.churn_60d > 0.4''', reason = "..." }`.
+    pub struct Condition {
+        /// Unique among the conditions of its list; appears in records and explanations.
+        pub id: Text,
+        /// A CEL expression that is true or false, in a TOML literal string: `'''event.amount >= 25.00'''`.
+        pub expr: Text,
+        /// What a member may be told when it does not hold.
+        pub reason: Option<String>,
+        /// What operators should know about it.
+        pub message: Option<String>,
+    }
 }

@@ -1,49 +1,56 @@
 //! moments.toml: when a reward is considered at all.
 
 use domain::Level;
+use domain::event::{EVENT_KIND_NAMES, is_accepted};
 use serde::Deserialize;
 
+use super::describe::documents;
 use super::{Condition, Count, Text};
 
-/// moments.toml
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Moments {
-    /// An event is the first moment that it triggers and whose conditions all hold.
-    pub moment: Vec<Moment>,
+/// Only `quiet_days` may start a moment from a member agent's own timer.
+pub(crate) fn accepted_events() -> Vec<&'static str> {
+    EVENT_KIND_NAMES.into_iter().filter(|name| is_accepted(name)).collect()
 }
 
-/// One `[[moment]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Moment {
-    /// Never changes once used.
-    pub id: Text,
-    /// `"L3"`: while the member waits. `"L2"`: within hours. `"L1"`: in a batch. Under overload L1 gives way first.
-    pub level: Level,
-    pub trigger: Trigger,
-    /// Must all hold. May read scores.
-    #[serde(default)]
-    pub when: Vec<Condition>,
-    /// The rewards that compete.
-    pub rewards: Vec<Text>,
-    /// `"deny"`: no promise while the event, or a purchase behind the member's facts, may still be taken back.
-    /// `"allow"`: promise all the same.
-    pub provisional: Provisional,
-    /// Age of the event in hours from which on the moment has passed; leave out when it never passes.
-    pub stale_hours: Option<Count>,
-}
+documents! {
+    /// moments.toml
+    pub struct Moments {
+        /// An event is the first moment that it triggers and whose conditions all hold.
+        pub moment: Vec<Moment>,
+    }
 
-/// What starts a moment: `{ event = "purchase", touchpoints = ["pos"] }` or `{ quiet_days = 45 }`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trigger {
-    /// An event of this type.
-    pub event: Option<Text>,
-    /// At one of these touchpoints; anywhere when left out.
-    pub touchpoints: Option<Vec<Text>>,
-    /// So many days without a purchase, by the member's own timer.
-    pub quiet_days: Option<Count>,
+    /// One `[[moment]]`.
+    pub struct Moment {
+        /// Never changes once used.
+        pub id: Text,
+        /// `"L3"`: while the member waits. `"L2"`: within hours. `"L1"`: in a batch. Under overload L1 gives way
+        /// first.
+        pub level: Level,
+        /// What starts it.
+        pub trigger: Trigger,
+        /// Must all hold. May read scores.
+        #[serde(default)]
+        pub when: Vec<Condition>,
+        /// The rewards that compete.
+        pub rewards: Vec<Text>,
+        /// `"deny"`: no promise while the event, or a purchase behind the member's facts, may still be taken back.
+        /// `"allow"`: promise all the same.
+        pub provisional: Provisional,
+        /// Age of the event in hours from which on the moment has passed; leave out when it never passes.
+        pub stale_hours: Option<Count>,
+    }
+
+    /// What starts a moment: `{ event = "purchase", touchpoints = ["pos"] }` or `{ quiet_days = 45 }`.
+    pub struct Trigger {
+        /// An event of this type.
+        #[words(accepted_events())]
+        pub event: Option<Text>,
+        /// At one of these touchpoints; anywhere when left out.
+        #[words(domain::event::TOUCHPOINT_NAMES)]
+        pub touchpoints: Option<Vec<Text>>,
+        /// So many days without a purchase, by the member's own timer.
+        pub quiet_days: Option<Count>,
+    }
 }
 
 /// Whether a promise may rest on facts that may still be taken back.

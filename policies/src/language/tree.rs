@@ -124,6 +124,13 @@ impl Truth {
     }
 }
 
+/// A value times a ratio in ppm, rounded half up.
+///
+/// The one product of two `i64` whose double leaves `i128` is that of the two smallest, so those are one larger.
+pub(crate) fn share(value: i64, ratio: i64) -> i64 {
+    Micros(value.max(-i64::MAX)).scale(ratio.max(-i64::MAX), 1_000_000).0
+}
+
 impl Number {
     /// Its value for these facts.
     pub fn of(&self, facts: &Facts) -> i64 {
@@ -134,7 +141,7 @@ impl Number {
             Number::Sum(sides) => sides.0.of(facts).saturating_add(sides.1.of(facts)),
             Number::Difference(sides) => sides.0.of(facts).saturating_sub(sides.1.of(facts)),
             Number::Product(sides) => sides.0.of(facts).saturating_mul(sides.1.of(facts)),
-            Number::Share(sides) => Micros(sides.0.of(facts)).scale(sides.1.of(facts), 1_000_000).0,
+            Number::Share(sides) => share(sides.0.of(facts), sides.1.of(facts)),
             Number::Choose(parts) => {
                 if parts.0.holds(facts) {
                     parts.1.of(facts)
