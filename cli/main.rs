@@ -18,6 +18,7 @@ mod people;
 mod policy;
 mod purchases;
 mod replay;
+mod schema;
 mod serve;
 mod simulate;
 mod stop;
@@ -91,6 +92,9 @@ enum Command {
     Bench(bench::Command),
     /// Explain a reason or diagnostic code, e.g. `largesse explain QUIET_HOURS`
     Explain(explain::Args),
+    /// Print what may be written in a policy: a schema for editors, the page of facts
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Print a shell completion script
     Completions(completions::CompletionsArgs),
     /// Print the manual page (roff), or write one page per subcommand with --dir
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
         Command::Model(command) => model::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Explain(args) => explain::run(&args),
+        Command::Schema(command) => schema::run(&command),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
     };

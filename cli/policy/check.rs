@@ -43,7 +43,9 @@ struct Checked {
 }
 
 fn checked(folder: &Path) -> Checked {
-    let made = Sources::from_folder(folder).map_err(Problems).and_then(|sources| Ok((check::check(&sources)?, sources)));
+    let made = Sources::from_folder(folder)
+        .map_err(Problems)
+        .and_then(|sources| Ok((check::check(&sources)?, sources)));
     match made {
         Ok((bundle, sources)) => {
             let insights = analyse(&bundle, &sources);
@@ -116,7 +118,8 @@ pub fn must_hold(folder: &Path) -> Result<Bundle> {
         Some(_) | None => {
             let insights = checked.insights.iter().filter(|insight| insight.severity == Severity::Error);
             let findings: String = insights.map(|insight| format!("{insight}\n")).collect();
-            let mistakes = if checked.problems.0.is_empty() { String::new() } else { checked.problems.render() };
+            let mistakes =
+                if checked.problems.0.is_empty() { String::new() } else { checked.problems.render() };
             let text = format!("{findings}{mistakes}");
             Err(Failure::found_bad(anyhow::anyhow!("the bundle cannot be handed in:\n{}", text.trim_end())))
         }

@@ -139,7 +139,10 @@ fn switches_are_turned_once_and_stay_on_under_every_bundle() {
     }
     let stops = desk.registry.stops(&desk.bundle);
     assert!(!stops.program);
-    assert_eq!((stops.segments.count_ones(), stops.moments.count_ones(), stops.rewards.count_ones()), (1, 1, 4));
+    assert_eq!(
+        (stops.segments.count_ones(), stops.moments.count_ones(), stops.rewards.count_ones()),
+        (1, 1, 4)
+    );
     assert_eq!(code(desk.ask("operator", resume(vouchers.clone()))), "REG0008");
     desk.take("approver", resume(vouchers));
     assert_eq!(desk.registry.stops(&desk.bundle).rewards.count_ones(), 1);
