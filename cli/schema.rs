@@ -14,7 +14,7 @@ pub enum Command {
 
 pub fn run(command: &Command) -> Result {
     match command {
-        Command::Policy => output::json(&policies::documents::schema())?,
+        Command::Policy => output::json(&policies::schema())?,
         Command::Facts => output::line(policies::facts_page().trim_end())?,
     }
     Ok(Verdict::Ok)

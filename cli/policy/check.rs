@@ -3,10 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use policies::analysis::{Insight, analyse};
-use policies::codes::Severity;
-use policies::source::Sources;
-use policies::{Bundle, Problems, check};
+use policies::{Bundle, Insight, Problems, Severity, Sources, analyse, check};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output;

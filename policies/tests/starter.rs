@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use policies::starter::{ALL, Starter};
-use policies::{Bundle, cases};
+use policies::{Bundle, Severity, Sources, analyse, cases};
 
 fn folder(starter: &Starter) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bundles").join(starter.name)
@@ -19,6 +19,27 @@ fn starters_have_no_mistakes_and_are_what_their_folders_are() {
         assert_eq!(format!("{again:?}"), format!("{bundle:?}"));
         assert!(bundle.segments().len() >= 5 && bundle.rewards().len() >= 6, "{}", starter.name);
     }
+}
+
+#[test]
+fn starters_never_contradict_themselves() {
+    for starter in ALL {
+        let sources = Sources::from_folder(&folder(starter)).unwrap();
+        let found = analyse(&starter.bundle().unwrap(), &sources);
+        let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let contradictions = found.iter().filter(|insight| insight.severity == Severity::Error);
+        assert_eq!(contradictions.count(), 0, "{}: {}", starter.name, texts.join("\n"));
+    }
+}
+
+#[test]
+fn the_page_of_facts_is_up_to_date() {
+    let page = include_str!("../../docs/facts.md");
+    assert_eq!(
+        page.trim_end(),
+        policies::facts_page().trim_end(),
+        "run `largesse schema facts > docs/facts.md`"
+    );
 }
 
 #[test]

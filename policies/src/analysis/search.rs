@@ -206,7 +206,13 @@ impl Question<'_> {
                     let value = values.iter().find(|value| (least..=most).contains(value))?;
                     Some(Cut::At(*field, boundary(Compare::Equal, *value, (least, most))))
                 }
-                other => widest(region, &[other]),
+                number @ (Number::Constant(_)
+                | Number::Negative(_)
+                | Number::Sum(_)
+                | Number::Difference(_)
+                | Number::Product(_)
+                | Number::Share(_)
+                | Number::Choose(_)) => widest(region, &[number]),
             },
             Truth::Not(part) => self.change(part, region),
             Truth::Same(parts) => inner(&[&parts.0, &parts.1]),
