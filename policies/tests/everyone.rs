@@ -351,7 +351,7 @@ fn expected(small: &Small, bundle: &Bundle, seen: &Seen, exact: bool) -> BTreeSe
         assert!(*lever > i64::from(Milli::ONE.0));
         for (reward, (kind, ..)) in small.rewards.iter().enumerate() {
             let somewhere = (0..bundle.moments().len()).any(|moment| {
-                seen.promised.contains(&(moment, reward))
+                (seen.promised.contains(&(moment, reward)) || !exact)
                     && seen.only_denied.contains(&(segment, reward, moment))
             });
             if kind == "voucher" && somewhere && !seen.promised_to.contains(&(segment, reward)) {
