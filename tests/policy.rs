@@ -155,6 +155,33 @@ fn a_policy_goes_into_force_only_by_the_whole_way_and_comes_back_by_one_step() {
 }
 
 #[test]
+fn a_contradiction_is_shown_by_somebody_it_happens_to_and_kept_out_of_the_registry() {
+    let office = Office::open();
+    let (draft, path) = (office.path("draft"), office.path("draft").join("guardrails.toml"));
+    let rule = r#"
+[[rule]]
+id = "no-vouchers"
+action = "deny"
+reason = "No vouchers."
+when = [
+  { id = "a-voucher", expr = '''reward.kind == "voucher"''' },
+]
+"#;
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + rule).unwrap();
+    let shown = run(&["policy", "check", text(&draft)]);
+    assert_eq!(shown.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&shown.stdout);
+    assert!(said.contains("POL0070") && said.contains("guardrails.rule.no-vouchers"), "{said}");
+    assert!(said.contains("for example"), "no witness: {said}");
+    let sarif = run(&["policy", "check", text(&draft), "--output", "sarif"]);
+    let sarif: Value = serde_json::from_slice(&sarif.stdout).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert!(results.iter().any(|result| result["ruleId"] == "POL0070"), "{sarif}");
+    office.refused("anna", &["policy", "submit", text(&draft)], "POL0070");
+}
+
+#[test]
 fn nobody_approves_their_own_work_even_with_both_roles() {
     let office = Office::open();
     let key = office.path("carla.key");
