@@ -18,7 +18,7 @@ const UNCONFIRMED_MAX: usize = 2_000;
 /// restarted is back sooner.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 /// How long a node that lost its server gets to end: what is not published by then waits for the next start.
-const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The producer of one node's events.
 pub struct Feed<'n> {
@@ -127,7 +127,6 @@ pub async fn close<T>(
         node.join().await.map_err(node_errors)?;
         return fed.map_err(Failure::runtime);
     };
-    // The node itself waits for its server as long as it takes, because what it recorded has to go out.
     let patience = if fed.is_ok() { SILENT_MAX } else { LEAVE_WITHIN };
     let joined = tokio::time::timeout(patience, node.join()).await;
     let why = match (fed, joined) {

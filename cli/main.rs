@@ -14,10 +14,14 @@ mod folder;
 mod log;
 mod model;
 mod output;
+mod people;
+mod policy;
 mod purchases;
 mod replay;
+mod schema;
 mod serve;
 mod simulate;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -39,7 +43,7 @@ struct Cli {
         default_value = "warn,async_nats=error",
         value_name = "FILTER"
     )]
-    log: String,
+    log_level: String,
 
     #[command(subcommand)]
     command: Command,
@@ -63,6 +67,16 @@ enum Command {
     Serve(serve::Args),
     /// Check engine, policy, ledger, keys, disk and NATS; say what to do about each problem
     Doctor(doctor::Args),
+    /// Write, check, assess, approve and activate policies
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Say who may write, approve and stop policies
+    #[command(subcommand)]
+    People(people::Command),
+    /// Stop promising, at once: the whole program or a part of it
+    Stop(stop::Stop),
+    /// Turn a kill switch off
+    Resume(stop::Resume),
     /// Read and verify the decision log
     #[command(subcommand)]
     Log(log::Command),
@@ -78,6 +92,9 @@ enum Command {
     Bench(bench::Command),
     /// Explain a reason or diagnostic code, e.g. `largesse explain QUIET_HOURS`
     Explain(explain::Args),
+    /// Print what may be written in a policy: a schema for editors, the page of facts
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Print a shell completion script
     Completions(completions::CompletionsArgs),
     /// Print the manual page (roff), or write one page per subcommand with --dir
@@ -86,19 +103,24 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(failure) = start_logging(&cli.log) {
+    if let Err(failure) = start_logging(&cli.log_level) {
         return exit::code(Err(failure));
     }
     let result = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::People(command) => people::run(&command),
+        Command::Stop(args) => stop::stop(&args),
+        Command::Resume(args) => stop::resume(&args),
         Command::Log(command) => log::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Explain(args) => explain::run(&args),
+        Command::Schema(command) => schema::run(&command),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
     };
@@ -149,7 +171,7 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
 fn start_logging(filter: &str) -> exit::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
         let help = "use error, warn, info, debug, or parts such as runtime=debug,warn";
-        exit::Failure::usage(format!("--log (LARGESSE_LOG) {filter:?} is no filter: {error}; {help}"))
+        exit::Failure::usage(format!("--log-level (LARGESSE_LOG) {filter:?} is no filter: {error}; {help}"))
     })?;
     // A second subscriber can only exist if a test installed one; then that one stays.
     let _already = tracing_subscriber::fmt()

@@ -67,35 +67,56 @@ pub fn run(args: &Args) -> Result {
     options.onnxruntime = args.onnxruntime.clone().or(options.onnxruntime);
     options.heads_lost = args.heads_lost;
     super::block_on(async {
-        let node = Node::start(&options).await.map_err(node_errors)?;
-        announce(&node, &options);
-        let (stop, metrics) = (node.stopper(), Arc::clone(&node.metrics));
-        tokio::select! {
-            () = signalled() => output::say("largesse: stopping; finishing what was admitted"),
-            () = ended(&node) => {}
-        }
-        stop.cancel();
-        let joined = tokio::time::timeout(SHUTDOWN_WITHIN, node.join()).await;
-        output::say(&format!("largesse: {}", counts(&metrics.counters.snapshot())));
-        match joined {
-            Ok(result) => result.map_err(node_errors)?,
-            Err(_) => {
-                let message =
-                    "the node did not finish within 10 s; what was not finished will be delivered again";
-                return Err(Failure::runtime(anyhow::anyhow!(message)));
+        let signal = signalled();
+        tokio::pin!(signal);
+        loop {
+            let node = Node::start(&options).await.map_err(node_errors)?;
+            announce(&node, &options);
+            let changed = node.changed();
+            let goes_on = tokio::select! {
+                () = &mut signal => {
+                    output::say("largesse: stopping; finishing what was admitted");
+                    false
+                }
+                () = changed.cancelled() => {
+                    output::say("largesse: what is in force changed; finishing what was admitted under the old");
+                    true
+                }
+                () = ended(&node) => false,
+            };
+            finish(node).await?;
+            options.heads_lost = false;
+            if !goes_on {
+                return Ok(Verdict::Ok);
             }
         }
-        Ok(Verdict::Ok)
     })
+}
+
+/// Ends one run of the node and says what it did.
+async fn finish(node: Node) -> Result<()> {
+    let metrics = Arc::clone(&node.metrics);
+    node.stop();
+    let joined = tokio::time::timeout(SHUTDOWN_WITHIN, node.join()).await;
+    output::say(&format!("largesse: {}", counts(&metrics.counters.snapshot())));
+    match joined {
+        Ok(result) => result.map_err(node_errors),
+        Err(_) => {
+            let message =
+                "the node did not finish within 10 s; what was not finished will be delivered again";
+            Err(Failure::runtime(anyhow::anyhow!(message)))
+        }
+    }
 }
 
 fn announce(node: &Node, options: &Options) {
     let bus = options.nats.as_ref().map(|nats| runtime::bus::nats::redacted(&nats.url));
     let bus = bus.unwrap_or_else(|| "the in-process bus".to_owned());
     output::say(&format!(
-        "largesse {}: {} on {bus}, engine {} {}, ledger {}",
+        "largesse {}: {} on {bus}, policy {}, engine {} {}, ledger {}",
         env!("CARGO_PKG_VERSION"),
         node.bundle.program().name,
+        node.bundle.digest().short(),
         node.engine.name,
         node.engine.version,
         node.folder.display(),

@@ -27,6 +27,7 @@ mod maintenance;
 pub mod merkle;
 pub mod note;
 mod options;
+pub mod person;
 mod posting;
 mod reader;
 mod recovery;

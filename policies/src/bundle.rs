@@ -70,6 +70,33 @@ pub enum RewardKind {
     Partner,
 }
 
+impl RewardKind {
+    /// Every kind, in the order of the numbers conditions compare.
+    pub const ALL: [RewardKind; 5] = [
+        RewardKind::Points,
+        RewardKind::Voucher,
+        RewardKind::Shipping,
+        RewardKind::Experience,
+        RewardKind::Partner,
+    ];
+
+    /// The word in catalog.toml.
+    pub fn name(self) -> &'static str {
+        match self {
+            RewardKind::Points => "points",
+            RewardKind::Voucher => "voucher",
+            RewardKind::Shipping => "shipping",
+            RewardKind::Experience => "experience",
+            RewardKind::Partner => "partner",
+        }
+    }
+
+    /// The kind with this word.
+    pub fn from_name(name: &str) -> Option<RewardKind> {
+        RewardKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// The program a bundle belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
@@ -267,6 +294,9 @@ pub struct Stops {
     pub segments: u64,
     /// Bit per reward.
     pub rewards: u64,
+    /// Bit per moment; only operators stop those.
+    #[serde(default)]
+    pub moments: u64,
 }
 
 /// A checked, content-addressed policy.

@@ -43,6 +43,8 @@ codes! {
         "Bundles are bounded so that the work of a decision is bounded. The message says the limit."
     Unreadable "POL0008" "a file or stored bundle cannot be read"
         "The operating system's answer is in the message; files must be UTF-8 text, and stored bundles must be exactly the bytes that were stored."
+    BadCase "POL0009" "a test of the bundle cannot be run"
+        "A case names an event, the facts of a member, and what the policy must say. Facts are those of the reference page, without their family; reasons are those of `largesse explain`. Money and ratios are texts."
     BadMoney "POL0010" "a text is not an amount of money"
         "Write a plain decimal of the program's currency as text, without sign, symbol or separator: \"1200.00\". At most six decimals."
     BadShare "POL0011" "a text is not a share"

@@ -63,6 +63,7 @@ impl Bundle {
         let mut trace = Trace { bundle: self, situation, stage: Stage::BeforeScores, findings: Vec::new() };
         trace.before_scores();
         trace.moment(self.moment(moment));
+        trace.stopped(moment);
         trace.guardrails(self.moment(moment));
         trace.segments(segment);
         let mut findings = trace.findings;
@@ -111,6 +112,13 @@ impl Trace<'_> {
     fn moment(&mut self, moment: &Moment) {
         self.stage = Stage::Moment;
         self.conditions(&moment.when, true);
+    }
+
+    fn stopped(&mut self, moment: MomentIndex) {
+        self.stage = Stage::Guardrail;
+        if self.situation.stops.moments >> moment.0 & 1 == 1 {
+            self.key(self.bundle.stop_rule, true, vec![("moment".into(), "stopped".into())]);
+        }
     }
 
     fn guardrails(&mut self, moment: &Moment) {

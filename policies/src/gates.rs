@@ -101,6 +101,9 @@ impl Bundle {
     /// deny rules that do not look at a reward.
     pub fn gate(&self, moment: MomentIndex, situation: &Situation<'_>) -> Result<(), Refusal> {
         let facts = situation.facts;
+        if situation.stops.moments >> moment.0 & 1 == 1 {
+            return Err(Refusal::new(Reason::KillSwitch, None));
+        }
         let moment = self.moment(moment);
         let guardrails = &self.guardrails;
         if moment.stale_hours.is_some_and(|hours| facts.get(Field::EventAgeHours) >= i64::from(hours)) {

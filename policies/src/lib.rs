@@ -10,8 +10,10 @@
 
 pub mod analysis;
 pub mod bundle;
+pub mod cases;
 pub mod check;
 pub mod codes;
+pub mod diff;
 pub mod documents;
 mod facts_page;
 pub mod findings;
@@ -22,6 +24,7 @@ pub mod plan;
 pub mod problem;
 mod quiet;
 mod read;
+pub mod registry;
 pub mod rules;
 mod sarif;
 pub mod source;

@@ -187,24 +187,24 @@ fn too_large(name: &str, bytes: u64) -> Problem {
 /// The text of one file, whose size and kind are looked at before it is opened: opening a pipe waits for ever, and
 /// a large file would have to fit into memory.
 fn read_text(path: &Path, name: &str) -> Result<String, Box<Problem>> {
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(name, &error))?;
+    let metadata = std::fs::metadata(path).map_err(|error| Box::new(unreadable(name, &error)))?;
     if !metadata.is_file() {
         let message = format!("`{name}` is not a file but a folder, pipe or device");
-        return Err(Problem::of_file(Code::Unreadable, name, message).into());
+        return Err(Box::new(Problem::of_file(Code::Unreadable, name, message)));
     }
     let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
     if metadata.len() > limit {
-        return Err(too_large(name, metadata.len()).into());
+        return Err(Box::new(too_large(name, metadata.len())));
     }
-    let file = std::fs::File::open(path).map_err(|error| unreadable(name, &error))?;
+    let file = std::fs::File::open(path).map_err(|error| Box::new(unreadable(name, &error)))?;
     let mut bytes = Vec::new();
     // It may have grown since; one byte more is enough to see that.
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Box::new(unreadable(name, &error)))?;
     String::from_utf8(bytes).map_err(|error| {
         let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
         let before = String::from_utf8_lossy(&bytes[..at]);
         let message = format!("the byte 0x{:02X} is not UTF-8", bytes[at]);
-        Problem::at(Code::Unreadable, name, &before, at..at, message).help("save the file as UTF-8").into()
+        Box::new(Problem::at(Code::Unreadable, name, &before, at..at, message).help("save the file as UTF-8"))
     })
 }
 

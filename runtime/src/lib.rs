@@ -13,6 +13,7 @@ pub mod intake;
 pub mod metrics;
 pub mod node;
 pub mod opening;
+pub mod registry;
 pub mod relay;
 pub mod reward;
 pub mod rows;

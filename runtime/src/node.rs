@@ -34,6 +34,7 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened, recorded_bundle};
+use crate::registry::{self, Inbox};
 use crate::relay::Relay;
 use crate::reward::{Promised, publication};
 use crate::shared::Shared;
@@ -78,6 +79,8 @@ pub struct Node {
     pub engine: EngineInfo,
     pub folder: PathBuf,
     stop: CancellationToken,
+    changed: CancellationToken,
+    inbox: tokio::task::JoinHandle<()>,
     intake: tokio::task::JoinHandle<Result<(), intake::Error>>,
     relay: tokio::task::JoinHandle<()>,
     writer: WriterHandle,
@@ -135,6 +138,32 @@ async fn subscribe(
             Ok((Bus::Memory(memory.clone()), bus::Intake::Memory(intake), Some(memory), Subjects::default()))
         }
     }
+}
+
+/// What a run decides by.
+struct InForce {
+    bundle: Arc<Bundle>,
+    stops: Stops,
+}
+
+/// What the ledger's registry has in force, or, where nobody chose anything yet, the configured bundle.
+fn in_force(options: &Options) -> Result<InForce, NodeError> {
+    let configured = || load_bundle(options.policy.as_ref());
+    let Some(identity) = ledger::identity_of(&options.dir)? else {
+        return Ok(InForce { bundle: Arc::new(configured()?), stops: Stops::default() });
+    };
+    let reader = Reader::open(&options.dir)?;
+    let registry = registry::load(&reader, &identity)?;
+    let bundle = match registry.chosen() {
+        Some(chosen) => {
+            if options.policy.is_some() {
+                tracing::info!(bundle = %chosen, "the registry's policy is in force, not the configured folder");
+            }
+            recorded_bundle(&reader, chosen)?
+        }
+        None => configured()?,
+    };
+    Ok(InForce { stops: registry.stops(&bundle), bundle: Arc::new(bundle) })
 }
 
 /// Whether a node could start with these options, as far as that shows without a ledger: the policy, the engine
@@ -209,17 +238,17 @@ impl Node {
     /// # Errors
     /// Names the part that could not start, what was found and what to do.
     pub async fn start(options: &Options) -> Result<Node, NodeError> {
-        let bundle = Arc::new(load_bundle(options.policy.as_ref())?);
+        let InForce { bundle, stops } = in_force(options)?;
         let models = load_models(options)?;
         let engine = models.engine().clone();
         let models_digest = models.digest();
         // Before the ledger, so that a start that cannot succeed writes nothing.
         let reached = reach(options).await?;
-        let Opened { mut ledger, reader, policy, escrow } =
-            opening::open(options, &bundle, Stops::default())?;
+        let Opened { mut ledger, reader, policy, escrow } = opening::open(options, &bundle, stops)?;
         let (bus, source, memory, subjects) =
             subscribe(options, reached, &ledger.verifier().identity()).await?;
         opening::record_start(&mut ledger, &reader, &policy, &models, options.heads_lost)?;
+        let (identity, inbox_reader) = (ledger.verifier().identity(), ledger.reader()?);
         let position = ledger
             .relay(RELAY)
             .ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;
@@ -278,6 +307,16 @@ impl Node {
             faults: options.faults.clone(),
         });
         let tree = Tree::grow(&shared, &bus, &subjects, run, policy, options).await?;
+        let changed = CancellationToken::new();
+        let inbox = Inbox {
+            folder: options.dir.clone(),
+            identity,
+            reader: inbox_reader,
+            writer: writer.clone(),
+            stop: stop.clone(),
+            changed: changed.clone(),
+            scheduled: None,
+        };
         let intake = Intake {
             shared,
             bus: bus.clone(),
@@ -300,6 +339,8 @@ impl Node {
             engine,
             folder: options.dir.clone(),
             stop,
+            changed,
+            inbox: tokio::spawn(inbox.run()),
             intake: tokio::spawn(Box::pin(intake.run())),
             relay: tokio::spawn(relay.run()),
             writer,
@@ -320,6 +361,11 @@ impl Node {
         self.stop.clone()
     }
 
+    /// Raised when another policy is in force, or another switch: the node is to be stopped and started again.
+    pub fn changed(&self) -> CancellationToken {
+        self.changed.clone()
+    }
+
     /// Whether the intake has ended.
     pub fn is_finished(&self) -> bool {
         self.intake.is_finished()
@@ -331,6 +377,9 @@ impl Node {
     /// Why the node ended on its own.
     pub async fn join(self) -> Result<(), NodeError> {
         let ended = self.intake.await;
+        // It ends with the order to stop; a node that failed on its own was not given one.
+        self.stop.cancel();
+        self.inbox.await.map_err(|error| NodeError::Start(format!("the inbox ended: {error}")))?;
         self.writer.close();
         let thread = self.writer_thread;
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;

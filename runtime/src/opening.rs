@@ -141,7 +141,10 @@ pub fn record_start(
 }
 
 /// The row that holds a bundle.
-fn holding(reader: &Reader, digest: Digest) -> Result<Option<Row>, ledger::Error> {
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn holding(reader: &Reader, digest: Digest) -> Result<Option<Row>, ledger::Error> {
     let wanted = Filter { kind: Some(Kind::Bundle), bundle: Some(digest), limit: 1, ..Filter::default() };
     Ok(reader.list(&wanted)?.into_iter().next())
 }

@@ -85,12 +85,8 @@ async fn where_members_must_be_known_an_enrolment_comes_first() {
     let dir = tempfile::tempdir().unwrap();
     let policy = dir.path().join("policy");
     std::fs::create_dir(&policy).unwrap();
-    for file in
-        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/bundles/grocery")).unwrap()
-    {
-        let file = file.unwrap();
-        let text = std::fs::read_to_string(file.path()).unwrap();
-        std::fs::write(policy.join(file.file_name()), text.replace("\"enrol\"", "\"known\"")).unwrap();
+    for (file, text) in policies::starter::GROCERY {
+        std::fs::write(policy.join(file), text.replace("\"enrol\"", "\"known\"")).unwrap();
     }
     let ledger = dir.path().join("ledger");
     let node = Node::start(&Options { policy: Some(policy), ..options(&ledger) }).await.unwrap();

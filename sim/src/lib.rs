@@ -8,5 +8,6 @@
 
 pub mod explain;
 pub mod host;
+pub mod impact;
 pub mod planner_bench;
 pub mod replay;

@@ -117,6 +117,6 @@ impl Checker<'_> {
         let rewards = self.reward_mask(FILE, &stop.rewards);
         let text = "This part of the program is paused.";
         let rule = self.rule(FILE, &(0..0), "stop".to_owned(), Reason::KillSwitch, text);
-        (Stops { program: stop.program, segments, rewards }, rule)
+        (Stops { program: stop.program, segments, rewards, moments: 0 }, rule)
     }
 }

@@ -9,14 +9,6 @@ use crate::documents::{self, catalog, segments};
 use crate::source::File;
 
 const FILE: File = File::Segments;
-const KINDS: [(&str, RewardKind); 5] = [
-    ("points", RewardKind::Points),
-    ("voucher", RewardKind::Voucher),
-    ("shipping", RewardKind::Shipping),
-    ("experience", RewardKind::Experience),
-    ("partner", RewardKind::Partner),
-];
-
 impl Checker<'_> {
     /// Segments without their priors, which the catalog declares.
     pub(super) fn segments(
@@ -53,12 +45,14 @@ impl Checker<'_> {
         let mut levers = vec![Milli::ONE; kinds.len()];
         for (name, count) in &document.kinds {
             let milli = self.milli(FILE, count);
-            match KINDS.iter().find(|(known, _)| known == name.get_ref()) {
-                Some((_, kind)) => {
-                    let of_kind = levers.iter_mut().zip(kinds).filter(|(_, found)| *found == kind);
+            match RewardKind::from_name(name.get_ref()) {
+                Some(kind) => {
+                    let of_kind = levers.iter_mut().zip(kinds).filter(|(_, found)| **found == kind);
                     of_kind.for_each(|(lever, _)| *lever = milli);
                 }
-                None => self.unknown_word(FILE, name, "a kind of reward", &KINDS.map(|(known, _)| known)),
+                None => {
+                    self.unknown_word(FILE, name, "a kind of reward", &RewardKind::ALL.map(RewardKind::name))
+                }
             }
         }
         for (name, count) in &document.rewards {

@@ -204,7 +204,7 @@ impl PlannerActor {
                 }
                 Effect::Recall => self.recall(mind),
                 Effect::Escalate(escalation) => {
-                    tracing::warn!(what = escalation.name(), "{}", escalation.text());
+                    tracing::info!(what = escalation.name(), "{}", escalation.text());
                     let message = serde_json::json!({
                         "v": 1, "what": escalation.name(), "text": escalation.text(),
                     });

@@ -95,6 +95,8 @@ pub struct Host {
     market: Market,
     books: Books,
     tally: Tally,
+    /// Decisions since they were last asked for; nobody asks in a plain run.
+    made: Option<Vec<Decision>>,
 }
 
 impl Host {
@@ -113,6 +115,7 @@ impl Host {
             census: Census::default(),
             books: Books::default(),
             tally: Tally::default(),
+            made: None,
             bundle,
         })
     }
@@ -134,6 +137,19 @@ impl Host {
                 Ok(())
             }
         }
+    }
+
+    /// Takes an event that a live node took, and returns what is decided about it and about the timers before it.
+    ///
+    /// # Errors
+    /// When a brain breaks an invariant.
+    pub fn take(&mut self, event: &Event) -> Result<Vec<Decision>, Error> {
+        self.tally.events += 1;
+        self.made = Some(Vec::new());
+        self.fire_timers(event.event_time)?;
+        self.clock = self.clock.max(event.event_time);
+        self.handle(event)?;
+        Ok(self.made.take().unwrap_or_default())
     }
 
     /// What the run has come to so far.
@@ -208,6 +224,9 @@ impl Host {
     /// What the live host does once a decision is durable: settle, tell the member, count.
     fn decided(&mut self, decision: &Decision) -> Result<(), Error> {
         self.tally.decided(decision);
+        if let Some(made) = &mut self.made {
+            made.push(decision.clone());
+        }
         self.market.moments += 1;
         let Some(demand) = Demand::of(decision) else { return Ok(()) };
         self.books.promise(&self.bundle, decision, &demand);

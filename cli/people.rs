@@ -1,0 +1,120 @@
+//! `largesse people`: who may do what.
+
+use std::path::PathBuf;
+
+use ledger::person::PersonKey;
+use policies::registry::Role;
+use runtime::registry::{People, PersonEntry};
+use serde::Serialize;
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::output::{self, Columns, Format};
+
+/// Say who may write, approve and stop policies
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Add a person, with a new key or one they made themselves
+    Add(Add),
+    /// List everybody
+    List(List),
+}
+
+/// Add a person, with a new key or one they made themselves
+#[derive(clap::Args)]
+#[command(after_help = "\
+Roles: author (hands policies in), approver (approves what others wrote, activates, resumes),
+operator (stops, rolls back), auditor (reads). Nobody approves their own work.
+Whoever may write people.toml in the ledger folder decides who is in it.")]
+pub struct Add {
+    /// Name, one word
+    name: String,
+    /// Roles; may be given several times
+    #[arg(long = "role", value_name = "ROLE", value_parser = role, required = true)]
+    roles: Vec<Role>,
+    /// Where to write the new key file
+    #[arg(long, value_name = "FILE", required_unless_present = "public", conflicts_with = "public")]
+    key: Option<PathBuf>,
+    /// The public half of a key the person already has
+    #[arg(long, value_name = "BASE64")]
+    public: Option<String>,
+    /// Folder of the ledger
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// List everybody
+#[derive(clap::Args)]
+pub struct List {
+    /// Folder of the ledger
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Table, JSON, JSON lines or CSV
+    #[arg(long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+fn role(text: &str) -> std::result::Result<Role, String> {
+    let all = [Role::Author, Role::Approver, Role::Operator, Role::Auditor];
+    let names = || all.map(Role::name).join(", ");
+    all.into_iter().find(|role| role.name() == text).ok_or_else(|| format!("one of {}", names()))
+}
+
+pub fn run(command: &Command) -> Result {
+    match command {
+        Command::Add(args) => add(args),
+        Command::List(args) => list(args),
+    }
+}
+
+fn add(args: &Add) -> Result {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || "-_.@".contains(letter);
+    if args.name.is_empty() || args.name.len() > 64 || !args.name.chars().all(legal) {
+        return Err(Failure::usage("a name is 1 to 64 letters, digits and - _ . @"));
+    }
+    let mut people = People::load(&args.dir).map_err(Failure::found_bad)?;
+    if people.find(&args.name).is_some() {
+        return Err(Failure::usage(format!("{} is in people.toml already", args.name)));
+    }
+    let public = match (&args.key, &args.public) {
+        (Some(path), _) => PersonKey::create(&args.name, path).map_err(Failure::runtime)?.public(),
+        (None, Some(public)) => public.clone(),
+        (None, None) => return Err(Failure::usage("name a key file with --key")),
+    };
+    people.person.push(PersonEntry {
+        name: args.name.clone(),
+        roles: args.roles.clone(),
+        key: public.clone(),
+    });
+    people.save(&args.dir).map_err(Failure::runtime)?;
+    output::line(&format!("{} added to {}", args.name, People::path(&args.dir).display()))?;
+    if let Some(path) = &args.key {
+        output::line(&format!("secret key in {} (keep it; nobody else may read it)", path.display()))?;
+    }
+    Ok(Verdict::Ok)
+}
+
+#[derive(Serialize)]
+struct Line {
+    name: String,
+    roles: String,
+    key: String,
+}
+
+impl Columns for Line {
+    const NAMES: &'static [&'static str] = &["name", "roles", "key"];
+
+    fn cells(self) -> Vec<String> {
+        vec![self.name, self.roles, self.key]
+    }
+}
+
+fn list(args: &List) -> Result {
+    let people = People::load(&args.dir).map_err(Failure::found_bad)?;
+    let line = |entry: PersonEntry| Line {
+        roles: entry.roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", "),
+        name: entry.name,
+        key: entry.key,
+    };
+    output::rows(args.output, people.person.into_iter().map(line).map(Ok))?;
+    Ok(Verdict::Ok)
+}

@@ -1,0 +1,99 @@
+//! `largesse policy history`.
+
+use std::path::PathBuf;
+
+use policies::registry::{Step, describe};
+use runtime::registry::Recorded;
+use serde::Serialize;
+
+use crate::exit::{Result, Verdict};
+use crate::output::{self, Columns, Format};
+
+/// Show what was handed in, approved, in force and stopped, by whom and when
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder of the ledger
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Table, JSON, JSON lines or CSV
+    #[arg(long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+/// One step.
+#[derive(Serialize)]
+struct Line {
+    row: u64,
+    at: String,
+    what: &'static str,
+    bundle: Option<String>,
+    by: String,
+    detail: String,
+}
+
+impl Columns for Line {
+    const NAMES: &'static [&'static str] = &["row", "at", "what", "bundle", "by", "detail"];
+
+    fn cells(self) -> Vec<String> {
+        let bundle = self.bundle.unwrap_or_default();
+        vec![
+            self.row.to_string(),
+            self.at,
+            self.what.to_owned(),
+            bundle.chars().take(12).collect(),
+            self.by,
+            self.detail,
+        ]
+    }
+}
+
+pub fn run(args: &Args) -> Result {
+    let reader = ledger::Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+    let mut lines = Vec::new();
+    let mut in_force = None;
+    for row in runtime::registry::rows(&reader).map_err(crate::node_errors)? {
+        let (row_number, at) = (row.seq.0, row.recorded_at.to_string());
+        let line = |what, bundle: Option<domain::Digest>, by: &str, detail: String| Line {
+            row: row_number,
+            at: at.clone(),
+            what,
+            bundle: bundle.map(|bundle| bundle.to_string()),
+            by: by.to_owned(),
+            detail,
+        };
+        match runtime::registry::read(&row).map_err(crate::node_errors)? {
+            // Every run begins with such a row; only what it changes is news.
+            Some(Recorded::Started(bundle)) if in_force == Some(bundle) => {}
+            Some(Recorded::Started(bundle)) => {
+                in_force = Some(bundle);
+                lines.push(line("started", Some(bundle), "", "decides by it from here on".to_owned()));
+            }
+            Some(Recorded::Due(due)) => {
+                lines.push(line("activate", Some(due.bundle), "schedule", due.scheduled_by));
+            }
+            Some(Recorded::Step(signed)) => {
+                let detail = detail(&signed.statement.step);
+                lines.push(line(signed.statement.step.name(), row.bundle, &signed.statement.by, detail));
+            }
+            None => {}
+        }
+    }
+    output::rows(args.output, lines.into_iter().map(Ok))?;
+    Ok(Verdict::Ok)
+}
+
+fn detail(step: &Step) -> String {
+    match step {
+        Step::Submit { note, .. } => note.clone(),
+        Step::Assess { impact, .. } | Step::Approve { impact, .. } => {
+            format!("impact report {}", impact.short())
+        }
+        Step::Schedule { at, .. } => format!("for {at}"),
+        Step::Activate { .. } | Step::RollBack { .. } => String::new(),
+        Step::Stop { target, note } | Step::Resume { target, note } => [describe(target), note.clone()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(": "),
+    }
+}

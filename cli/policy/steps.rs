@@ -1,0 +1,172 @@
+//! The signed steps: `largesse policy submit|approve|activate|rollback`, and what kill switches share with them.
+
+use std::path::{Path, PathBuf};
+
+use domain::{Digest, Timestamp};
+use ledger::Reader;
+use ledger::person::PersonKey;
+use policies::registry::{Signed, Statement, Step, VERSION};
+use runtime::registry::{Answer, JudgeError, Request};
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::output::{self, Document};
+
+/// Who takes a step, on which ledger.
+#[derive(clap::Args)]
+pub struct Keyed {
+    /// Folder of the ledger, of a running node or of none
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Your key file (`largesse people add` makes one)
+    #[arg(long, value_name = "FILE", env = "LARGESSE_KEY")]
+    pub key: PathBuf,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    pub output: Document,
+}
+
+/// Hand in a checked and tested bundle
+#[derive(clap::Args)]
+pub struct Submit {
+    /// Folder of the bundle
+    #[arg(value_name = "DIR")]
+    bundle: PathBuf,
+    /// What changes and why, for whoever approves it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+/// Approve a submitted bundle with the impact report you looked at
+#[derive(clap::Args)]
+pub struct Approve {
+    /// Digest of the bundle, or its first digits
+    #[arg(value_name = "DIGEST")]
+    bundle: String,
+    /// Digest of the impact report you looked at
+    #[arg(long, value_name = "DIGEST")]
+    impact: Digest,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+/// Put an approved bundle in force, now or at a time
+#[derive(clap::Args)]
+pub struct Activate {
+    /// Digest of the bundle, or its first digits
+    #[arg(value_name = "DIGEST")]
+    bundle: String,
+    /// When, instead of now (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+/// Put back in force what was in force before
+#[derive(clap::Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+pub fn submit(args: &Submit) -> Result {
+    let bundle = super::check::must_hold(&args.bundle)?;
+    super::test::must_pass(&args.bundle, &bundle)?;
+    let canonical = String::from_utf8_lossy(bundle.canonical()).into_owned();
+    let step = Step::Submit { bundle: bundle.digest(), note: args.note.clone() };
+    take(&args.keyed, step, Some(canonical), &format!("submitted {}", bundle.digest()))
+}
+
+pub fn approve(args: &Approve) -> Result {
+    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    let step = Step::Approve { bundle, impact: args.impact };
+    take(&args.keyed, step, None, &format!("approved {bundle}"))
+}
+
+pub fn activate(args: &Activate) -> Result {
+    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    match args.at {
+        Some(at) => {
+            let step = Step::Schedule { bundle, at };
+            take(&args.keyed, step, None, &format!("{bundle} goes into force at {at}"))
+        }
+        None => take(&args.keyed, Step::Activate { bundle }, None, &format!("{bundle} is in force")),
+    }
+}
+
+pub fn rollback(args: &Rollback) -> Result {
+    let reader = reader(&args.keyed)?;
+    let identity = identity(&args.keyed.dir)?;
+    let registry = runtime::registry::load(&reader, &identity).map_err(crate::node_errors)?;
+    let Some(to) = registry.before() else {
+        return Err(Failure::usage("nothing was in force before the present policy"));
+    };
+    take(&args.keyed, Step::RollBack { to }, None, &format!("{to} is in force again"))
+}
+
+fn reader(keyed: &Keyed) -> Result<Reader> {
+    Reader::open(&keyed.dir).map_err(crate::ledger_errors)
+}
+
+fn identity(dir: &Path) -> Result<String> {
+    let identity = ledger::identity_of(dir).map_err(crate::ledger_errors)?;
+    identity.ok_or_else(|| crate::ledger_errors(ledger::Error::NoLedger(dir.to_owned())))
+}
+
+/// The digest of a submitted bundle that begins with some digits.
+///
+/// # Errors
+/// When none or more than one does.
+pub fn digest(reader: &Reader, text: &str) -> Result<Digest> {
+    if let Ok(digest) = text.parse() {
+        return Ok(digest);
+    }
+    let filter = ledger::Filter { kind: Some(ledger::Kind::Bundle), limit: 10_000, ..Default::default() };
+    let rows = reader.list(&filter).map_err(crate::ledger_errors)?;
+    let known: std::collections::BTreeSet<Digest> = rows.iter().filter_map(|row| row.bundle).collect();
+    let mut fitting = known.into_iter().filter(|digest| digest.to_string().starts_with(text));
+    match (fitting.next(), fitting.next()) {
+        (Some(digest), None) if text.len() >= 4 => Ok(digest),
+        (Some(_), _) => Err(Failure::usage(format!("{text:?} fits more than one bundle; give more digits"))),
+        (None, _) => Err(Failure::usage(format!(
+            "no bundle of this ledger begins with {text:?}; `largesse policy history` lists them"
+        ))),
+    }
+}
+
+/// Signs a step, has it judged and recorded, and says what became of it.
+///
+/// # Errors
+/// Exit 3 with a code when it is refused; exit 4 when nobody could judge it.
+pub fn take(keyed: &Keyed, step: Step, bundle: Option<String>, done: &str) -> Result {
+    let key = PersonKey::load(&keyed.key).map_err(Failure::usage)?;
+    let statement = Statement {
+        v: VERSION,
+        ledger: identity(&keyed.dir)?,
+        id: uuid::Uuid::now_v7().simple().to_string(),
+        at: runtime::clock::wall(),
+        by: key.name().to_owned(),
+        step,
+    };
+    let signature = key.sign(&statement.bytes());
+    let request = Request { signed: Signed { statement, key: key.public(), signature }, bundle };
+    let answer = crate::block_on(async {
+        runtime::registry::ask(&keyed.dir, &request).await.map_err(|error| match error {
+            JudgeError::Ledger(error) => crate::ledger_errors(error),
+            JudgeError::Node(error) => crate::node_errors(error),
+            other @ (JudgeError::Refused(_)
+            | JudgeError::NoRun
+            | JudgeError::Malformed { .. }
+            | JudgeError::People(_)
+            | JudgeError::Silent(_)) => Failure::unavailable(other),
+        })
+    })?;
+    match (&answer, keyed.output) {
+        (_, Document::Json) => output::json(&answer)?,
+        (Answer::Taken { row }, Document::Table) => output::line(&format!("{done} (row {row})"))?,
+        (Answer::Refused { code, why }, Document::Table) => output::say(&format!("refused [{code}]: {why}")),
+    }
+    Ok(if matches!(answer, Answer::Taken { .. }) { Verdict::Ok } else { Verdict::FoundBad })
+}

@@ -1,0 +1,84 @@
+//! `largesse policy test`.
+
+use std::path::{Path, PathBuf};
+
+use policies::{Bundle, cases};
+
+use crate::exit::{Failure, Result, Verdict};
+use crate::output::{self, Document};
+
+/// Run a bundle's own tests; --mutate names rules no test would miss
+#[derive(clap::Args)]
+#[command(after_help = "\
+Tests are tests/*.toml in the bundle's folder. A case imagines an event and a member, and says what the
+policy must answer:
+  [[case]]
+  name = \"A regular who is slipping may get a voucher\"
+  event = { type = \"purchase\", touchpoint = \"pos\", amount = \"45.00\" }
+  member = { trips = 12, churn_60d = \"0.30\", ltv_91d = \"210.00\" }
+  expect = { moment = \"purchase\", segment = \"lapsing\", may = [\"voucher-3\"] }
+Exit 3 when a case fails, or, with --mutate, when a rule can be taken out unnoticed.")]
+pub struct Args {
+    /// Folder of the bundle
+    #[arg(value_name = "DIR")]
+    bundle: PathBuf,
+    /// Take out each rule in turn, and name those whose absence no case notices
+    #[arg(long)]
+    mutate: bool,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    output: Document,
+}
+
+pub fn run(args: &Args) -> Result {
+    let bundle = super::load(&args.bundle)?;
+    let cases = read(&args.bundle, &bundle)?;
+    let failed = cases::run(&bundle, &cases);
+    let mutated = (args.mutate && failed.is_empty()).then(|| cases::mutate::survivors(&bundle, &cases));
+    let survivors = mutated.as_ref().is_some_and(|report| !report.survivors.is_empty());
+    if args.output == Document::Json {
+        output::json(&serde_json::json!({ "cases": cases.len(), "failed": failed, "mutation": mutated }))?;
+    } else {
+        for failure in &failed {
+            output::line(&format!("FAILED {}:{} {}", failure.file, failure.line, failure.name))?;
+            for difference in &failure.differences {
+                output::line(&format!("  {difference}"))?;
+            }
+        }
+        output::line(&format!("{} cases, {} failed", cases.len(), failed.len()))?;
+        if let Some(report) = &mutated {
+            for survivor in &report.survivors {
+                output::line(&format!("UNTESTED {}:{} {}", survivor.file, survivor.line, survivor.rule))?;
+            }
+            output::line(&format!("{} rules taken out, {} unnoticed", report.tried, report.survivors.len()))?;
+        }
+    }
+    Ok(if failed.is_empty() && !survivors { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<cases::Case>> {
+    cases::read(folder, bundle)
+        .map_err(|problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render().trim_end())))
+}
+
+/// Refuses a bundle whose own tests fail.
+///
+/// # Errors
+/// Exit 3 with the first failure.
+pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<()> {
+    let cases = read(folder, bundle)?;
+    let failed = cases::run(bundle, &cases);
+    match failed.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::found_bad(anyhow::anyhow!(
+            "{} of {} tests of the bundle fail, first {}:{} {}: {}; `largesse policy test {}` shows all",
+            failed.len(),
+            cases.len(),
+            first.file,
+            first.line,
+            first.name,
+            first.differences.join("; "),
+            folder.display()
+        ))),
+    }
+}

@@ -1,0 +1,82 @@
+//! `largesse stop` and `largesse resume`: kill switches.
+
+use policies::RewardKind;
+use policies::registry::{Step, Target, describe};
+
+use crate::exit::Result;
+use crate::policy::{Keyed, take};
+
+/// Which part of the program.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Part {
+    /// Everything
+    #[arg(long)]
+    program: bool,
+    /// One segment
+    #[arg(long, value_name = "ID")]
+    segment: Option<String>,
+    /// One reward
+    #[arg(long, value_name = "ID")]
+    reward: Option<String>,
+    /// Every reward of a kind: points, voucher, shipping, experience, partner
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<RewardKind>,
+    /// One moment
+    #[arg(long, value_name = "ID")]
+    moment: Option<String>,
+}
+
+fn kind(text: &str) -> std::result::Result<RewardKind, String> {
+    RewardKind::from_name(text)
+        .ok_or_else(|| format!("one of {}", RewardKind::ALL.map(RewardKind::name).join(", ")))
+}
+
+impl Part {
+    fn target(&self) -> Target {
+        let segment = self.segment.clone().map(Target::Segment);
+        let reward = self.reward.clone().map(Target::Reward);
+        let kind = self.kind.map(Target::Kind);
+        let moment = self.moment.clone().map(Target::Moment);
+        segment.or(reward).or(kind).or(moment).unwrap_or(Target::Program)
+    }
+}
+
+/// Stop promising, at once: the whole program or a part of it
+#[derive(clap::Args)]
+#[command(after_help = "\
+A switch holds within a second, survives restarts and other policies, and is a row of the ledger.
+What was promised before stays promised. `largesse resume` turns it off.")]
+pub struct Stop {
+    #[command(flatten)]
+    part: Part,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+/// Turn a kill switch off
+#[derive(clap::Args)]
+pub struct Resume {
+    #[command(flatten)]
+    part: Part,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+pub fn stop(args: &Stop) -> Result {
+    let target = args.part.target();
+    let done = format!("{} is stopped", describe(&target));
+    take(&args.keyed, Step::Stop { target, note: args.note.clone() }, None, &done)
+}
+
+pub fn resume(args: &Resume) -> Result {
+    let target = args.part.target();
+    let done = format!("{} runs again", describe(&target));
+    take(&args.keyed, Step::Resume { target, note: args.note.clone() }, None, &done)
+}

@@ -1,0 +1,130 @@
+//! Which rules no case would miss: each is taken out of the bundle in turn, and the cases run again.
+
+use std::collections::BTreeMap;
+
+use domain::Touchpoint;
+
+use super::{Case, run};
+use crate::bundle::{Bundle, Condition, Trigger};
+use crate::rules::RuleIndex;
+
+/// A rule whose removal no case notices.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Survivor {
+    pub rule: String,
+    pub file: String,
+    pub line: u32,
+}
+
+/// What the mutation run found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Rules taken out, one after the other.
+    pub tried: usize,
+    pub survivors: Vec<Survivor>,
+}
+
+/// Takes out each rule in turn. The cases must pass against the whole bundle.
+pub fn survivors(bundle: &Bundle, cases: &[Case]) -> Report {
+    let mutants = mutants(bundle);
+    let missed = mutants.iter().filter(|(_, mutant)| run(mutant, cases).is_empty());
+    let survivor = |rule: RuleIndex| {
+        let rule = bundle.rule(rule)?;
+        Some(Survivor { rule: rule.id.clone(), file: rule.file.to_owned(), line: rule.line })
+    };
+    let survivors = missed.filter_map(|(rule, _)| survivor(*rule)).collect();
+    Report { tried: mutants.len(), survivors }
+}
+
+/// The touchpoints (bits) of the moments that list a reward.
+fn reached(bundle: &Bundle, reward: usize) -> u16 {
+    let listing = bundle.moments.iter().filter(|moment| moment.rewards >> reward & 1 == 1);
+    listing.fold(0, |bits, moment| {
+        bits | match moment.trigger {
+            Trigger::Event { touchpoints, .. } => touchpoints,
+            Trigger::Quiet { .. } => 1 << Touchpoint::Batch as u16,
+        }
+    })
+}
+
+/// The bundle without each of its rules.
+fn mutants(bundle: &Bundle) -> BTreeMap<RuleIndex, Bundle> {
+    let mut mutants = BTreeMap::new();
+    let mut without = |rule: RuleIndex, change: &dyn Fn(&mut Bundle)| {
+        let mut mutant = bundle.clone();
+        change(&mut mutant);
+        mutants.insert(rule, mutant);
+    };
+    let drop = |conditions: &mut Vec<Condition>, rule| conditions.retain(|condition| condition.rule != rule);
+    for (at, segment) in bundle.segments.iter().enumerate() {
+        for condition in &segment.when {
+            without(condition.rule, &|mutant| drop(&mut mutant.segments[at].when, condition.rule));
+        }
+    }
+    for (at, reward) in bundle.rewards.iter().enumerate() {
+        for condition in &reward.eligible {
+            without(condition.rule, &|mutant| drop(&mut mutant.rewards[at].eligible, condition.rule));
+        }
+        // Where all its moments happen at touchpoints it may be handed out at, the rule can refuse nothing.
+        if reached(bundle, at) & !reward.touchpoints != 0 {
+            without(reward.touchpoint_rule, &|mutant| mutant.rewards[at].touchpoints = u16::MAX);
+        }
+    }
+    for (at, moment) in bundle.moments.iter().enumerate() {
+        for condition in &moment.when {
+            without(condition.rule, &|mutant| drop(&mut mutant.moments[at].when, condition.rule));
+        }
+        if moment.stale_hours.is_some() {
+            without(moment.stale_rule, &|mutant| mutant.moments[at].stale_hours = None);
+        }
+        if !moment.provisional {
+            without(moment.provisional_rule, &|mutant| mutant.moments[at].provisional = true);
+        }
+    }
+    let guardrails = &bundle.guardrails;
+    for (at, rule) in guardrails.rules.iter().enumerate() {
+        // A rule that only warns changes nothing, so no case could miss it.
+        if rule.action == crate::bundle::Action::Deny {
+            without(rule.rule, &|mutant| {
+                mutant.guardrails.rules.remove(at);
+            });
+            for condition in &rule.when {
+                without(condition.rule, &|mutant| {
+                    drop(&mut mutant.guardrails.rules[at].when, condition.rule)
+                });
+            }
+        }
+    }
+    for (at, cap) in guardrails.member_caps.iter().enumerate() {
+        without(cap.rule, &|mutant| {
+            mutant.guardrails.member_caps.remove(at);
+        });
+    }
+    for (at, cap) in guardrails.reward_caps.iter().enumerate() {
+        without(cap.rule, &|mutant| {
+            mutant.guardrails.reward_caps.remove(at);
+        });
+    }
+    if guardrails.complaint.days > 0 {
+        without(guardrails.complaint.rule, &|mutant| mutant.guardrails.complaint.days = 0);
+    }
+    if guardrails.refund.days > 0 {
+        without(guardrails.refund.rule, &|mutant| mutant.guardrails.refund.days = 0);
+    }
+    if guardrails.sensitive.days > 0 {
+        without(guardrails.sensitive.rule, &|mutant| mutant.guardrails.sensitive.days = 0);
+    }
+    if guardrails.cool_down_hours > 0 {
+        without(guardrails.cool_down_rule, &|mutant| mutant.guardrails.cool_down_hours = 0);
+    }
+    if let Some(quiet) = guardrails.quiet_hours {
+        without(quiet.rule, &|mutant| mutant.guardrails.quiet_hours = None);
+    }
+    if let Some((_, rule)) = guardrails.max_discount {
+        without(rule, &|mutant| mutant.guardrails.max_discount = None);
+    }
+    if let Some(rule) = guardrails.minors_rule {
+        without(rule, &|mutant| mutant.guardrails.minors_rule = None);
+    }
+    mutants
+}

@@ -1,0 +1,216 @@
+//! What differs between two bundles, in words and numbers.
+//!
+//! Each bundle is laid out as lines of place and value, named by ids; the lines are compared. So a difference is
+//! what a person would look for, and moving a file's paragraphs around is none, except where order decides.
+
+use std::collections::BTreeMap;
+
+use domain::event::{EVENT_KIND_NAMES, TOUCHPOINT_NAMES};
+use domain::{Micros, Ppm};
+use serde::Serialize;
+
+use crate::bundle::{Bundle, Cap, Condition, Trigger};
+use crate::rules::RuleIndex;
+
+/// One difference; a side without the place has no value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Where, e.g. `reward voucher-5: cost`.
+    pub place: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// Everything that differs, by place.
+pub fn diff(before: &Bundle, after: &Bundle) -> Vec<Difference> {
+    let (mut old, new) = (Lines::of(before).0, Lines::of(after).0);
+    let mut differences = Vec::new();
+    for (place, value) in new {
+        let before = old.remove(&place);
+        if before.as_ref() != Some(&value) {
+            differences.push(Difference { place, before, after: Some(value) });
+        }
+    }
+    let gone = old.into_iter().map(|(place, value)| Difference { place, before: Some(value), after: None });
+    differences.extend(gone);
+    differences.sort_by(|a, b| a.place.cmp(&b.place));
+    differences
+}
+
+/// A bundle as lines of place and value.
+struct Lines(BTreeMap<String, String>);
+
+impl Lines {
+    fn of(bundle: &Bundle) -> Lines {
+        let mut lines = Lines(BTreeMap::new());
+        lines.program(bundle);
+        lines.segments(bundle);
+        lines.rewards(bundle);
+        lines.moments(bundle);
+        lines.guardrails(bundle);
+        lines
+    }
+
+    fn add(&mut self, place: &str, value: impl ToString) {
+        self.0.insert(place.to_owned(), value.to_string());
+    }
+
+    fn program(&mut self, bundle: &Bundle) {
+        let program = &bundle.program;
+        self.add("program: name", &program.name);
+        self.add("program: currency", &program.currency);
+        self.add("program: time zone", &program.zone_name);
+        self.add("program: members", format!("{:?}", program.members));
+        self.add("program: consent at enrolment", format!("{:?}", program.consent_at_enrolment));
+        if let Some(cost) = program.approval_from {
+            self.add("program: a person approves from a unit cost of", cost);
+        }
+        self.add("budget: program, a period", bundle.plan.global);
+        self.add("budget: days of a period", bundle.plan.period_days);
+        for (segment, limit) in bundle.segments.iter().zip(&bundle.plan.segments) {
+            self.add(&format!("budget: segment {}", segment.id), limit);
+        }
+        let experiments = &bundle.experiments;
+        self.add(
+            "experiments: control group",
+            format!("{}, {:?}", percent(experiments.holdout), experiments.sticky),
+        );
+        self.add("experiments: exploration", percent(experiments.exploration));
+        self.add("experiments: seed", experiments.seed);
+        self.add("stop: program", bundle.stops.program);
+    }
+
+    fn segments(&mut self, bundle: &Bundle) {
+        for (position, segment) in (1..).zip(&bundle.segments) {
+            let place = |what: &str| format!("segment {}: {what}", segment.id);
+            self.add(&place("position"), position);
+            self.add(&place("name"), &segment.name);
+            self.add(&place("autonomy"), format!("{:?}", segment.autonomy));
+            self.add(&place("stopped"), bundle.stops.segments >> (position - 1) & 1 == 1);
+            self.conditions(bundle, &place("when"), &segment.when);
+            for ((reward, lever), prior) in bundle.rewards.iter().zip(&segment.levers).zip(&segment.priors) {
+                self.add(&place(&format!("lever of {}", reward.id)), lever.0);
+                self.add(&place(&format!("assumed effect of {}", reward.id)), percent(*prior));
+            }
+        }
+    }
+
+    fn rewards(&mut self, bundle: &Bundle) {
+        for (position, reward) in bundle.rewards.iter().enumerate() {
+            let place = |what: &str| format!("reward {}: {what}", reward.id);
+            self.add(&place("name"), &reward.name);
+            self.add(&place("kind"), reward.kind.name());
+            self.add(&place("cost"), reward.cost);
+            self.add(&place("valid days"), reward.valid_days);
+            self.add(
+                &place("pieces a period"),
+                reward.inventory.map_or("unlimited".to_owned(), |units| units.to_string()),
+            );
+            self.add(&place("touchpoints"), touchpoints(reward.touchpoints));
+            self.add(&place("stopped"), bundle.stops.rewards >> position & 1 == 1);
+            self.add(&place("source of the assumed effects"), &reward.prior_source);
+            self.conditions(bundle, &place("eligible"), &reward.eligible);
+        }
+    }
+
+    fn moments(&mut self, bundle: &Bundle) {
+        for (position, moment) in (1..).zip(&bundle.moments) {
+            let place = |what: &str| format!("moment {}: {what}", moment.id);
+            self.add(&place("position"), position);
+            self.add(&place("level"), format!("{:?}", moment.level));
+            let trigger = match moment.trigger {
+                Trigger::Quiet { days } => format!("{days} days without a purchase"),
+                Trigger::Event { kind, touchpoints: bits } => {
+                    let kind = usize::try_from(kind).ok().and_then(|kind| EVENT_KIND_NAMES.get(kind));
+                    format!("{} at {}", kind.copied().unwrap_or_default(), touchpoints(bits))
+                }
+            };
+            self.add(&place("trigger"), trigger);
+            for (at, reward) in bundle.rewards.iter().enumerate() {
+                if moment.rewards >> at & 1 == 1 {
+                    self.add(&place(&format!("may promise {}", reward.id)), "yes");
+                }
+            }
+            self.add(&place("may rest on provisional facts"), moment.provisional);
+            if let Some(hours) = moment.stale_hours {
+                self.add(&place("passed after hours"), hours);
+            }
+            self.conditions(bundle, &place("when"), &moment.when);
+        }
+    }
+
+    fn guardrails(&mut self, bundle: &Bundle) {
+        let guardrails = &bundle.guardrails;
+        self.add("guardrails: consent", format!("{:?}", guardrails.consent));
+        self.add(
+            "guardrails: minors",
+            if guardrails.minors_rule.is_some() { "excluded" } else { "included" },
+        );
+        self.add("guardrails: silence after a complaint, days", guardrails.complaint.days);
+        self.add("guardrails: silence after a refund, days", guardrails.refund.days);
+        self.add("guardrails: silence after a sensitive context, days", guardrails.sensitive.days);
+        self.add("guardrails: cool-down, hours", guardrails.cool_down_hours);
+        if let Some(quiet) = guardrails.quiet_hours {
+            let text = format!("{} to {} at {}", quiet.from, quiet.to, touchpoints(quiet.touchpoints));
+            self.add("guardrails: quiet hours", text);
+        }
+        if let Some((share, _)) = guardrails.max_discount {
+            self.add("guardrails: highest share of the amount", percent(share));
+        }
+        for cap in guardrails.member_caps.iter().chain(&guardrails.reward_caps) {
+            self.cap(bundle, cap);
+        }
+        for rule in &guardrails.rules {
+            let Some(named) = bundle.rule(rule.rule) else { continue };
+            let place = format!("rule {}", named.id);
+            self.add(&format!("{place}: action"), format!("{:?}", rule.action));
+            self.add(&format!("{place}: reason"), &named.text);
+            self.conditions(bundle, &format!("{place}: when"), &rule.when);
+        }
+    }
+
+    fn cap(&mut self, bundle: &Bundle, cap: &Cap) {
+        let Some(rule) = bundle.rule(cap.rule) else { return };
+        let rewards = if cap.rewards == u64::MAX {
+            "any reward".to_owned()
+        } else {
+            let named = bundle.rewards.iter().enumerate().filter(|(at, _)| cap.rewards >> at & 1 == 1);
+            named.map(|(_, reward)| reward.id.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let text = format!("{} in {} days of {rewards}", cap.limit, cap.window_days);
+        self.add(&format!("cap {}", rule.id), text);
+    }
+
+    fn conditions(&mut self, bundle: &Bundle, place: &str, conditions: &[Condition]) {
+        for condition in conditions {
+            let Some(rule) = bundle.rule(condition.rule) else { continue };
+            let id = rule.id.rsplit('.').next().unwrap_or_default();
+            self.add(&format!("{place} {id}"), expr(bundle, condition.rule));
+        }
+    }
+}
+
+fn expr(bundle: &Bundle, rule: RuleIndex) -> String {
+    bundle.rule(rule).and_then(|rule| rule.expr.clone()).unwrap_or_default()
+}
+
+fn percent(share: Ppm) -> String {
+    format!("{} %", Micros(i64::from(share.0) * 100))
+}
+
+fn touchpoints(bits: u16) -> String {
+    let named = TOUCHPOINT_NAMES.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
+    named.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_does_not_differ_from_itself() {
+        let bundle = crate::starter::grocery().unwrap();
+        assert!(diff(&bundle, &bundle).is_empty());
+        assert!(Lines::of(&bundle).0.len() > 300);
+    }
+}

@@ -1,0 +1,323 @@
+//! The life of policies: who handed in what, who approved it, what is in force, what is stopped.
+//!
+//! Every step is a row of the ledger; [`Registry`] is the fold of those rows and the rules for the next. It checks
+//! no signature (the ledger crate knows keys) and reads no clock: a statement comes with the person it was
+//! verified to be from, and with the time.
+//!
+//! draft -> submit (checked, tested) -> assess (impact report) -> approve (by somebody else, bound to bundle and report)
+//! -> schedule or activate -> superseded or rolled back.
+
+mod refusal;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::time::HOUR;
+use domain::{Digest, Timestamp};
+
+pub use refusal::{Refusal, describe, explain};
+pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
+
+use crate::bundle::{Bundle, Stops};
+
+/// How far the time of a statement may lie from the node's clock: clocks of people's machines differ, and a
+/// statement that was kept back for long should be looked at again.
+const SIGNED_WITHIN: i64 = HOUR;
+
+/// A person as people.toml knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub name: String,
+    pub roles: Vec<Role>,
+}
+
+/// An approval that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    pub by: String,
+    pub at: Timestamp,
+    pub impact: Digest,
+}
+
+/// A bundle that was handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub by: String,
+    pub at: Timestamp,
+    pub note: String,
+    /// The newest impact report.
+    pub impact: Option<Digest>,
+    pub approvals: Vec<Approval>,
+}
+
+impl Version {
+    /// Whether somebody approved it with its newest report.
+    pub fn is_approved(&self) -> bool {
+        self.impact.is_some_and(|impact| self.approvals.iter().any(|approval| approval.impact == impact))
+    }
+}
+
+/// What was in force, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reign {
+    pub bundle: Digest,
+    pub since: Timestamp,
+    /// A person or a schedule put it in force; otherwise it is what the node was configured with.
+    pub chosen: bool,
+}
+
+/// A bundle that waits for its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    pub bundle: Digest,
+    pub at: Timestamp,
+    /// The statement's id.
+    pub by_statement: String,
+}
+
+/// The registry of one ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    /// Identity of the ledger.
+    ledger: String,
+    versions: BTreeMap<Digest, Version>,
+    /// What is and was in force, oldest first; a roll-back removes what it rolls back.
+    reigns: Vec<Reign>,
+    scheduled: Option<Scheduled>,
+    stopped: BTreeSet<Target>,
+    seen: BTreeSet<String>,
+    /// The newest time of any step: a schedule waits until the clock has passed it again.
+    newest: Option<Timestamp>,
+}
+
+impl Registry {
+    /// The registry of a ledger before its first row.
+    pub fn new(ledger: &str) -> Registry {
+        Registry { ledger: ledger.to_owned(), ..Registry::default() }
+    }
+
+    /// The bundle a person or a schedule put in force; absent while a node decides by its configuration.
+    pub fn chosen(&self) -> Option<Digest> {
+        self.reigns.last().filter(|reign| reign.chosen).map(|reign| reign.bundle)
+    }
+
+    /// What is in force.
+    pub fn in_force(&self) -> Option<Digest> {
+        self.reigns.last().map(|reign| reign.bundle)
+    }
+
+    /// What a roll-back would put back.
+    pub fn before(&self) -> Option<Digest> {
+        self.reigns.iter().rev().nth(1).map(|reign| reign.bundle)
+    }
+
+    /// What is and was in force, oldest first.
+    pub fn reigns(&self) -> &[Reign] {
+        &self.reigns
+    }
+
+    /// Every bundle that was handed in.
+    pub fn versions(&self) -> &BTreeMap<Digest, Version> {
+        &self.versions
+    }
+
+    /// What waits for its time.
+    pub fn scheduled(&self) -> Option<&Scheduled> {
+        self.scheduled.as_ref()
+    }
+
+    /// Everything that is stopped.
+    pub fn stopped(&self) -> &BTreeSet<Target> {
+        &self.stopped
+    }
+
+    /// The scheduled bundle whose time has come.
+    pub fn due(&self, now: Timestamp) -> Option<&Scheduled> {
+        // A clock behind the last step is wrong; it must not decide what time it is.
+        let is_behind = self.newest.is_some_and(|newest| now < newest);
+        self.scheduled.as_ref().filter(|scheduled| !is_behind && scheduled.at <= now)
+    }
+
+    /// The kill switches as positions in a bundle; ids it does not have are kept for the bundles that do.
+    pub fn stops(&self, bundle: &Bundle) -> Stops {
+        let mut stops = Stops::default();
+        for target in &self.stopped {
+            match target {
+                Target::Program => stops.program = true,
+                Target::Segment(id) => {
+                    stops.segments |= bundle.segment_named(id).map_or(0, |index| 1 << index.0)
+                }
+                Target::Reward(id) => {
+                    stops.rewards |= bundle.reward_named(id).map_or(0, |index| 1 << index.0)
+                }
+                Target::Kind(kind) => {
+                    let of_kind =
+                        bundle.rewards().iter().enumerate().filter(|(_, reward)| reward.kind == *kind);
+                    stops.rewards |= of_kind.fold(0, |mask, (index, _)| mask | 1 << index);
+                }
+                Target::Moment(id) => {
+                    stops.moments |= bundle.moment_named(id).map_or(0, |index| 1 << index.0)
+                }
+            }
+        }
+        stops
+    }
+
+    /// Whether a person may take a step now.
+    ///
+    /// `in_force` is the bundle the node decides by, for the names of kill switches.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(
+        &self,
+        statement: &Statement,
+        person: &Person,
+        now: Timestamp,
+        in_force: &Bundle,
+    ) -> Result<(), Refusal> {
+        if statement.v != VERSION {
+            return Err(Refusal::UnknownForm(statement.v));
+        }
+        if statement.ledger != self.ledger {
+            let expected = self.ledger.clone();
+            return Err(Refusal::OtherLedger { found: statement.ledger.clone(), expected });
+        }
+        if self.seen.contains(&statement.id) {
+            return Err(Refusal::Replayed(statement.id.clone()));
+        }
+        if now.since(statement.at).abs() > SIGNED_WITHIN {
+            return Err(Refusal::WrongTime { signed: statement.at, now });
+        }
+        let needed = statement.step.role();
+        // Whoever may put a policy in force may also act in the safe direction.
+        let allowed = person.roles.contains(&needed)
+            || needed == Role::Operator && person.roles.contains(&Role::Approver);
+        if !allowed {
+            let has = person.roles.clone();
+            return Err(Refusal::NotAllowed { by: person.name.clone(), needed, has });
+        }
+        self.admit_step(&statement.step, person, now, in_force)
+    }
+
+    fn admit_step(
+        &self,
+        step: &Step,
+        person: &Person,
+        now: Timestamp,
+        in_force: &Bundle,
+    ) -> Result<(), Refusal> {
+        match step {
+            Step::Submit { bundle, .. } if self.versions.contains_key(bundle) => {
+                Err(Refusal::KnownBundle(*bundle))
+            }
+            Step::Submit { .. } => Ok(()),
+            Step::Assess { bundle, .. } => self.version(*bundle).map(|_| ()),
+            Step::Approve { bundle, impact } => {
+                let version = self.version(*bundle)?;
+                let newest = version.impact.ok_or(Refusal::NotAssessed(*bundle))?;
+                if newest != *impact {
+                    return Err(Refusal::StaleApproval { approved: *impact, newest });
+                }
+                if version.by == person.name {
+                    return Err(Refusal::OwnWork(person.name.clone()));
+                }
+                Ok(())
+            }
+            Step::Schedule { bundle, at } => {
+                self.approved(*bundle)?;
+                if *at <= now { Err(Refusal::Past(*at)) } else { Ok(()) }
+            }
+            Step::Activate { bundle } => {
+                if self.in_force() == Some(*bundle) {
+                    return Err(Refusal::InForce(*bundle));
+                }
+                self.approved(*bundle)
+            }
+            Step::RollBack { to } if self.before() == Some(*to) => Ok(()),
+            Step::RollBack { to } => Err(Refusal::NotBefore(*to)),
+            Step::Stop { target, .. } => {
+                if self.stopped.contains(target) {
+                    return Err(Refusal::Stopped(target.clone()));
+                }
+                let known = match target {
+                    Target::Program => true,
+                    Target::Segment(id) => in_force.segment_named(id).is_some(),
+                    Target::Reward(id) => in_force.reward_named(id).is_some(),
+                    Target::Kind(kind) => in_force.rewards().iter().any(|reward| reward.kind == *kind),
+                    Target::Moment(id) => in_force.moment_named(id).is_some(),
+                };
+                if known { Ok(()) } else { Err(Refusal::UnknownTarget(target.clone())) }
+            }
+            Step::Resume { target, .. } if self.stopped.contains(target) => Ok(()),
+            Step::Resume { target, .. } => Err(Refusal::NotStopped(target.clone())),
+        }
+    }
+
+    fn version(&self, bundle: Digest) -> Result<&Version, Refusal> {
+        self.versions.get(&bundle).ok_or(Refusal::UnknownBundle(bundle))
+    }
+
+    fn approved(&self, bundle: Digest) -> Result<(), Refusal> {
+        if self.version(bundle)?.is_approved() { Ok(()) } else { Err(Refusal::NotApproved(bundle)) }
+    }
+
+    /// Folds a recorded statement.
+    pub fn take(&mut self, statement: &Statement) {
+        self.seen.insert(statement.id.clone());
+        self.newest = self.newest.max(Some(statement.at));
+        let (by, at) = (&statement.by, statement.at);
+        match &statement.step {
+            Step::Submit { bundle, note } => {
+                let version =
+                    Version { by: by.clone(), at, note: note.clone(), impact: None, approvals: Vec::new() };
+                self.versions.insert(*bundle, version);
+            }
+            Step::Assess { bundle, impact } => {
+                if let Some(version) = self.versions.get_mut(bundle) {
+                    version.impact = Some(*impact);
+                }
+            }
+            Step::Approve { bundle, impact } => {
+                if let Some(version) = self.versions.get_mut(bundle) {
+                    version.approvals.push(Approval { by: by.clone(), at, impact: *impact });
+                }
+            }
+            Step::Schedule { bundle, at } => {
+                let by_statement = statement.id.clone();
+                self.scheduled = Some(Scheduled { bundle: *bundle, at: *at, by_statement });
+            }
+            Step::Activate { bundle } => self.reign(*bundle, at, true),
+            Step::RollBack { to } => {
+                self.reigns.pop();
+                match self.reigns.last_mut() {
+                    Some(reign) => *reign = Reign { bundle: *to, since: at, chosen: true },
+                    None => self.reign(*to, at, true),
+                }
+            }
+            Step::Stop { target, .. } => {
+                self.stopped.insert(target.clone());
+            }
+            Step::Resume { target, .. } => {
+                self.stopped.remove(target);
+            }
+        }
+    }
+
+    /// Folds a schedule that came due.
+    pub fn take_due(&mut self, due: &Due, at: Timestamp) {
+        self.reign(due.bundle, at, true);
+    }
+
+    /// Folds the start of a run.
+    pub fn started(&mut self, bundle: Digest, at: Timestamp) {
+        if self.in_force() != Some(bundle) {
+            self.reign(bundle, at, false);
+        }
+    }
+
+    fn reign(&mut self, bundle: Digest, since: Timestamp, chosen: bool) {
+        self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != bundle);
+        self.reigns.push(Reign { bundle, since, chosen });
+    }
+}

@@ -1,0 +1,160 @@
+//! Why a step is not taken.
+
+use domain::{Digest, Timestamp};
+
+use super::step::{Role, Target};
+
+/// Why a step is not taken. Nothing changes then, and what is in force stays in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("signed form {0} is unknown to this build")]
+    UnknownForm(u32),
+    #[error("it was signed for ledger {found}, this is {expected}")]
+    OtherLedger { found: String, expected: String },
+    #[error("{0:?} is not in people.toml")]
+    UnknownPerson(String),
+    #[error("the key is not {0}'s key in people.toml")]
+    OtherKey(String),
+    #[error(
+        "the signature does not fit: the statement was changed after it was signed, or another key signed it"
+    )]
+    Forged,
+    #[error("statement {0} was already taken")]
+    Replayed(String),
+    #[error("it was signed at {signed}, the node's clock says {now}; sign again, or set the clock")]
+    WrongTime { signed: Timestamp, now: Timestamp },
+    #[error("this takes the role {}, {by} has {}", .needed.name(), list(.has))]
+    NotAllowed { by: String, needed: Role, has: Vec<Role> },
+    #[error("no bundle {0} was submitted here; `largesse policy history` lists them")]
+    UnknownBundle(Digest),
+    #[error("bundle {0} was already submitted")]
+    KnownBundle(Digest),
+    #[error("the bundle sent along is not {expected}: {why}")]
+    OtherBundle { expected: Digest, why: String },
+    #[error("bundle {0} has no impact report yet; `largesse policy impact` makes and records one")]
+    NotAssessed(Digest),
+    #[error("the newest impact report of this bundle is {newest}, not {approved}: look at that one")]
+    StaleApproval { approved: Digest, newest: Digest },
+    #[error("{0} submitted this bundle, and nobody approves their own")]
+    OwnWork(String),
+    #[error("bundle {0} is not approved")]
+    NotApproved(Digest),
+    #[error("bundle {0} is in force already")]
+    InForce(Digest),
+    #[error("bundle {0} was not in force just before this one")]
+    NotBefore(Digest),
+    #[error("{0} lies in the past; activate it, or name a later time")]
+    Past(Timestamp),
+    #[error("{} is stopped already", describe(.0))]
+    Stopped(Target),
+    #[error("{} is not stopped", describe(.0))]
+    NotStopped(Target),
+    #[error("the bundle in force has no {}", describe(.0))]
+    UnknownTarget(Target),
+}
+
+/// A target as people say it.
+pub fn describe(target: &Target) -> String {
+    match target {
+        Target::Program => "the program".to_owned(),
+        Target::Segment(id) => format!("segment {id}"),
+        Target::Reward(id) => format!("reward {id}"),
+        Target::Kind(kind) => format!("reward kind {}", kind.name()),
+        Target::Moment(id) => format!("moment {id}"),
+    }
+}
+
+fn list(roles: &[Role]) -> String {
+    if roles.is_empty() {
+        return "none".to_owned();
+    }
+    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl Refusal {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::UnknownForm(_) => "REG0001",
+            Refusal::OtherLedger { .. } => "REG0002",
+            Refusal::UnknownPerson(_) => "REG0003",
+            Refusal::OtherKey(_) => "REG0004",
+            Refusal::Forged => "REG0005",
+            Refusal::Replayed(_) => "REG0006",
+            Refusal::WrongTime { .. } => "REG0007",
+            Refusal::NotAllowed { .. } => "REG0008",
+            Refusal::UnknownBundle(_) => "REG0009",
+            Refusal::KnownBundle(_) => "REG0010",
+            Refusal::OtherBundle { .. } => "REG0011",
+            Refusal::NotAssessed(_) => "REG0012",
+            Refusal::StaleApproval { .. } => "REG0013",
+            Refusal::OwnWork(_) => "REG0014",
+            Refusal::NotApproved(_) => "REG0015",
+            Refusal::InForce(_) => "REG0016",
+            Refusal::NotBefore(_) => "REG0017",
+            Refusal::Past(_) => "REG0018",
+            Refusal::Stopped(_) => "REG0019",
+            Refusal::NotStopped(_) => "REG0020",
+            Refusal::UnknownTarget(_) => "REG0021",
+        }
+    }
+}
+
+/// What to do about each code; `largesse explain REG0014`.
+pub fn explain(code: &str) -> Option<&'static str> {
+    let page = match code {
+        "REG0001" => {
+            "The statement was made by another version of this program. Use the version the node runs."
+        }
+        "REG0002" => "A signature counts for one ledger. Name the folder of the ledger you mean with --dir.",
+        "REG0003" => {
+            "Only people in people.toml, in the ledger's folder, are heard. `largesse people add` adds somebody."
+        }
+        "REG0004" => {
+            "Each name has one key. If the key was lost, take the person out of people.toml and add them again."
+        }
+        "REG0005" => {
+            "The statement is not the one that was signed, or was signed by another key. Nothing was changed. Take the step again; if it happens again, somebody is tampering with the inbox."
+        }
+        "REG0006" => "Each statement is taken once. Take the step again if you mean it twice.",
+        "REG0007" => {
+            "Statements are taken within an hour of their signature, so that nobody uses an old one. Check both clocks."
+        }
+        "REG0008" => {
+            "Authors hand in and assess; approvers approve, schedule, activate and resume; operators stop and roll back. Ask somebody with the role, or change people.toml."
+        }
+        "REG0009" => {
+            "Only bundles that were handed in can be approved or activated. `largesse policy submit DIR` hands one in. A changed file makes another bundle."
+        }
+        "REG0010" => "This exact bundle is in the registry. Go on with its digest.",
+        "REG0011" => {
+            "What was sent along is not the bundle the statement names, or cannot live in this ledger: it has mistakes, another program name or another currency."
+        }
+        "REG0012" => {
+            "Nobody approves what nobody looked at. `largesse policy impact DRAFT --log DIR --key FILE` makes and records a report."
+        }
+        "REG0013" => "A newer report exists than the one you name. Look at it and approve with its digest.",
+        "REG0014" => "Whoever hands a policy in does not approve it, whatever other roles they have.",
+        "REG0015" => {
+            "A bundle goes into force after somebody else approved it with its newest impact report."
+        }
+        "REG0016" => "Nothing to do: decisions are made by this bundle already.",
+        "REG0017" => "A roll-back goes one step back, to what was in force just before.",
+        "REG0018" => {
+            "The time has passed on the node's clock. Activate the bundle at once, or name a later time."
+        }
+        "REG0019" => "Nothing to do: this kill switch is on already.",
+        "REG0020" => "Nothing to do: this kill switch is off.",
+        "REG0021" => {
+            "A kill switch names the program, or a segment, reward, kind of reward or moment of the policy in force."
+        }
+        "REG0022" => "The registry begins with the first run of a node. Start one, or run the demo.",
+        "REG0023" => "The file in the inbox is not a request, or too large.",
+        "REG0024" => {
+            "The ledger could not be read, or the node that holds it did not answer. Nothing was changed."
+        }
+        "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
+        _ => return None,
+    };
+    Some(page)
+}

@@ -1,0 +1,149 @@
+//! The steps of a policy's life, as people sign them and the ledger keeps them.
+
+use domain::{Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The version of the signed form this build reads and writes.
+pub const VERSION: u32 = 1;
+
+/// What a person may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Writes policies and has their impact assessed.
+    Author,
+    /// Approves what somebody else wrote, and puts it in force.
+    Approver,
+    /// Acts in the safe direction only: stops things, and rolls back to what was in force before.
+    Operator,
+    /// Reads.
+    Auditor,
+}
+
+impl Role {
+    /// The word in people.toml.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Author => "author",
+            Role::Approver => "approver",
+            Role::Operator => "operator",
+            Role::Auditor => "auditor",
+        }
+    }
+}
+
+/// What a kill switch turns off. Ids outlive bundles: a switch stays on under the next one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "part", content = "id")]
+pub enum Target {
+    Program,
+    Segment(String),
+    Reward(String),
+    /// Every reward of a kind, such as all partner rewards.
+    Kind(crate::RewardKind),
+    /// Every promise of a moment.
+    Moment(String),
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do", deny_unknown_fields)]
+pub enum Step {
+    /// A checked and tested bundle is handed in.
+    Submit { bundle: Digest, note: String },
+    /// What the bundle would have done was computed; the digest is that of the report.
+    Assess { bundle: Digest, impact: Digest },
+    /// Somebody other than the author approves exactly this bundle with exactly this report.
+    Approve { bundle: Digest, impact: Digest },
+    /// An approved bundle goes into force at a time.
+    Schedule { bundle: Digest, at: Timestamp },
+    /// An approved bundle goes into force now.
+    Activate { bundle: Digest },
+    /// What was in force before goes back into force.
+    RollBack { to: Digest },
+    /// A kill switch is turned on.
+    Stop { target: Target, note: String },
+    /// A kill switch is turned off.
+    Resume { target: Target, note: String },
+}
+
+impl Step {
+    /// The word people use for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Submit { .. } => "submit",
+            Step::Assess { .. } => "assess",
+            Step::Approve { .. } => "approve",
+            Step::Schedule { .. } => "schedule",
+            Step::Activate { .. } => "activate",
+            Step::RollBack { .. } => "roll_back",
+            Step::Stop { .. } => "stop",
+            Step::Resume { .. } => "resume",
+        }
+    }
+
+    /// Who may take it.
+    pub fn role(&self) -> Role {
+        match self {
+            Step::Submit { .. } | Step::Assess { .. } => Role::Author,
+            Step::Approve { .. } | Step::Schedule { .. } | Step::Activate { .. } | Step::Resume { .. } => {
+                Role::Approver
+            }
+            Step::RollBack { .. } | Step::Stop { .. } => Role::Operator,
+        }
+    }
+
+    /// Whether what is in force changes at once.
+    pub fn takes_effect(&self) -> bool {
+        match self {
+            Step::Submit { .. } | Step::Assess { .. } | Step::Approve { .. } | Step::Schedule { .. } => false,
+            Step::Activate { .. } | Step::RollBack { .. } | Step::Stop { .. } | Step::Resume { .. } => true,
+        }
+    }
+}
+
+/// What is signed: a step, by whom, for which ledger, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    pub v: u32,
+    /// Identity of the ledger (name and key id), so that a signature for one is worth nothing for another.
+    pub ledger: String,
+    /// 32 hex digits, never used twice.
+    pub id: String,
+    pub at: Timestamp,
+    /// The person's name in people.toml.
+    pub by: String,
+    pub step: Step,
+}
+
+impl Statement {
+    /// The bytes that are signed.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = b"largesse-step 1\n".to_vec();
+        // Plain values rendered in declaration order: cannot fail, and always the same bytes.
+        bytes.extend(serde_json::to_vec(self).unwrap_or_default());
+        bytes
+    }
+}
+
+/// A signed statement; the body of its ledger row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    pub statement: Statement,
+    /// Public key, base64.
+    pub key: String,
+    /// Ed25519 over [`Statement::bytes`], base64.
+    pub signature: String,
+}
+
+/// A scheduled bundle that a node put in force when its time came; the body of its ledger row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Due {
+    pub v: u32,
+    pub bundle: Digest,
+    /// The id of the statement that scheduled it.
+    pub scheduled_by: String,
+}

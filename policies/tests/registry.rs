@@ -1,0 +1,164 @@
+//! The rules of a policy's life, without a ledger: what may follow what, and when a schedule comes due.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use domain::time::{HOUR, SECOND};
+use domain::{Digest, Timestamp};
+use policies::registry::{Due, Person, Refusal, Registry, Role, Statement, Step, Target, VERSION, explain};
+use policies::{Bundle, RewardKind};
+
+const MINUTE: i64 = 60 * SECOND;
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+struct Desk {
+    registry: Registry,
+    bundle: Bundle,
+    now: Timestamp,
+    taken: u32,
+}
+
+impl Desk {
+    fn open() -> Desk {
+        let bundle = policies::starter::grocery().unwrap();
+        let mut registry = Registry::new("log+0");
+        registry.started(bundle.digest(), NOW);
+        Desk { registry, bundle, now: NOW, taken: 0 }
+    }
+
+    fn statement(&self, by: &str, step: Step) -> Statement {
+        let id = format!("{:032}", self.taken);
+        Statement { v: VERSION, ledger: "log+0".to_owned(), id, at: self.now, by: by.to_owned(), step }
+    }
+
+    fn ask(&self, by: &str, step: Step) -> Result<(), Refusal> {
+        self.judge(&self.statement(by, step))
+    }
+
+    fn judge(&self, statement: &Statement) -> Result<(), Refusal> {
+        let roles = match statement.by.as_str() {
+            "author" => vec![Role::Author],
+            "approver" => vec![Role::Approver],
+            "operator" => vec![Role::Operator],
+            "auditor" => vec![Role::Auditor],
+            _ => vec![Role::Author, Role::Approver, Role::Operator],
+        };
+        let person = Person { name: statement.by.clone(), roles };
+        self.registry.admit(statement, &person, self.now, &self.bundle)
+    }
+
+    fn take(&mut self, by: &str, step: Step) {
+        self.now = self.now.plus(MINUTE);
+        let statement = self.statement(by, step);
+        self.judge(&statement).unwrap();
+        self.registry.take(&statement);
+        self.taken += 1;
+    }
+
+    fn approve(&mut self, bundle: Digest) {
+        self.take("author", Step::Submit { bundle, note: String::new() });
+        let impact = Digest::of(b"report");
+        self.take("author", Step::Assess { bundle, impact });
+        self.take("approver", Step::Approve { bundle, impact });
+    }
+}
+
+fn code(result: Result<(), Refusal>) -> &'static str {
+    let code = result.unwrap_err().code();
+    assert!(explain(code).is_some(), "{code} has no page");
+    code
+}
+
+#[test]
+fn approved_policies_come_and_go_one_step_at_a_time() {
+    let mut desk = Desk::open();
+    let (first, second) = (Digest::of(b"first"), Digest::of(b"second"));
+    let started = desk.bundle.digest();
+    assert_eq!(desk.registry.chosen(), None);
+    for bundle in [first, second] {
+        desk.approve(bundle);
+        desk.take("approver", Step::Activate { bundle });
+        assert_eq!(desk.registry.chosen(), Some(bundle));
+        desk.registry.started(bundle, desk.now);
+    }
+    assert_eq!(code(desk.ask("operator", Step::RollBack { to: started })), "REG0017");
+    desk.take("operator", Step::RollBack { to: first });
+    assert_eq!(desk.registry.chosen(), Some(first));
+    desk.take("operator", Step::RollBack { to: started });
+    assert_eq!((desk.registry.in_force(), desk.registry.before()), (Some(started), None));
+    // What was approved once may come back.
+    desk.take("approver", Step::Activate { bundle: second });
+    assert_eq!(desk.registry.in_force(), Some(second));
+}
+
+#[test]
+fn a_newer_report_makes_an_approval_stale() {
+    let mut desk = Desk::open();
+    let bundle = Digest::of(b"draft");
+    desk.approve(bundle);
+    assert!(desk.registry.versions()[&bundle].is_approved());
+    let impact = Digest::of(b"another report");
+    desk.take("author", Step::Assess { bundle, impact });
+    assert_eq!(code(desk.ask("approver", Step::Activate { bundle })), "REG0015");
+    desk.take("approver", Step::Approve { bundle, impact });
+    desk.take("approver", Step::Activate { bundle });
+}
+
+#[test]
+fn a_schedule_waits_for_its_time_and_for_a_clock_that_is_not_behind() {
+    let mut desk = Desk::open();
+    let bundle = Digest::of(b"draft");
+    desk.approve(bundle);
+    let at = desk.now.plus(5 * HOUR);
+    assert_eq!(code(desk.ask("approver", Step::Schedule { bundle, at: desk.now })), "REG0018");
+    desk.take("approver", Step::Schedule { bundle, at });
+    assert!(desk.registry.due(at.plus(-1)).is_none());
+    assert_eq!(desk.registry.due(at).unwrap().bundle, bundle);
+    // Somebody took a step later than this clock says it is.
+    desk.now = at.plus(HOUR);
+    desk.take("operator", Step::Stop { target: Target::Program, note: String::new() });
+    assert!(desk.registry.due(at.plus(MINUTE)).is_none());
+    let due = desk.registry.due(desk.now).unwrap().clone();
+    desk.registry.take_due(&Due { v: VERSION, bundle, scheduled_by: due.by_statement }, desk.now);
+    assert_eq!((desk.registry.chosen(), desk.registry.scheduled()), (Some(bundle), None));
+}
+
+#[test]
+fn switches_are_turned_once_and_stay_on_under_every_bundle() {
+    let mut desk = Desk::open();
+    let vouchers = Target::Kind(RewardKind::Voucher);
+    let stop = |target: Target| Step::Stop { target, note: String::new() };
+    let resume = |target: Target| Step::Resume { target, note: String::new() };
+    assert_eq!(code(desk.ask("approver", resume(vouchers.clone()))), "REG0020");
+    for target in [
+        vouchers.clone(),
+        Target::Segment("lapsing".to_owned()),
+        Target::Reward("cinema".to_owned()),
+        Target::Moment("purchase".to_owned()),
+    ] {
+        desk.take("operator", stop(target.clone()));
+        assert_eq!(code(desk.ask("operator", stop(target))), "REG0019");
+    }
+    let stops = desk.registry.stops(&desk.bundle);
+    assert!(!stops.program);
+    assert_eq!(
+        (stops.segments.count_ones(), stops.moments.count_ones(), stops.rewards.count_ones()),
+        (1, 1, 4)
+    );
+    assert_eq!(code(desk.ask("operator", resume(vouchers.clone()))), "REG0008");
+    desk.take("approver", resume(vouchers));
+    assert_eq!(desk.registry.stops(&desk.bundle).rewards.count_ones(), 1);
+    assert_eq!(code(desk.ask("auditor", stop(Target::Program))), "REG0008");
+    // An approver may act in the safe direction too.
+    desk.ask("approver", stop(Target::Program)).unwrap();
+}
+
+#[test]
+fn statements_of_another_form_or_time_are_refused() {
+    let desk = Desk::open();
+    let stop = || desk.statement("operator", Step::Stop { target: Target::Program, note: String::new() });
+    assert_eq!(code(desk.judge(&Statement { v: VERSION + 1, ..stop() })), "REG0001");
+    for off in [-2 * HOUR, 2 * HOUR] {
+        assert_eq!(code(desk.judge(&Statement { at: desk.now.plus(off), ..stop() })), "REG0007");
+    }
+    let unknown = Step::Activate { bundle: Digest::of(b"never seen") };
+    assert_eq!(code(desk.ask("approver", unknown)), "REG0009");
+}

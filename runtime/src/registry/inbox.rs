@@ -1,0 +1,246 @@
+//! Requests and answers as files in the ledger folder: `inbox/ID.json` and `inbox/ID.answer`.
+//!
+//! A request appears whole by a rename, and so does its answer. Whoever may write the folder may ask; only a
+//! signature of somebody in people.toml is heard.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domain::Timestamp;
+use ledger::{Reader, Seq};
+use policies::registry::Scheduled;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{JudgeError, People, Request, due_entry, judge, last_of, load};
+use crate::clock;
+use crate::metrics::Stamps;
+use crate::node::NodeError;
+use crate::writer::{After, Row, WriterHandle};
+
+/// How often a node looks: a kill switch must hold within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Requests answered at one look; the next look takes the next.
+const REQUESTS_MAX: usize = 16;
+/// Largest request that is read: six files of a bundle at most.
+const REQUEST_BYTES_MAX: u64 = 8 << 20;
+/// How long whoever asks waits for a running node.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Answer {
+    /// Recorded in this row.
+    Taken { row: u64 },
+    /// Not taken; nothing changed.
+    Refused { code: String, why: String },
+}
+
+impl Answer {
+    fn refused(error: &JudgeError) -> Answer {
+        Answer::Refused { code: error.code().to_owned(), why: error.to_string() }
+    }
+}
+
+/// A look at the inbox changed nothing, or ended the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    SameAsBefore,
+    /// The policy or the switches in force are others now: the run must end.
+    Changed,
+}
+
+/// The inbox of a running node.
+pub struct Inbox {
+    pub folder: PathBuf,
+    pub identity: String,
+    pub reader: Reader,
+    pub writer: WriterHandle,
+    /// The node's order to stop.
+    pub stop: CancellationToken,
+    /// Raised when the run must end because another policy is in force.
+    pub changed: CancellationToken,
+    /// What waits for its time; to be read again when absent.
+    pub scheduled: Option<Option<Scheduled>>,
+}
+
+impl Inbox {
+    /// Answers requests until the node stops or the policy in force changes.
+    pub async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            match self.look().await {
+                Ok(Outcome::SameAsBefore) => {}
+                Ok(Outcome::Changed) => return self.changed.cancel(),
+                Err(error) => tracing::error!(%error, "the registry of policies cannot be read"),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<Outcome, NodeError> {
+        let requests = waiting(&self.folder);
+        let mut outcome = Outcome::SameAsBefore;
+        for path in requests {
+            let (answer, effect) = self.answer(&path).await?;
+            reply(&path, &answer);
+            if effect == Outcome::Changed {
+                // What follows is judged by the next run, under what is in force then.
+                return Ok(Outcome::Changed);
+            }
+            outcome = effect;
+        }
+        if self.scheduled.is_none() {
+            self.scheduled = Some(load(&self.reader, &self.identity)?.scheduled().cloned());
+        }
+        if self
+            .scheduled
+            .as_ref()
+            .is_some_and(|next| next.as_ref().is_some_and(|next| next.at <= clock::wall()))
+            && let Some(due) = load(&self.reader, &self.identity)?.due(clock::wall())
+        {
+            let entry = due_entry(due.bundle, &due.by_statement);
+            self.append(vec![entry]).await;
+            return Ok(Outcome::Changed);
+        }
+        Ok(outcome)
+    }
+
+    async fn answer(&mut self, path: &Path) -> Result<(Answer, Outcome), NodeError> {
+        let judged = take(path, &self.folder, &self.reader, &self.identity);
+        let (request, entries) = match judged {
+            Ok(taken) => taken,
+            Err(error) => return Ok((Answer::refused(&error), Outcome::SameAsBefore)),
+        };
+        let Some(row) = self.append(entries).await else {
+            let why = "the node is stopping; ask again".to_owned();
+            return Ok((Answer::Refused { code: "REG0024".to_owned(), why }, Outcome::SameAsBefore));
+        };
+        let changed = request.signed.statement.step.takes_effect();
+        Ok((Answer::Taken { row: row.0 }, if changed { Outcome::Changed } else { Outcome::SameAsBefore }))
+    }
+
+    /// Appends rows and waits until the last is durable; `None` when the writer has ended.
+    async fn append(&mut self, entries: Vec<ledger::Entry>) -> Option<Seq> {
+        self.scheduled = None;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut tell = Some(tell);
+        let count = entries.len();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let after = match tell.take_if(|_| at + 1 == count) {
+                Some(tell) => After::Then(Box::new(move |seq| {
+                    let _gone = tell.send(seq);
+                })),
+                None => After::Nothing,
+            };
+            self.writer.row(Row { entry, work: None, stamps: Stamps::at(Instant::now()), after });
+        }
+        told.await.ok()
+    }
+}
+
+/// Reads and judges one request.
+fn take(
+    path: &Path,
+    folder: &Path,
+    reader: &Reader,
+    identity: &str,
+) -> Result<(Request, Vec<ledger::Entry>), JudgeError> {
+    let malformed = |why: String| JudgeError::Malformed { path: path.to_owned(), why };
+    let about = std::fs::symlink_metadata(path).map_err(|error| malformed(error.to_string()))?;
+    if !about.is_file() || about.len() > REQUEST_BYTES_MAX {
+        return Err(malformed(format!("not a file of at most {REQUEST_BYTES_MAX} bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| malformed(error.to_string()))?;
+    let request: Request = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+    let people = People::load(folder)?;
+    let registry = load(reader, identity)?;
+    let entries = judge(reader, &registry, &people, &request, clock::wall())?;
+    Ok((request, entries))
+}
+
+fn inbox(folder: &Path) -> PathBuf {
+    folder.join("inbox")
+}
+
+/// The requests that wait, by name, at most [`REQUESTS_MAX`].
+fn waiting(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(inbox(folder)) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
+    paths.sort();
+    paths.truncate(REQUESTS_MAX);
+    paths
+}
+
+/// Writes the answer and takes the request away.
+fn reply(path: &Path, answer: &Answer) {
+    let text = serde_json::to_vec(answer).unwrap_or_default();
+    let written = std::fs::write(path.with_extension("new"), text)
+        .and_then(|()| std::fs::rename(path.with_extension("new"), path.with_extension("answer")))
+        .and_then(|()| std::fs::remove_file(path));
+    if let Err(error) = written {
+        tracing::error!(%error, request = %path.display(), "a request was judged, but its answer not written");
+    }
+}
+
+/// Puts a request to the ledger in a folder: to the running node, or, where none runs, to the ledger itself.
+///
+/// # Errors
+/// When neither can be reached.
+pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError> {
+    let identity = ledger::identity_of(folder)?.ok_or_else(|| ledger::Error::NoLedger(folder.to_owned()))?;
+    if ledger::refuse_in_use(folder).is_ok() {
+        return alone(folder, request, &identity);
+    }
+    let malformed = |path: &Path, error: std::io::Error| JudgeError::Malformed {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
+    let inbox = inbox(folder);
+    std::fs::create_dir_all(&inbox).map_err(|error| malformed(&inbox, error))?;
+    let path = inbox.join(format!("{}.json", request.signed.statement.id));
+    let building = path.with_extension("asking");
+    let bytes = serde_json::to_vec(request).unwrap_or_default();
+    std::fs::write(&building, bytes)
+        .and_then(|()| std::fs::rename(&building, &path))
+        .map_err(|error| malformed(&path, error))?;
+    let (answer, deadline) = (path.with_extension("answer"), Instant::now() + ANSWER_WITHIN);
+    while Instant::now() < deadline {
+        if let Ok(bytes) = std::fs::read(&answer) {
+            let _left_behind = std::fs::remove_file(&answer);
+            return serde_json::from_slice(&bytes)
+                .map_err(|error| JudgeError::Malformed { path: answer, why: error.to_string() });
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Withdrawn, so that it does not take effect when nobody expects it any more.
+    let _answered_meanwhile = std::fs::remove_file(&path);
+    Err(JudgeError::Silent(folder.to_owned()))
+}
+
+/// Judges and records a request without a node.
+fn alone(folder: &Path, request: &Request, identity: &str) -> Result<Answer, JudgeError> {
+    let reader = Reader::open(folder)?;
+    let people = People::load(folder)?;
+    let registry = load(&reader, identity)?;
+    let now = clock::wall();
+    let entries = match judge(&reader, &registry, &people, request, now) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Answer::refused(&error)),
+    };
+    let options = ledger::Options::new(folder, &reader.origin()?, now);
+    let (mut writer, _) = ledger::Writer::open(&options)?;
+    let appended = writer.append(time_after(now, &reader)?, &entries)?;
+    Ok(Answer::Taken { row: last_of(&entries, appended.first).0 })
+}
+
+/// The time of a row: rows are never recorded before the row before them.
+fn time_after(now: Timestamp, reader: &Reader) -> Result<Timestamp, ledger::Error> {
+    let last = reader.row(Seq(reader.size()?))?;
+    Ok(last.map_or(now, |row| row.recorded_at.max(now)))
+}

@@ -1,0 +1,231 @@
+//! The registry of policies as a node keeps it: the ledger's rows folded, people and their signatures, requests.
+//!
+//! A request is a signed statement in the ledger folder's `inbox`. A running node answers it; without one, whoever
+//! asks opens the ledger and does the same. What changes the policy in force ends the node's run, and the next run,
+//! in the same process, starts under it: no decision ever mixes two bundles. Start at [`judge`].
+
+mod inbox;
+mod people;
+
+use std::path::PathBuf;
+
+use domain::{Digest, Timestamp};
+use ledger::{Entry, Filter, Kind, Reader, Row, Seq};
+use policies::Bundle;
+use policies::registry::{Due, Refusal, Registry, Signed, Step};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use inbox::{Answer, Inbox, Outcome, ask};
+pub use people::{Entry as PersonEntry, People, PeopleError};
+
+use crate::node::NodeError;
+use crate::opening::{holding, origin, recorded_bundle};
+
+/// Rows read at a time.
+const PAGE_ROWS: u32 = 1_000;
+/// The kinds of rows the registry is folded from.
+const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
+
+/// A signed statement and, for a submission, the bundle's canonical bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    pub signed: Signed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
+}
+
+/// Folds the registry from a ledger's rows.
+///
+/// # Errors
+/// When the ledger cannot be read, or a row is not in its form.
+pub fn load(reader: &Reader, identity: &str) -> Result<Registry, NodeError> {
+    let mut registry = Registry::new(identity);
+    for row in rows(reader)? {
+        fold(&mut registry, &row)?;
+    }
+    Ok(registry)
+}
+
+/// Every row the registry is folded from, in order.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn rows(reader: &Reader) -> Result<Vec<Row>, NodeError> {
+    let mut rows = Vec::new();
+    for kind in KINDS {
+        let mut after = None;
+        loop {
+            let filter = Filter { kind: Some(kind), after, limit: PAGE_ROWS, ..Filter::default() };
+            let page = reader.list(&filter)?;
+            after = page.last().map(|row| row.seq);
+            let full = page.len() == PAGE_ROWS as usize;
+            rows.extend(page);
+            if !full {
+                break;
+            }
+        }
+    }
+    rows.sort_by_key(|row| row.seq);
+    Ok(rows)
+}
+
+/// What a row of the registry says.
+pub enum Recorded {
+    Started(Digest),
+    Step(Box<Signed>),
+    Due(Due),
+}
+
+/// Reads a row of the registry; `None` for rows that say nothing about it.
+///
+/// # Errors
+/// When the row is not in its form.
+pub fn read(row: &Row) -> Result<Option<Recorded>, NodeError> {
+    let wrong = |error: serde_json::Error| NodeError::Row { seq: row.seq, why: error.to_string() };
+    let body = row.body.as_deref().unwrap_or_default();
+    if row.kind == Kind::Start {
+        return Ok(row.bundle.map(Recorded::Started));
+    }
+    if let Ok(due) = serde_json::from_str::<Due>(body) {
+        return Ok(Some(Recorded::Due(due)));
+    }
+    Ok(Some(Recorded::Step(Box::new(serde_json::from_str(body).map_err(wrong)?))))
+}
+
+fn fold(registry: &mut Registry, row: &Row) -> Result<(), NodeError> {
+    match read(row)? {
+        Some(Recorded::Started(bundle)) => registry.started(bundle, row.recorded_at),
+        Some(Recorded::Step(signed)) => registry.take(&signed.statement),
+        Some(Recorded::Due(due)) => registry.take_due(&due, row.recorded_at),
+        None => {}
+    }
+    Ok(())
+}
+
+/// The rows a request becomes.
+///
+/// # Errors
+/// Why it is refused: the person, the signature, the role, or the state of the registry.
+pub fn judge(
+    reader: &Reader,
+    registry: &Registry,
+    people: &People,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Vec<Entry>, JudgeError> {
+    let Signed { statement, key, signature } = &request.signed;
+    let person = people.find(&statement.by).ok_or_else(|| Refusal::UnknownPerson(statement.by.clone()))?;
+    if person.key != *key {
+        return Err(Refusal::OtherKey(statement.by.clone()).into());
+    }
+    if !ledger::person::is_signed(key, &statement.bytes(), signature) {
+        return Err(Refusal::Forged.into());
+    }
+    let in_force = match registry.in_force() {
+        Some(digest) => recorded_bundle(reader, digest)?,
+        None => return Err(JudgeError::NoRun),
+    };
+    registry.admit(statement, &person.person(), now, &in_force)?;
+    let mut entries = Vec::new();
+    if let Step::Submit { bundle, .. } = &statement.step {
+        let given = request.bundle.as_deref().unwrap_or_default();
+        fits(*bundle, given, &in_force)?;
+        if holding(reader, *bundle)?.is_none() {
+            let mut row = Entry::new(Kind::Bundle, Uuid::now_v7().into_bytes(), given.to_owned());
+            row.bundle = Some(*bundle);
+            entries.push(row);
+        }
+    }
+    let kind = match statement.step {
+        Step::Approve { .. } => Kind::Approval,
+        Step::Stop { .. } | Step::Resume { .. } => Kind::KillSwitch,
+        Step::Submit { .. }
+        | Step::Assess { .. }
+        | Step::Schedule { .. }
+        | Step::Activate { .. }
+        | Step::RollBack { .. } => Kind::Operation,
+    };
+    let body = serde_json::to_string(&request.signed).unwrap_or_default();
+    let mut row = Entry::new(kind, Uuid::now_v7().into_bytes(), body);
+    row.bundle = bundle_of(&statement.step);
+    entries.push(row);
+    Ok(entries)
+}
+
+/// Whether canonical bytes are the bundle a statement names, and one this ledger can live with.
+fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal> {
+    let other = |why: String| Refusal::OtherBundle { expected: named, why };
+    let bundle = Bundle::from_canonical(canonical.as_bytes()).map_err(|problems| other(problems.render()))?;
+    if bundle.digest() != named {
+        return Err(other(format!("it is {}", bundle.digest())));
+    }
+    if origin(&bundle) != origin(in_force) {
+        let (found, here) = (&bundle.program().name, &in_force.program().name);
+        return Err(other(format!("it is for program {found:?}, this ledger is that of {here:?}")));
+    }
+    if bundle.program().currency != in_force.program().currency {
+        let (found, here) = (&bundle.program().currency, &in_force.program().currency);
+        return Err(other(format!("it counts in {found}, this ledger in {here}")));
+    }
+    Ok(())
+}
+
+fn bundle_of(step: &Step) -> Option<Digest> {
+    match step {
+        Step::Submit { bundle, .. }
+        | Step::Assess { bundle, .. }
+        | Step::Approve { bundle, .. }
+        | Step::Schedule { bundle, .. }
+        | Step::Activate { bundle }
+        | Step::RollBack { to: bundle } => Some(*bundle),
+        Step::Stop { .. } | Step::Resume { .. } => None,
+    }
+}
+
+/// The row of a schedule that came due.
+pub fn due_entry(bundle: Digest, scheduled_by: &str) -> Entry {
+    let due = Due { v: policies::registry::VERSION, bundle, scheduled_by: scheduled_by.to_owned() };
+    let body = serde_json::to_string(&due).unwrap_or_default();
+    let mut row = Entry::new(Kind::Operation, Uuid::now_v7().into_bytes(), body);
+    row.bundle = Some(bundle);
+    row
+}
+
+/// Why a request is not judged in its favour.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("no node has ever run on this ledger, so there is no policy to change; start one first")]
+    NoRun,
+    #[error("{path} is no request: {why}")]
+    Malformed { path: PathBuf, why: String },
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    #[error("the node that holds {} did not answer; nothing was changed", .0.display())]
+    Silent(PathBuf),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+}
+
+impl JudgeError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            JudgeError::Refused(refusal) => refusal.code(),
+            JudgeError::NoRun => "REG0022",
+            JudgeError::Malformed { .. } => "REG0023",
+            JudgeError::People(_) => "REG0025",
+            JudgeError::Silent(_) | JudgeError::Node(_) | JudgeError::Ledger(_) => "REG0024",
+        }
+    }
+}
+
+/// The row after which a request's step holds.
+pub fn last_of(entries: &[Entry], first: Seq) -> Seq {
+    Seq(first.0 + entries.len().saturating_sub(1) as u64)
+}

@@ -1,0 +1,290 @@
+//! What a draft would have decided: recorded events under the policy in force and under the draft.
+//!
+//! Both run through the second host ([`crate::host`]), with negotiation, budgets, caps and timers coupled, so a
+//! promise that one policy makes has its consequences there. Neither is compared with what was decided live: a live
+//! negotiation depends on when messages arrive, and the difference would be blamed on the draft. The same policy on
+//! both sides differs in nothing; the same input gives the same digest.
+
+mod recorded;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use domain::{Decision, Digest, MemberId, Micros, Outcome, Reason, Timestamp};
+use models::Models;
+use policies::Bundle;
+use serde::Serialize;
+
+use crate::host::{self, Host};
+pub use recorded::{Error, Recorded, read};
+
+/// How one side came out at one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    member: MemberId,
+    outcome: Outcome,
+    reason: Reason,
+    segment: Option<Arc<str>>,
+    reward: Option<Arc<str>>,
+    cost: Micros,
+    value: Micros,
+}
+
+/// Everything one side decided, by event.
+struct Side {
+    said: BTreeMap<String, Said>,
+    report: host::Report,
+}
+
+/// Decisions that came out differently, by how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Flip {
+    pub from: String,
+    pub to: String,
+    /// The reason the draft gives.
+    pub reason: &'static str,
+    pub decisions: u64,
+}
+
+/// One number on both sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub from: i64,
+    pub to: i64,
+}
+
+/// What changes for a segment or a reward.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Slice {
+    pub id: String,
+    pub promises: Change,
+    /// Members who were promised anything.
+    pub members: Change,
+    pub cost_micros: Change,
+    /// Net value as the policies compute it: by declared priors, not measured effects.
+    pub net_micros: Change,
+}
+
+/// A budget at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Burn {
+    pub id: String,
+    pub limit: Change,
+    pub promised: Change,
+}
+
+/// The report; its digest is what an approval names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Impact {
+    pub v: u32,
+    pub from: Digest,
+    pub to: Digest,
+    pub models: Digest,
+    pub currency: String,
+    pub events: u64,
+    /// Recorded events that could not be opened: their member was erased.
+    pub erased: u64,
+    pub decisions: Change,
+    pub promises: Change,
+    pub cost_micros: Change,
+    pub net_micros: Change,
+    /// Decisions that came out differently, those of one side only included.
+    pub flipped: u64,
+    pub flips: Vec<Flip>,
+    pub segments: Vec<Slice>,
+    pub rewards: Vec<Slice>,
+    pub budgets: Vec<Burn>,
+    /// Decisions without a promise, by reason.
+    pub reasons: BTreeMap<&'static str, Change>,
+}
+
+impl Impact {
+    /// The digest an approval binds to.
+    pub fn digest(&self) -> Digest {
+        // Plain values rendered in declaration order: cannot fail, and always the same bytes.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+/// Runs recorded events under both bundles, on a thread each. `progress` hears how many events one side has done.
+///
+/// # Errors
+/// When a bundle cannot be negotiated, or a brain breaks an invariant.
+pub fn assess(
+    recorded: &Recorded,
+    from: &Arc<Bundle>,
+    to: &Arc<Bundle>,
+    models: (Models, Models),
+    progress: impl Fn(u64) + Sync,
+) -> Result<Impact, host::Error> {
+    let digest = models.0.digest();
+    let (before, after) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| side(recorded, to, models.1, |_| {}));
+        let before = side(recorded, from, models.0, &progress);
+        // A panic on the other side is this side's panic too.
+        let after = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (before, after)
+    });
+    let (before, after) = (before?, after?);
+    Ok(compare(recorded, digest, from, &before, &after))
+}
+
+fn side(
+    recorded: &Recorded,
+    bundle: &Arc<Bundle>,
+    models: Models,
+    progress: impl Fn(u64),
+) -> Result<Side, host::Error> {
+    let middle =
+        recorded.events.get(recorded.events.len() / 2).map_or(Timestamp(0), |event| event.event_time);
+    let options = host::Options::around(middle);
+    let mut host = Host::new(Arc::clone(bundle), models, &options)?;
+    let names = Names::of(bundle);
+    let mut said = BTreeMap::new();
+    for (done, event) in (1u64..).zip(&recorded.events) {
+        for decision in host.take(event)? {
+            said.insert(decision.event.event_id.to_string(), names.said(&decision));
+        }
+        progress(done);
+    }
+    Ok(Side { said, report: host.report() })
+}
+
+/// The ids of a bundle, shared by everything that was said under it.
+struct Names {
+    segments: Vec<Arc<str>>,
+    rewards: Vec<Arc<str>>,
+}
+
+impl Names {
+    fn of(bundle: &Bundle) -> Names {
+        Names {
+            segments: bundle.segments().iter().map(|segment| segment.id.as_str().into()).collect(),
+            rewards: bundle.rewards().iter().map(|reward| reward.id.as_str().into()).collect(),
+        }
+    }
+
+    fn said(&self, decision: &Decision) -> Said {
+        let promises = matches!(decision.outcome, Outcome::Granted | Outcome::Pending);
+        let reward = decision.chosen.filter(|_| promises);
+        Said {
+            member: decision.event.member,
+            outcome: decision.outcome,
+            reason: decision.reason,
+            segment: decision.segment.map(|index| Arc::clone(&self.segments[usize::from(index.0)])),
+            reward: reward.map(|index| Arc::clone(&self.rewards[usize::from(index.0)])),
+            cost: if promises { decision.cost } else { Micros::ZERO },
+            value: if promises { decision.chosen_net } else { Micros::ZERO },
+        }
+    }
+}
+
+impl Said {
+    fn text(&self) -> String {
+        match &self.reward {
+            Some(reward) => format!("{} {reward}", self.outcome),
+            None => self.outcome.to_string(),
+        }
+    }
+}
+
+fn compare(recorded: &Recorded, models: Digest, from: &Bundle, before: &Side, after: &Side) -> Impact {
+    let mut flips: BTreeMap<(String, String, &'static str), u64> = BTreeMap::new();
+    let events: BTreeSet<&String> = before.said.keys().chain(after.said.keys()).collect();
+    for event in events {
+        let (one, other) = (before.said.get(event), after.said.get(event));
+        let same = |a: &Said, b: &Said| (a.outcome, &a.reward) == (b.outcome, &b.reward);
+        if matches!((one, other), (Some(one), Some(other)) if same(one, other)) {
+            continue;
+        }
+        let text = |said: Option<&Said>| said.map_or_else(|| "no moment".to_owned(), Said::text);
+        let reason = other.map_or("", |said| said.reason.name());
+        *flips.entry((text(one), text(other), reason)).or_default() += 1;
+    }
+    let mut flips: Vec<Flip> = flips
+        .into_iter()
+        .map(|((from, to, reason), decisions)| Flip { from, to, reason, decisions })
+        .collect();
+    flips.sort_by(|a, b| b.decisions.cmp(&a.decisions).then_with(|| (&a.from, &a.to).cmp(&(&b.from, &b.to))));
+    let sides = [before, after];
+    let change = |of: &dyn Fn(&Side) -> i64| Change { from: of(before), to: of(after) };
+    let promises = |side: &Side| side.said.values().filter(|said| said.reward.is_some()).count();
+    Impact {
+        v: 1,
+        from: before.report.bundle,
+        to: after.report.bundle,
+        models,
+        currency: from.program().currency.clone(),
+        events: recorded.events.len() as u64,
+        erased: recorded.erased,
+        decisions: change(&|side| count(side.said.len())),
+        promises: change(&|side| count(promises(side))),
+        cost_micros: change(&|side| side.said.values().map(|said| said.cost.0).sum()),
+        net_micros: change(&|side| side.said.values().map(|said| said.value.0).sum()),
+        flipped: flips.iter().map(|flip| flip.decisions).sum(),
+        flips,
+        segments: slices(sides, |said| said.segment.clone()),
+        rewards: slices(sides, |said| said.reward.clone()),
+        budgets: budgets(before, after),
+        reasons: reasons(sides),
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Both sides' promises, grouped.
+fn slices(sides: [&Side; 2], group: impl Fn(&Said) -> Option<Arc<str>>) -> Vec<Slice> {
+    let mut slices: BTreeMap<Arc<str>, Slice> = BTreeMap::new();
+    for (at, side) in sides.into_iter().enumerate() {
+        let mut members: BTreeMap<Arc<str>, BTreeSet<MemberId>> = BTreeMap::new();
+        for said in side.said.values() {
+            let Some(id) = group(said) else { continue };
+            let slice = slices.entry(Arc::clone(&id)).or_default();
+            if said.reward.is_none() {
+                continue;
+            }
+            let add = |change: &mut Change, amount: i64| {
+                *(if at == 0 { &mut change.from } else { &mut change.to }) += amount;
+            };
+            add(&mut slice.promises, 1);
+            add(&mut slice.cost_micros, said.cost.0);
+            add(&mut slice.net_micros, said.value.0);
+            if members.entry(id).or_default().insert(said.member) {
+                add(&mut slice.members, 1);
+            }
+        }
+    }
+    slices.into_iter().map(|(id, slice)| Slice { id: id.to_string(), ..slice }).collect()
+}
+
+fn budgets(before: &Side, after: &Side) -> Vec<Burn> {
+    let of = |side: &Side, id: &str| {
+        let budget = side.report.budgets.iter().find(|budget| budget.id == id);
+        budget
+            .map_or((0, 0), |budget| (budget.limit_micros, budget.committed_micros + budget.reserved_micros))
+    };
+    let ids: BTreeSet<&String> =
+        before.report.budgets.iter().chain(&after.report.budgets).map(|budget| &budget.id).collect();
+    let burn = |id: &String| {
+        let (one, other) = (of(before, id), of(after, id));
+        Burn {
+            id: id.clone(),
+            limit: Change { from: one.0, to: other.0 },
+            promised: Change { from: one.1, to: other.1 },
+        }
+    };
+    ids.into_iter().map(burn).collect()
+}
+
+fn reasons(sides: [&Side; 2]) -> BTreeMap<&'static str, Change> {
+    let mut reasons: BTreeMap<&'static str, Change> = BTreeMap::new();
+    for (at, side) in sides.into_iter().enumerate() {
+        for said in side.said.values().filter(|said| said.reward.is_none()) {
+            let change = reasons.entry(said.reason.name()).or_default();
+            *(if at == 0 { &mut change.from } else { &mut change.to }) += 1;
+        }
+    }
+    reasons
+}
