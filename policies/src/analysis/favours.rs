@@ -58,7 +58,7 @@ impl<'a> Analysis<'a> {
     }
 
     fn report_favour(&mut self, segment: usize, reward: usize, moment: usize, asked: &[&'a Term]) {
-        let core = self.core(asked);
+        let core = self.core(&[], asked);
         let denies: Vec<&'a Term> =
             core.iter().filter(|term| matches!(term.by, By::Deny(_))).copied().collect();
         let denying = self.names(&denies);

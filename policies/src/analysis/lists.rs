@@ -12,9 +12,9 @@ struct List<'t> {
     /// What is known where the list stands: a trigger, the facts of a reward.
     context: Vec<&'t Term>,
     conditions: Vec<&'t Term>,
-    /// What people call the owner, and what follows from a list that never holds.
+    /// What follows from a list that never holds.
     consequence: &'static str,
-    /// What people call the context, in words that follow "never hold".
+    /// What people call the context, in words that follow "never holds".
     context_name: &'static str,
 }
 
@@ -83,19 +83,7 @@ impl Analysis<'_> {
         if list.conditions.is_empty() || !self.ask(&together).is_never() {
             return false;
         }
-        // The context is given: the fewest conditions that it cannot hold with.
-        let mut core = list.conditions.clone();
-        let mut at = 0;
-        while at < core.len() {
-            let mut fewer = core.clone();
-            fewer.remove(at);
-            let asked: Vec<&Term> = list.context.iter().chain(&fewer).copied().collect();
-            if self.ask(&asked).is_never() {
-                core = fewer;
-            } else {
-                at += 1;
-            }
-        }
+        let core = self.core(&list.context, &list.conditions);
         let names = self.names(&core);
         let by_itself = self.ask(&core).is_never();
         let context = if by_itself { "" } else { list.context_name };

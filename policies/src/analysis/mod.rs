@@ -113,14 +113,16 @@ impl<'a> Analysis<'a> {
         self.search.ask(&claims)
     }
 
-    /// As few of some terms as never hold together; they are dropped from the front where they can be.
-    fn core(&mut self, terms: &[&'a Term]) -> Vec<&'a Term> {
+    /// As few of some terms as never hold together with the `given` ones; they are dropped from the front where
+    /// they can be.
+    fn core<'t>(&mut self, given: &[&'t Term], terms: &[&'t Term]) -> Vec<&'t Term> {
         let mut kept = terms.to_vec();
         let mut at = 0;
         while at < kept.len() {
             let mut fewer = kept.clone();
             fewer.remove(at);
-            if self.ask(&fewer).is_never() {
+            let asked: Vec<&Term> = given.iter().chain(&fewer).copied().collect();
+            if self.ask(&asked).is_never() {
                 kept = fewer;
             } else {
                 at += 1;

@@ -18,7 +18,7 @@ impl<'a> Analysis<'a> {
             if dead.segments[at] || !self.ask(&asked).is_never() {
                 continue;
             }
-            let core = self.core(&asked);
+            let core = self.core(&[], &asked);
             let taken: Vec<usize> = core
                 .iter()
                 .filter_map(|term| if let By::Segment(at) = term.by { Some(at) } else { None })
@@ -55,7 +55,7 @@ impl<'a> Analysis<'a> {
                 continue;
             }
             never[at] = true;
-            let core = self.core(&asked);
+            let core = self.core(&[], &asked);
             let taken: Vec<usize> = core
                 .iter()
                 .filter_map(|term| if let By::Moment(at) = term.by { Some(at) } else { None })

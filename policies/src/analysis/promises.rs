@@ -118,7 +118,7 @@ impl<'a> Analysis<'a> {
     }
 
     fn conflict(&mut self, asked: &[&'a Term], moment: Option<usize>, reward: Option<usize>) {
-        let core = self.core(asked);
+        let core = self.core(&[], asked);
         let is_guard = |term: &&&Term| matches!(term.by, By::Key(_) | By::Deny(_));
         let guards: Vec<&'a Term> = core.iter().filter(is_guard).copied().collect();
         let others: Vec<&'a Term> = core.iter().filter(|term| !is_guard(term)).copied().collect();

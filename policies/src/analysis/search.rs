@@ -200,20 +200,12 @@ impl Question<'_> {
                 Some(Cut::At(*field, boundary(*compare, *value, region.span(*field))))
             }
             Truth::Numbers { sides, .. } => position(sides, &self.pairs).map(Cut::Order),
-            Truth::OneOf { number, values } => match &**number {
-                Number::Fact(field) => {
-                    let (least, most) = region.span(*field);
-                    let value = values.iter().find(|value| (least..=most).contains(value))?;
-                    Some(Cut::At(*field, boundary(Compare::Equal, *value, (least, most))))
-                }
-                number @ (Number::Constant(_)
-                | Number::Negative(_)
-                | Number::Sum(_)
-                | Number::Difference(_)
-                | Number::Product(_)
-                | Number::Share(_)
-                | Number::Choose(_)) => widest(region, &[number]),
-            },
+            Truth::OneOf { number, values } => {
+                let Number::Fact(field) = &**number else { return widest(region, &[number]) };
+                let (least, most) = region.span(*field);
+                let value = values.iter().find(|value| (least..=most).contains(value))?;
+                Some(Cut::At(*field, boundary(Compare::Equal, *value, (least, most))))
+            }
             Truth::Not(part) => self.change(part, region),
             Truth::Same(parts) => inner(&[&parts.0, &parts.1]),
             Truth::All(parts) | Truth::Any(parts) => inner(&parts.iter().collect::<Vec<_>>()),

@@ -12,6 +12,8 @@ pub mod guardrails;
 pub mod moments;
 pub mod program;
 pub mod segments;
+#[cfg(test)]
+mod tests;
 
 use describe::documents;
 
