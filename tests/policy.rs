@@ -287,26 +287,29 @@ async fn under_load_every_decision_names_one_bundle_and_a_kill_switch_survives_a
     eventually("some rows", || rows(&office) > 1_000);
     office.taken("berta", &["policy", "activate", &digest]);
     eventually("the new policy", || runs(&office) > 1);
+    publish(server.url(), 9_000..9_300).await;
+    let under = format!("SELECT count(*) FROM record WHERE kind = 11 AND lower(hex(bundle)) = '{digest}'");
+    eventually("decisions under it", || number(&office, &under) >= 300);
     office.taken("otto", &["policy", "rollback"]);
     eventually("the old policy", || runs(&office) > 2);
     office.taken("otto", &["stop", "--program"]);
     eventually("the stop", || runs(&office) > 3);
     producer.await.unwrap();
-    eventually("every event", || rows(&office) >= 8_000);
+    eventually("every event", || rows(&office) >= 8_300);
     let before = granted(&office);
     publish(server.url(), 8_000..8_500).await;
-    eventually("the stopped events", || rows(&office) >= 8_500);
+    eventually("the stopped events", || rows(&office) >= 8_800);
     assert_eq!(terminate(&mut node), Some(0));
     let mut node = serve(&office, &server);
     publish(server.url(), 8_500..9_000).await;
-    eventually("the events after the restart", || rows(&office) >= 9_000);
+    eventually("the events after the restart", || rows(&office) >= 9_300);
     assert_eq!(terminate(&mut node), Some(0));
     assert_eq!(granted(&office), before, "something was promised while the program was stopped");
     let events = query(
         &office.ledger(),
         "SELECT count(DISTINCT event_id), count(*) FROM record WHERE event_id LIKE 'live-%'",
     );
-    assert_eq!(events, "9000|9000", "each event has exactly one row");
+    assert_eq!(events, "9300|9300", "each event has exactly one row");
     let bundles: BTreeSet<String> =
         query(&office.ledger(), "SELECT DISTINCT lower(hex(bundle)) FROM record WHERE kind = 11")
             .lines()
