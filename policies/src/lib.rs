@@ -6,7 +6,8 @@
 //! segment agent does), and never touches member data beyond the facts it is given.
 //!
 //! Start reading at [`bundle`] (what a policy is at run time), then [`gates`] (what is asked of it, in which
-//! order) and [`language`] (what a condition may say).
+//! order) and [`language`] (what a condition may say). Around them: [`analysis`] (what a bundle can never do),
+//! [`cases`] (its own tests), [`diff`] (what changed), [`registry`] (who handed it in, approved it, put it in force).
 
 pub mod analysis;
 pub mod bundle;

@@ -3,7 +3,8 @@
 //! The shell around the brains: it awaits, retries, counts and persists; it never decides which reward, never
 //! changes a recorded row, and never lets a raw member identifier out of the intake. It never sees `sim`.
 //!
-//! Start reading at [`node`] (how a node starts and stops), then [`intake`], [`actors`], [`writer`], [`relay`].
+//! Start reading at [`node`] (how a node starts and stops) and [`opening`] (what the ledger says then), then [`intake`],
+//! [`actors`], [`writer`], [`relay`]; [`registry`] is how another policy comes into force.
 
 pub mod actors;
 pub mod bus;

@@ -4,7 +4,7 @@
 //! randomness of its own. It never sees `runtime`.
 //!
 //! Start reading at [`host`] (events driven through the brains on a virtual clock), [`replay`] (a ledger's
-//! decisions recomputed) or [`planner_bench`] (allocation against the exact optimum).
+//! decisions recomputed), [`impact`] (recorded events under another policy) or [`planner_bench`] (allocation against the exact optimum).
 
 pub mod explain;
 pub mod host;
