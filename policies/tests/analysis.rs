@@ -85,6 +85,19 @@ fn discount_limit_that_refuses_a_reward_in_a_moment_of_small_baskets() {
 }
 
 #[test]
+fn reward_of_exactly_the_highest_discount_is_no_contradiction() {
+    let at = |amount: &str| {
+        small(|small| {
+            small.moments[0].1 = texts(&[&format!("event.amount == {amount}")]);
+            small.max_discount = Some("50 %".to_owned());
+        })
+    };
+    assert_eq!(at("10.00"), "");
+    assert!(at("9.999999").contains("`guardrails.max_discount` refuses it"));
+    assert_eq!(at("0.00"), "", "events without an amount have no discount");
+}
+
+#[test]
 fn moment_in_which_guardrails_refuse_everything() {
     insta::assert_snapshot!(small(|small| small.moments[0].1 = texts(&["member.minor"])));
 }

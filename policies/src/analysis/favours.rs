@@ -5,7 +5,7 @@
 
 use domain::{Milli, SegmentIndex};
 
-use super::promises::Refused;
+use super::promises::{Refused, Shown};
 use super::terms::{By, Term};
 use super::{Analysis, Witness, listed};
 use crate::bundle::Stops;
@@ -62,7 +62,7 @@ impl<'a> Analysis<'a> {
         let denies: Vec<&'a Term> =
             core.iter().filter(|term| matches!(term.by, By::Deny(_))).copied().collect();
         let denying = self.names(&denies);
-        let Some(witness) = self.refused_row(asked, &denies, moment, Some(reward)) else { return };
+        let Shown::By(witness) = self.refused_row(asked, &denies, moment, Some(reward)) else { return };
         if !self.belongs(&witness, segment) {
             return;
         }
@@ -75,7 +75,7 @@ impl<'a> Analysis<'a> {
         );
         let help = "take the lever out, or narrow the rule";
         let rules = [name.clone(), self.reward_name(reward)].into_iter().chain(denying).collect();
-        self.report(Code::FavouredAndDenied, &name, message, help, rules, Some(witness));
+        self.report(Code::FavouredAndDenied, &name, message, help, rules, Some(*witness));
     }
 
     /// Whether the engine puts the member of a witness into a segment.

@@ -23,10 +23,15 @@ impl<'a> Analysis<'a> {
                 .iter()
                 .filter_map(|term| if let By::Segment(at) = term.by { Some(at) } else { None })
                 .collect();
-            let shown = self.ask(&own).row().filter(|facts| {
+            let shown = self.ask(&own).row();
+            let earlier = |facts| {
                 let found = self.bundle.segment_of(facts, Stops::default());
                 found.is_ok_and(|SegmentIndex(found)| usize::from(found) < at)
-            });
+            };
+            // What the engine does otherwise is not reported.
+            if shown.as_ref().is_some_and(|facts| !earlier(facts)) {
+                continue;
+            }
             let mut all_read = own.clone();
             all_read.extend(taken.iter().map(|at| &terms.segments[*at].not_member));
             let witness = shown.map(|facts| witness(&facts, &all_read, None, None));
@@ -54,16 +59,20 @@ impl<'a> Analysis<'a> {
             if dead.moments[at] || !self.ask(&asked).is_never() {
                 continue;
             }
-            never[at] = true;
             let core = self.core(&[], &asked);
             let taken: Vec<usize> = core
                 .iter()
                 .filter_map(|term| if let By::Moment(at) = term.by { Some(at) } else { None })
                 .collect();
-            let shown = self.ask(&own).row().filter(|facts| {
+            let shown = self.ask(&own).row();
+            let earlier = |facts| {
                 let found = super::witness::moment_of(self.bundle, facts);
                 found.is_some_and(|MomentIndex(found)| usize::from(found) < at)
-            });
+            };
+            if shown.as_ref().is_some_and(|facts| !earlier(facts)) {
+                continue;
+            }
+            never[at] = true;
             let mut all_read = own.clone();
             all_read.extend(taken.iter().map(|at| &terms.moments[*at].not_taken));
             let witness = shown.map(|facts| witness(&facts, &all_read, Some(&self.bundle.moments[at]), None));

@@ -3,9 +3,11 @@
 use domain::RewardIndex;
 
 use super::terms::{By, Term};
+use super::witness::{Answer, Witness, answer};
 use super::{Analysis, Dead, listed, witness};
 use crate::bundle::MomentIndex;
 use crate::codes::Code;
+use crate::rules::RuleIndex;
 
 /// Pairs of moment and reward that are known to be never promised.
 pub(super) struct Refused(Vec<u64>);
@@ -14,6 +16,16 @@ impl Refused {
     pub(super) fn contains(&self, moment: usize, reward: usize) -> bool {
         self.0[moment] >> reward & 1 == 1
     }
+}
+
+/// What the engine says of a refusal that was proven.
+pub(super) enum Shown {
+    /// It refuses this row with one of the rules that were named.
+    By(Box<Witness>),
+    /// There is no such row, or another rule comes before.
+    Nobody,
+    /// It does not refuse: the proof says something else than the engine does, and nothing is reported.
+    Against,
 }
 
 impl<'a> Analysis<'a> {
@@ -154,26 +166,35 @@ impl<'a> Analysis<'a> {
         };
         let verb = if guard_names.len() == 1 { "refuses" } else { "refuse" };
         let message = format!("{what}: {} {verb} it{when}", listed(&guard_names));
-        let witness = match moment {
+        let shown = match moment {
             Some(at) => self.refused_row(asked, &guards, at, reward),
             None => self.refused_somewhere(&guards, reward),
+        };
+        let witness = match shown {
+            Shown::By(witness) => Some(*witness),
+            Shown::Nobody => None,
+            Shown::Against => return,
         };
         let help = "narrow the guardrail, or take out what it always refuses";
         self.report(Code::Conflict, &name, message, help, rules, witness);
     }
 
     /// The same in the first moment that has such a row and, with a reward, lists it.
-    fn refused_somewhere(&mut self, guards: &[&'a Term], reward: Option<usize>) -> Option<super::Witness> {
-        let moments = self.bundle.moments.iter();
-        let lists: Vec<bool> =
-            moments.map(|moment| reward.is_none_or(|reward| moment.rewards >> reward & 1 == 1)).collect();
-        lists.into_iter().enumerate().filter(|(_, lists)| *lists).find_map(|(at, _)| {
+    fn refused_somewhere(&mut self, guards: &[&'a Term], reward: Option<usize>) -> Shown {
+        for (at, moment) in self.bundle.moments.iter().enumerate() {
+            if reward.is_some_and(|reward| moment.rewards >> reward & 1 == 0) {
+                continue;
+            }
             let asked = match reward {
                 Some(reward) => self.promise(Some(at), reward),
                 None => self.moment_terms(at),
             };
-            self.refused_row(&asked, guards, at, reward)
-        })
+            match self.refused_row(&asked, guards, at, reward) {
+                Shown::Nobody => {}
+                found @ (Shown::By(_) | Shown::Against) => return found,
+            }
+        }
+        Shown::Nobody
     }
 
     /// A row that everything but some guardrails allows, and that the engine refuses with one of them.
@@ -183,20 +204,24 @@ impl<'a> Analysis<'a> {
         guards: &[&'a Term],
         moment: usize,
         reward: Option<usize>,
-    ) -> Option<super::Witness> {
+    ) -> Shown {
         let is_guard = |term: &&Term| guards.iter().any(|guard| guard.by == term.by);
         let rest: Vec<&'a Term> = asked.iter().filter(|term| !is_guard(term)).copied().collect();
-        let facts = self.ask(&rest).row()?;
-        let indexes = (u8::try_from(moment).ok()?, reward.map(u8::try_from).transpose().ok()?);
-        let (moment_index, reward_index) = (MomentIndex(indexes.0), indexes.1.map(RewardIndex));
-        let rule = super::witness::refusal(self.bundle, moment_index, reward_index, &facts)?;
-        let refuses = |guard: &&Term| matches!(guard.by, By::Key(by) | By::Deny(by) if by == rule);
-        if !guards.iter().any(refuses) {
-            return None;
+        let Some(facts) = self.ask(&rest).row() else { return Shown::Nobody };
+        // Lists of a bundle are at most 64 long.
+        let index = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
+        let (at, of) = (MomentIndex(index(moment)), reward.map(|reward| RewardIndex(index(reward))));
+        let by = |rule: RuleIndex| {
+            guards.iter().any(|guard| matches!(guard.by, By::Key(by) | By::Deny(by) if by == rule))
+        };
+        match answer(self.bundle, at, of, &facts) {
+            Answer::Elsewhere | Answer::Allowed => return Shown::Against,
+            Answer::Refused(rule) if !rule.is_some_and(by) => return Shown::Nobody,
+            Answer::Refused(_) => {}
         }
         let mut shown: Vec<&Term> = guards.to_vec();
         shown.extend(rest.iter().filter(|term| matches!(term.by, By::Nobody | By::Condition(_))));
         let reward = reward.map(|at| &self.bundle.rewards[at]);
-        Some(witness(&facts, &shown, Some(&self.bundle.moments[moment]), reward))
+        Shown::By(witness(&facts, &shown, Some(&self.bundle.moments[moment]), reward).into())
     }
 }

@@ -93,21 +93,34 @@ pub(super) fn moment_of(bundle: &Bundle, facts: &Facts) -> Option<MomentIndex> {
     bundle.confirmed(bundle.triggered(facts)?, facts).ok()
 }
 
-/// The rule with which the engine refuses a row in a moment, before a reward is looked at or for this reward.
-pub(super) fn refusal(
+/// What the engine says of a row in a moment.
+pub(super) enum Answer {
+    /// Another moment, or none, takes the event.
+    Elsewhere,
+    /// Nothing refuses: neither the moment nor, where it was asked about one, the reward.
+    Allowed,
+    /// This rule refuses; absent when no rule of the bundle does.
+    Refused(Option<RuleIndex>),
+}
+
+/// Asks the engine about a row in a moment, and about a reward there.
+pub(super) fn answer(
     bundle: &Bundle,
     moment: MomentIndex,
     reward: Option<RewardIndex>,
     facts: &Facts,
-) -> Option<RuleIndex> {
+) -> Answer {
     if moment_of(bundle, facts) != Some(moment) {
-        return None;
+        return Answer::Elsewhere;
     }
     let grants = reward.map(|reward| grants(reward, facts)).unwrap_or_default();
     let asked = Situation { facts, now: NOW, grants: &grants, stops: Stops::default() };
     let held = bundle.gate_before_scores(facts, Stops::default()).and_then(|()| bundle.gate(moment, &asked));
     if let Err(refusal) = held {
-        return refusal.rule;
+        return Answer::Refused(refusal.rule);
     }
-    bundle.candidate(moment, reward?, &asked).err()?.1
+    match reward.map(|reward| bundle.candidate(moment, reward, &asked)) {
+        Some(Err((_, rule))) => Answer::Refused(rule),
+        Some(Ok(())) | None => Answer::Allowed,
+    }
 }
