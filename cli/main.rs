@@ -74,9 +74,10 @@ enum Command {
     #[command(subcommand)]
     People(people::Command),
     /// Stop promising, at once: the whole program or a part of it
-    Stop(stop::Stop),
+    #[command(after_help = stop::AFTER_HELP)]
+    Stop(stop::Switch),
     /// Turn a kill switch off
-    Resume(stop::Resume),
+    Resume(stop::Switch),
     /// Read and verify the decision log
     #[command(subcommand)]
     Log(log::Command),

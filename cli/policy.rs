@@ -33,8 +33,14 @@ pub enum Command {
     Submit(steps::Submit),
     /// Approve a submitted bundle with the impact report you looked at
     Approve(steps::Approve),
+    /// Have it computed beside what is in force what a submitted bundle would decide
+    Shadow(steps::Shadow),
+    /// Let an approved bundle decide for a share of the members
+    Canary(steps::Canary),
     /// Put an approved bundle in force, now or at a time
     Activate(steps::Activate),
+    /// Take back a shadow, a canary or a schedule
+    Withdraw(steps::Withdraw),
     /// Put back in force what was in force before
     Rollback(steps::Rollback),
     /// Show what was handed in, approved, in force and stopped, by whom and when
@@ -50,7 +56,10 @@ pub fn run(command: &Command) -> Result {
         Command::Impact(args) => impact::run(args),
         Command::Submit(args) => steps::submit(args),
         Command::Approve(args) => steps::approve(args),
+        Command::Shadow(args) => steps::shadow(args),
+        Command::Canary(args) => steps::canary(args),
         Command::Activate(args) => steps::activate(args),
+        Command::Withdraw(args) => steps::withdraw(args),
         Command::Rollback(args) => steps::rollback(args),
         Command::History(args) => history::run(args),
     }

@@ -6,6 +6,10 @@ use policies::registry::{Step, Target, describe};
 use crate::exit::Result;
 use crate::policy::{Keyed, take};
 
+pub const AFTER_HELP: &str = "\
+A switch holds within a second, survives restarts and other policies, and is a row of the ledger.
+What was promised before stays promised. `largesse resume` turns it off.";
+
 /// Which part of the program.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
@@ -22,9 +26,15 @@ struct Part {
     /// Every reward of a kind: points, voucher, shipping, experience, partner
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<RewardKind>,
+    /// Every reward of a partner, by the name the catalog gives
+    #[arg(long, value_name = "NAME")]
+    partner: Option<String>,
     /// One moment
     #[arg(long, value_name = "ID")]
     moment: Option<String>,
+    /// Whatever a rule lets through: the segment, reward or moment whose condition it is
+    #[arg(long, value_name = "ID")]
+    rule: Option<String>,
 }
 
 fn kind(text: &str) -> std::result::Result<RewardKind, String> {
@@ -37,17 +47,16 @@ impl Part {
         let segment = self.segment.clone().map(Target::Segment);
         let reward = self.reward.clone().map(Target::Reward);
         let kind = self.kind.map(Target::Kind);
+        let partner = self.partner.clone().map(Target::Partner);
         let moment = self.moment.clone().map(Target::Moment);
-        segment.or(reward).or(kind).or(moment).unwrap_or(Target::Program)
+        let rule = self.rule.clone().map(Target::Rule);
+        segment.or(reward).or(kind).or(partner).or(moment).or(rule).unwrap_or(Target::Program)
     }
 }
 
-/// Stop promising, at once: the whole program or a part of it
+/// A kill switch, by whom and why.
 #[derive(clap::Args)]
-#[command(after_help = "\
-A switch holds within a second, survives restarts and other policies, and is a row of the ledger.
-What was promised before stays promised. `largesse resume` turns it off.")]
-pub struct Stop {
+pub struct Switch {
     #[command(flatten)]
     part: Part,
     /// Why, for the record
@@ -57,25 +66,13 @@ pub struct Stop {
     keyed: Keyed,
 }
 
-/// Turn a kill switch off
-#[derive(clap::Args)]
-pub struct Resume {
-    #[command(flatten)]
-    part: Part,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    note: String,
-    #[command(flatten)]
-    keyed: Keyed,
-}
-
-pub fn stop(args: &Stop) -> Result {
+pub fn stop(args: &Switch) -> Result {
     let target = args.part.target();
     let done = format!("{} is stopped", describe(&target));
     take(&args.keyed, Step::Stop { target, note: args.note.clone() }, None, &done)
 }
 
-pub fn resume(args: &Resume) -> Result {
+pub fn resume(args: &Switch) -> Result {
     let target = args.part.target();
     let done = format!("{} runs again", describe(&target));
     take(&args.keyed, Step::Resume { target, note: args.note.clone() }, None, &done)

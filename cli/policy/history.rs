@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use policies::registry::{Step, describe};
+use policies::registry::{Step, describe, percent};
 use runtime::registry::Recorded;
 use serde::Serialize;
 
@@ -89,7 +89,10 @@ fn detail(step: &Step) -> String {
             format!("impact report {}", impact.short())
         }
         Step::Schedule { at, .. } => format!("for {at}"),
-        Step::Activate { .. } | Step::RollBack { .. } => String::new(),
+        Step::Canary { share, .. } => format!("{} of the members", percent(*share)),
+        Step::Shadow { .. } | Step::Activate { .. } | Step::Withdraw { .. } | Step::RollBack { .. } => {
+            String::new()
+        }
         Step::Stop { target, note } | Step::Resume { target, note } => [describe(target), note.clone()]
             .into_iter()
             .filter(|text| !text.is_empty())

@@ -1,11 +1,11 @@
-//! The signed steps: `largesse policy submit|approve|activate|rollback`, and what kill switches share with them.
+//! The signed steps: `largesse policy submit|approve|shadow|canary|activate|withdraw|rollback`, and what kill switches share with them.
 
 use std::path::{Path, PathBuf};
 
-use domain::{Digest, Timestamp};
+use domain::{Digest, Ppm, Timestamp};
 use ledger::Reader;
 use ledger::person::PersonKey;
-use policies::registry::{Signed, Statement, Step, VERSION};
+use policies::registry::{Signed, Statement, Step, VERSION, percent};
 use runtime::registry::{Answer, JudgeError, Request};
 
 use crate::exit::{Failure, Result, Verdict};
@@ -64,11 +64,67 @@ pub struct Activate {
     keyed: Keyed,
 }
 
+/// Have it computed beside what is in force what a submitted bundle would decide
+#[derive(clap::Args)]
+#[command(after_help = "\
+A shadow decides nothing: it is computed from the log, by `largesse policy impact DIGEST --log DIR --shadow`,
+which counts what happened since the bundle went into shadow, and with --follow goes on as rows arrive.")]
+pub struct Shadow {
+    /// Digest of the bundle, or its first digits
+    #[arg(value_name = "DIGEST")]
+    bundle: String,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+/// Let an approved bundle decide for a share of the members
+#[derive(clap::Args)]
+#[command(after_help = "\
+Which members follows from the bundle and the member alone: nobody changes sides while the canary lasts, and
+whoever the candidate decides about stays with it when the share grows. The candidate may spend the same share
+of every budget. Repeat the command with another share to widen or narrow it, `largesse policy activate` to take
+everybody, `largesse policy withdraw` to end it.")]
+pub struct Canary {
+    /// Digest of the bundle, or its first digits
+    #[arg(value_name = "DIGEST")]
+    bundle: String,
+    /// Of all members, in per cent: 5, 0.5
+    #[arg(long, value_name = "PERCENT", value_parser = share)]
+    share: Ppm,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
+/// Take back a shadow, a canary or a schedule
+#[derive(clap::Args)]
+pub struct Withdraw {
+    /// Digest of the bundle, or its first digits
+    #[arg(value_name = "DIGEST")]
+    bundle: String,
+    #[command(flatten)]
+    keyed: Keyed,
+}
+
 /// Put back in force what was in force before
 #[derive(clap::Args)]
+#[command(after_help = "\
+A canary ends with it; to end only the canary, withdraw it. What was promised stays promised.")]
 pub struct Rollback {
     #[command(flatten)]
     keyed: Keyed,
+}
+
+/// Per cent as people write them, exact to a ten-thousandth.
+fn share(text: &str) -> std::result::Result<Ppm, String> {
+    let wrong = || format!("{text:?} is no share: write per cent, such as 5 or 0.5");
+    let (whole, part) =
+        text.trim_end_matches('%').trim().split_once('.').unwrap_or((text.trim_end_matches('%').trim(), ""));
+    if part.len() > 4 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let whole: u32 = whole.parse().map_err(|_| wrong())?;
+    let part: u32 = format!("{part:0<4}").parse().map_err(|_| wrong())?;
+    whole.checked_mul(10_000).and_then(|whole| whole.checked_add(part)).map(Ppm).ok_or_else(wrong)
 }
 
 pub fn submit(args: &Submit) -> Result {
@@ -94,6 +150,22 @@ pub fn activate(args: &Activate) -> Result {
         }
         None => take(&args.keyed, Step::Activate { bundle }, None, &format!("{bundle} is in force")),
     }
+}
+
+pub fn shadow(args: &Shadow) -> Result {
+    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    take(&args.keyed, Step::Shadow { bundle }, None, &format!("{bundle} is in shadow"))
+}
+
+pub fn canary(args: &Canary) -> Result {
+    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    let done = format!("{bundle} decides for {} of the members", percent(args.share));
+    take(&args.keyed, Step::Canary { bundle, share: args.share }, None, &done)
+}
+
+pub fn withdraw(args: &Withdraw) -> Result {
+    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    take(&args.keyed, Step::Withdraw { bundle }, None, &format!("{bundle} is withdrawn"))
 }
 
 pub fn rollback(args: &Rollback) -> Result {

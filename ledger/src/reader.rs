@@ -25,6 +25,9 @@ use crate::recovery::{last_seq, meta_text};
 use crate::row::{COLUMNS, Row};
 use crate::schema::{self, Access};
 use crate::tree::StoredNodes;
+
+/// Rows of one kind read at a time.
+const PAGE_ROWS: u32 = 1_000;
 use crate::writer::Checkpoint;
 
 /// Longest run of one statement. Every statement here is bounded by a limit and an index; two seconds is a filter
@@ -260,6 +263,29 @@ impl Reader {
         };
         let (sql, values) = filter.sql(since, until, of_member);
         self.rows(&sql, rusqlite::params_from_iter(values))
+    }
+
+    /// Every row of some kinds, in order: for kinds of which a ledger holds few.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn of_kinds(&self, kinds: &[Kind]) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        for kind in kinds {
+            let mut after = None;
+            loop {
+                let filter = Filter { kind: Some(*kind), after, limit: PAGE_ROWS, ..Filter::default() };
+                let page = self.list(&filter)?;
+                after = page.last().map(|row| row.seq);
+                let full = page.len() == PAGE_ROWS as usize;
+                rows.extend(page);
+                if !full {
+                    break;
+                }
+            }
+        }
+        rows.sort_by_key(|row| row.seq);
+        Ok(rows)
     }
 
     /// The first row recorded at `time` or later (one past the last row when there is none), by bisection:

@@ -158,6 +158,8 @@ pub struct Reward {
     pub id: String,
     pub name: String,
     pub kind: RewardKind,
+    /// Who hands it out, when that is somebody else.
+    pub partner: Option<String>,
     /// Face cost: what is reserved for one promise.
     pub cost: Micros,
     /// How long a promise holds.
@@ -297,6 +299,18 @@ pub struct Stops {
     /// Bit per moment; only operators stop those.
     #[serde(default)]
     pub moments: u64,
+}
+
+impl Stops {
+    /// What either stops.
+    pub fn and(self, other: Stops) -> Stops {
+        Stops {
+            program: self.program || other.program,
+            segments: self.segments | other.segments,
+            rewards: self.rewards | other.rewards,
+            moments: self.moments | other.moments,
+        }
+    }
 }
 
 /// A checked, content-addressed policy.

@@ -100,6 +100,7 @@ impl Lines {
             let place = |what: &str| format!("reward {}: {what}", reward.id);
             self.add(&place("name"), &reward.name);
             self.add(&place("kind"), reward.kind.name());
+            self.add(&place("partner"), reward.partner.as_deref().unwrap_or("none"));
             self.add(&place("cost"), reward.cost);
             self.add(&place("valid days"), reward.valid_days);
             self.add(

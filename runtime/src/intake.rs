@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::metrics::Stamps;
 use crate::rows;
 use crate::shared::Shared;
+use crate::sides::Sides;
 use crate::work::{Arrival, Feedback, WorkId};
 use crate::writer::{After, Row};
 
@@ -63,7 +64,8 @@ pub struct Intake {
     pub feedback: mpsc::UnboundedReceiver<Feedback>,
     pub stop: CancellationToken,
     pub policy: ActorRef<policy::Message>,
-    pub segments: Arc<[ActorRef<segment::Message>]>,
+    /// Who decides about whom; `shared` is of the bundle in force.
+    pub sides: Sides,
     /// Supervises the member agents.
     pub nursery: ractor::ActorCell,
     pub in_flight_max: usize,
@@ -356,10 +358,7 @@ impl Desk {
     fn activate(&mut self, member: MemberId) -> Option<ActorRef<member::Message>> {
         let leavers = self.directory.make_room();
         self.passivate(leavers);
-        let handler = member::MemberActor {
-            shared: Arc::clone(&self.parts.shared),
-            segments: Arc::clone(&self.parts.segments),
-        };
+        let handler = member::MemberActor { agents: self.parts.sides.of(member).clone() };
         let nursery = self.parts.nursery.clone();
         match ractor::ActorRuntime::spawn_linked_instant(None, handler, member, nursery) {
             Ok((agent, _starting)) => {
@@ -397,8 +396,9 @@ impl Desk {
         self.parts.shared.metrics.count(|c| &c.restarts);
         self.failures.insert(member, why.to_owned());
         // What it had under way passes the segments and the writer before anybody decides what to repeat.
-        let barrier = Arc::new(segment::Barrier { member, segments: self.parts.segments.len() });
-        for segment in self.parts.segments.iter() {
+        let segments = &self.parts.sides.of(member).segments;
+        let barrier = Arc::new(segment::Barrier { member, segments: segments.len() });
+        for segment in segments.iter() {
             let _going_down = segment.send_message(segment::Message::Barrier(Arc::clone(&barrier)));
         }
     }

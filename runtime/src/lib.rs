@@ -19,6 +19,8 @@ pub mod relay;
 pub mod reward;
 pub mod rows;
 pub mod shared;
+pub mod sides;
+mod tree;
 pub mod work;
 pub mod writer;
 

@@ -4,27 +4,22 @@
 //! (no more events), then what is in flight, then the writer (a last signed head), then the relay.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use agents::negotiation::{PriceQuote, PriceTable};
-use agents::policy::GlobalPolicy;
 use domain::record::read_decision;
 use domain::{Digest, Outcome};
 use ledger::{Kind, Reader, Seq};
 use models::batch::{self, BatchScorer};
 use models::engine::{Choice, Engine, EngineInfo};
 use models::scorer::{Models, Source};
-use policies::{Bundle, Stops};
-use ractor::{Actor, ActorRef};
+use policies::Bundle;
+use ractor::ActorRef;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::loader::Loader;
-use crate::actors::planner::{self, PlannerActor};
-use crate::actors::policy::{self, PolicyActor};
-use crate::actors::root::{Children, Never, Supervisor};
-use crate::actors::segment::{self, SegmentActor};
+use crate::actors::root::Never;
 use crate::bus::memory::MemoryBus;
 use crate::bus::nats::NatsServer;
 use crate::bus::subject::Subjects;
@@ -34,10 +29,11 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened, recorded_bundle};
-use crate::registry::{self, Inbox};
+use crate::registry::Inbox;
 use crate::relay::Relay;
 use crate::reward::{Promised, publication};
 use crate::shared::Shared;
+use crate::tree::{Soil, Tree};
 use crate::writer::{self, WriterHandle, WriterParts};
 
 /// The relay position's name in the ledger.
@@ -140,32 +136,6 @@ async fn subscribe(
     }
 }
 
-/// What a run decides by.
-struct InForce {
-    bundle: Arc<Bundle>,
-    stops: Stops,
-}
-
-/// What the ledger's registry has in force, or, where nobody chose anything yet, the configured bundle.
-fn in_force(options: &Options) -> Result<InForce, NodeError> {
-    let configured = || load_bundle(options.policy.as_ref());
-    let Some(identity) = ledger::identity_of(&options.dir)? else {
-        return Ok(InForce { bundle: Arc::new(configured()?), stops: Stops::default() });
-    };
-    let reader = Reader::open(&options.dir)?;
-    let registry = registry::load(&reader, &identity)?;
-    let bundle = match registry.chosen() {
-        Some(chosen) => {
-            if options.policy.is_some() {
-                tracing::info!(bundle = %chosen, "the registry's policy is in force, not the configured folder");
-            }
-            recorded_bundle(&reader, chosen)?
-        }
-        None => configured()?,
-    };
-    Ok(InForce { stops: registry.stops(&bundle), bundle: Arc::new(bundle) })
-}
-
 /// Whether a node could start with these options, as far as that shows without a ledger: the policy, the engine
 /// and its models, and the NATS server.
 ///
@@ -238,16 +208,21 @@ impl Node {
     /// # Errors
     /// Names the part that could not start, what was found and what to do.
     pub async fn start(options: &Options) -> Result<Node, NodeError> {
-        let InForce { bundle, stops } = in_force(options)?;
+        let in_force = opening::in_force(options)?;
         let models = load_models(options)?;
         let engine = models.engine().clone();
         let models_digest = models.digest();
         // Before the ledger, so that a start that cannot succeed writes nothing.
         let reached = reach(options).await?;
-        let Opened { mut ledger, reader, policy, escrow } = opening::open(options, &bundle, stops)?;
+        let Opened { mut ledger, reader, policy, purse, candidate } = opening::open(options, in_force)?;
+        let bundle = Arc::clone(policy.bundle());
         let (bus, source, memory, subjects) =
             subscribe(options, reached, &ledger.verifier().identity()).await?;
-        opening::record_start(&mut ledger, &reader, &policy, &models, options.heads_lost)?;
+        let sides = policies::registry::Sides {
+            stops: policy.stops(),
+            canary: candidate.as_ref().map(|candidate| candidate.side),
+        };
+        opening::record_start(&mut ledger, &reader, &policy, &sides, &models, options.heads_lost)?;
         let (identity, inbox_reader) = (ledger.verifier().identity(), ledger.reader()?);
         let position = ledger
             .relay(RELAY)
@@ -259,7 +234,6 @@ impl Node {
         let scorer = BatchScorer::start(models, batch::Options::default());
         let scorer = scorer.map_err(|error| NodeError::Start(error.to_string()))?;
         let metrics = Arc::new(Metrics::default());
-        let escrow = Arc::new(Mutex::new(escrow));
         let (feedback, feedback_in) = mpsc::unbounded_channel();
         let (relay_out, outgoing) = mpsc::unbounded_channel();
         // Loading is synchronous, so at most one member per worker thread is loaded at once; one to spare.
@@ -268,18 +242,19 @@ impl Node {
         let maintenance = ledger::Maintenance::start(&options.dir)?;
         let (writer, writer_thread) = writer::start(WriterParts {
             ledger,
-            escrow: Arc::clone(&escrow),
-            bundle: Arc::clone(&bundle),
+            purse: Arc::clone(&purse),
             relay: relay_out,
             feedback: feedback.clone(),
             metrics: Arc::clone(&metrics),
         })
         .map_err(|error| NodeError::Start(error.to_string()))?;
         let stop = CancellationToken::new();
+        let candidates = candidate.iter().map(|candidate| Arc::clone(&candidate.purse.bundle));
+        let bundles = std::iter::once(Arc::clone(&bundle)).chain(candidates).collect();
         let relay = Relay {
             bus: bus.clone(),
             subjects: subjects.clone(),
-            bundle: Arc::clone(&bundle),
+            bundles,
             outgoing,
             feedback: feedback.clone(),
             metrics: Arc::clone(&metrics),
@@ -298,15 +273,17 @@ impl Node {
             models: models_digest,
             clock,
             keys,
-            scorer,
+            scorer: Arc::new(scorer),
             writer: writer.clone(),
-            escrow,
-            loader: Loader::new(readers),
+            purse,
+            loader: Arc::new(Loader::new(readers)),
             feedback: feedback.clone(),
             metrics: Arc::clone(&metrics),
             faults: options.faults.clone(),
         });
-        let tree = Tree::grow(&shared, &bus, &subjects, run, policy, options).await?;
+        let candidate = candidate.map(|candidate| candidate.beside(&shared));
+        let soil = Soil { bus: &bus, subjects: &subjects, run, options };
+        let tree = Tree::grow(&soil, &shared, policy, candidate).await?;
         let changed = CancellationToken::new();
         let inbox = Inbox {
             folder: options.dir.clone(),
@@ -325,7 +302,7 @@ impl Node {
             feedback: feedback_in,
             stop: stop.clone(),
             policy: tree.policy.clone(),
-            segments: Arc::clone(&tree.segments),
+            sides: tree.sides,
             nursery: tree.nursery.get_cell(),
             in_flight_max: options.in_flight_max,
             resident_max: options.resident_members_max,
@@ -392,117 +369,6 @@ impl Node {
         match ended {
             Ok(result) => Ok(result?),
             Err(error) => Err(NodeError::Start(format!("the intake ended: {error}"))),
-        }
-    }
-}
-
-/// The agents of a node.
-struct Tree {
-    root: ActorRef<Never>,
-    nursery: ActorRef<Never>,
-    policy: ActorRef<policy::Message>,
-    segments: Arc<[ActorRef<segment::Message>]>,
-}
-
-fn start_error(error: impl std::fmt::Display) -> NodeError {
-    NodeError::Start(error.to_string())
-}
-
-impl Tree {
-    async fn grow(
-        shared: &Arc<Shared>,
-        bus: &Bus,
-        subjects: &Subjects,
-        run: u64,
-        policy: GlobalPolicy,
-        options: &Options,
-    ) -> Result<Tree, NodeError> {
-        let supervisor = |children| Supervisor { feedback: shared.feedback.clone(), children };
-        let (root, _) = Supervisor::spawn(None, supervisor(Children::Root), ()).await.map_err(start_error)?;
-        let (nursery, _) =
-            Supervisor::spawn(None, supervisor(Children::Nursery), ()).await.map_err(start_error)?;
-        // One subscription for everything the leader says, so that a table never overtakes the next quote.
-        let leader = bus.subscribe(&subjects.negotiation(run, "*")).await?;
-        let answers = bus.subscribe(&subjects.negotiation(run, "answer")).await?;
-        let mut segments = Vec::new();
-        for brain in policy.segments() {
-            let actor = SegmentActor {
-                shared: Arc::clone(shared),
-                bus: bus.clone(),
-                answers: subjects.negotiation(run, "answer"),
-            };
-            let (agent, _) =
-                SegmentActor::spawn_linked(None, actor, brain, root.get_cell()).await.map_err(start_error)?;
-            segments.push(agent);
-        }
-        let segments: Arc<[ActorRef<segment::Message>]> = segments.into();
-        let actor = PlannerActor {
-            bundle: Arc::clone(&shared.bundle),
-            escrow: Arc::clone(&shared.escrow),
-            writer: shared.writer.clone(),
-            bus: bus.clone(),
-            subjects: subjects.clone(),
-            clock: shared.clock.clone(),
-            metrics: Arc::clone(&shared.metrics),
-            feedback: shared.feedback.clone(),
-            segments: Arc::clone(&segments),
-            layout: policy.layout(),
-            run,
-            every: options.negotiate_every,
-            every_moments: options.negotiate_moments,
-        };
-        let (planner, _) =
-            PlannerActor::spawn_linked(None, actor, (), root.get_cell()).await.map_err(start_error)?;
-        tokio::spawn(hear_leader(leader, Arc::clone(&segments)));
-        tokio::spawn(hear_answers(answers, planner.clone()));
-        let actor = PolicyActor { planner };
-        let (policy, _) =
-            PolicyActor::spawn_linked(None, actor, policy, root.get_cell()).await.map_err(start_error)?;
-        Ok(Tree { root, nursery, policy, segments })
-    }
-}
-
-/// What the leader says to segment agents.
-enum Heard {
-    Quote(Arc<PriceQuote>),
-    Table(Arc<PriceTable>),
-}
-
-/// Delivers the leader's quotes and tables to every segment agent, in order.
-async fn hear_leader(mut leader: bus::Subscription, segments: Arc<[ActorRef<segment::Message>]>) {
-    while let Some(message) = leader.next().await {
-        let heard = match message.subject.rsplit('.').next() {
-            Some("quote") => parse(&message).map(|quote| Heard::Quote(Arc::new(quote))),
-            Some("table") => parse(&message).map(|table| Heard::Table(Arc::new(table))),
-            Some(_) | None => None,
-        };
-        for segment in segments.iter() {
-            // An agent that is gone takes the node down by its supervisor.
-            let _going_down = match &heard {
-                Some(Heard::Quote(quote)) => segment.send_message(segment::Message::Quote(Arc::clone(quote))),
-                Some(Heard::Table(table)) => segment.send_message(segment::Message::Table(Arc::clone(table))),
-                None => Ok(()),
-            };
-        }
-    }
-}
-
-/// Delivers the segment agents' answers to the planner.
-async fn hear_answers(mut answers: bus::Subscription, planner: ActorRef<planner::Message>) {
-    while let Some(message) = answers.next().await {
-        if let Some(answer) = parse(&message) {
-            let _going_down = planner.send_message(planner::Message::Answer(Box::new(answer)));
-        }
-    }
-}
-
-/// A message in its wire form; anything else is logged and ignored.
-fn parse<W: serde::de::DeserializeOwned>(message: &bus::Message) -> Option<W> {
-    match serde_json::from_slice(&message.payload) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            tracing::warn!(subject = message.subject, %error, "message ignored");
-            None
         }
     }
 }

@@ -4,24 +4,48 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agents::negotiation::{Layout, Period};
-use agents::policy::{GlobalPolicy, Periods, Standing, budgets};
+use agents::policy::{Canary, GlobalPolicy, Periods, Standing, budgets};
 use agents::segment::Escrow;
 use domain::Digest;
 use ledger::{Entry, Filter, Kind, Reader, Row, Seq};
 use models::scorer::Models;
+use policies::registry::{CanarySide, Sides};
 use policies::{Bundle, Stops};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::clock;
 use crate::config::Options;
-use crate::node::NodeError;
+use crate::node::{NodeError, load_bundle};
+use crate::registry;
+use crate::shared::Shared;
+use crate::sides::Purse;
+use crate::tree::Candidate;
 
 /// An opened ledger, and the agents' memory as it says.
 pub struct Opened {
     pub ledger: ledger::Writer,
     pub reader: Reader,
     pub policy: GlobalPolicy,
-    pub escrow: Escrow,
+    pub purse: Arc<Purse>,
+    pub candidate: Option<Beginning>,
+}
+
+/// A canary whose agents are about to be made.
+pub struct Beginning {
+    pub side: CanarySide,
+    pub purse: Arc<Purse>,
+    policy: GlobalPolicy,
+}
+
+impl Beginning {
+    /// The canary beside the bundle in force: the same node, another bundle and another purse.
+    pub fn beside(self, in_force: &Shared) -> Candidate {
+        let Beginning { side, purse, policy } = self;
+        let bundle = Arc::clone(&purse.bundle);
+        let shared = Arc::new(Shared { bundle, purse, stops: side.stops, ..in_force.clone() });
+        Candidate { share: side.of, shared, policy }
+    }
 }
 
 /// The name of a program's ledger in its signed heads.
@@ -29,23 +53,76 @@ pub fn origin(bundle: &Bundle) -> String {
     format!("largesse/{}", crate::bus::subject::token(&bundle.program().name))
 }
 
-/// Opens the ledger for a node that decides by this bundle, with these switches off.
+/// What a run decides by.
+pub struct InForce {
+    pub bundle: Arc<Bundle>,
+    pub stops: Stops,
+    pub canary: Option<(CanarySide, Arc<Bundle>)>,
+}
+
+/// What the ledger's registry has in force, or, where nobody chose anything yet, the configured bundle.
+///
+/// # Errors
+/// When the configured bundle has mistakes, or the ledger cannot be read.
+pub fn in_force(options: &Options) -> Result<InForce, NodeError> {
+    let configured = || load_bundle(options.policy.as_ref());
+    let Some(identity) = ledger::identity_of(&options.dir)? else {
+        return Ok(InForce { bundle: Arc::new(configured()?), stops: Stops::default(), canary: None });
+    };
+    let reader = Reader::open(&options.dir)?;
+    let registry = registry::load(&reader, &identity)?;
+    let bundle = match registry.chosen() {
+        Some(chosen) => {
+            if options.policy.is_some() {
+                tracing::info!(bundle = %chosen, "the registry's policy is in force, not the configured folder");
+            }
+            recorded_bundle(&reader, chosen)?
+        }
+        None => configured()?,
+    };
+    let canary = match registry.canary() {
+        Some(canary) => {
+            let candidate = recorded_bundle(&reader, canary.of.bundle)?;
+            Some((CanarySide { of: canary.of, stops: registry.stops(&candidate) }, Arc::new(candidate)))
+        }
+        None => None,
+    };
+    Ok(InForce { stops: registry.stops(&bundle), bundle: Arc::new(bundle), canary })
+}
+
+/// Opens the ledger for a node that decides by this.
 ///
 /// # Errors
 /// When the ledger refuses, or a row that is needed cannot be used.
-pub fn open(options: &Options, bundle: &Arc<Bundle>, stops: Stops) -> Result<Opened, NodeError> {
+pub fn open(options: &Options, in_force: InForce) -> Result<Opened, NodeError> {
+    let InForce { bundle, stops, canary } = in_force;
     let heads_lost = options.heads_lost;
-    let options = ledger::Options::new(&options.dir, &origin(bundle), clock::wall());
+    let options = ledger::Options::new(&options.dir, &origin(&bundle), clock::wall());
     let (ledger, recovery) = ledger::Writer::open(&ledger::Options { heads_lost, ..options })?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = ledger.reader()?;
-    let standing = standing(&reader, bundle)?;
-    let policy =
-        GlobalPolicy::new(Arc::clone(bundle), stops, periods(&reader)?, standing).ok_or_else(|| {
-            NodeError::Shape { segments: bundle.segments().len(), rewards: bundle.rewards().len() }
-        })?;
-    let escrow = escrow(&ledger, bundle, policy.layout());
-    Ok(Opened { ledger, reader, policy, escrow })
+    let shape = |bundle: &Bundle| NodeError::Shape {
+        segments: bundle.segments().len(),
+        rewards: bundle.rewards().len(),
+    };
+    let candidate = match canary {
+        Some((side, candidate)) => {
+            let alone = GlobalPolicy::fresh(Arc::clone(&candidate)).ok_or_else(|| shape(&candidate))?;
+            // What both sides have is lent anew: what earlier runs promised counts with the bundle in force.
+            let lent = Canary::new(Arc::clone(&candidate), side.of.share);
+            let escrow = escrow(&ledger, &candidate, alone.layout(), |id| lent.owns(&bundle, id));
+            let purse = Arc::new(Purse::new(candidate, escrow));
+            Some((lent, Beginning { side, purse, policy: alone }))
+        }
+        None => None,
+    };
+    let (lent, candidate) = candidate.unzip();
+    let standing = standing(&reader, &bundle, lent.as_ref())?;
+    let policy = GlobalPolicy::new(Arc::clone(&bundle), stops, periods(&reader)?, standing, lent);
+    let policy = policy.ok_or_else(|| shape(&bundle))?;
+    let purse =
+        Arc::new(Purse::new(Arc::clone(&bundle), escrow(&ledger, &bundle, policy.layout(), |_| true)));
+    Ok(Opened { ledger, reader, policy, purse, candidate })
 }
 
 /// The newest row of a kind.
@@ -62,25 +139,39 @@ fn periods(reader: &Reader) -> Result<Periods, NodeError> {
     Ok(Periods { opened: period.period, end: Some(period.to) })
 }
 
-/// The budgets, and what the last run's bundle allowed where that was another one.
-fn standing(reader: &Reader, bundle: &Bundle) -> Result<Standing, NodeError> {
+/// The budgets, and what the last run allowed where that was something else.
+fn standing(reader: &Reader, bundle: &Bundle, canary: Option<&Canary>) -> Result<Standing, NodeError> {
     let balances = reader.budgets()?.into_iter();
     let balances: BTreeMap<_, _> = balances
         .map(|(id, balance)| {
             (Arc::from(id), (balance.limit.0, balance.reserved.0.saturating_add(balance.committed.0)))
         })
         .collect();
-    match newest(reader, Kind::Start)?.and_then(|start| start.bundle) {
-        Some(former) if former != bundle.digest() => {
-            Ok(Standing::after(&recorded_bundle(reader, former)?, balances))
-        }
-        Some(_) | None => Ok(Standing { balances, former: None }),
-    }
+    let allowed = budgets::allowances(bundle, canary.map(|canary| (&*canary.bundle, canary.share)));
+    let former = match newest(reader, Kind::Start)? {
+        Some(start) => former_allowances(reader, &start)?.filter(|former| *former != allowed),
+        None => None,
+    };
+    Ok(Standing { balances, former })
 }
 
-/// The escrow as the ledger's budgets say, with nothing granted yet.
-fn escrow(ledger: &ledger::Writer, bundle: &Bundle, layout: Layout) -> Escrow {
-    let balances: Vec<_> = budgets::ids(bundle).iter().map(|id| ledger.balance(id)).collect();
+/// What one period allowed in the run that a row started.
+fn former_allowances(reader: &Reader, start: &Row) -> Result<Option<budgets::Allowances>, NodeError> {
+    let Some(bundle) = start.bundle else { return Ok(None) };
+    let sides: Sides = serde_json::from_str(start.body.as_deref().unwrap_or_default())
+        .map_err(|error| NodeError::Row { seq: start.seq, why: error.to_string() })?;
+    let candidate = match sides.canary {
+        Some(canary) => Some((recorded_bundle(reader, canary.of.bundle)?, canary.of.share)),
+        None => None,
+    };
+    let candidate = candidate.as_ref().map(|(bundle, share)| (bundle, *share));
+    Ok(Some(budgets::allowances(&recorded_bundle(reader, bundle)?, candidate)))
+}
+
+/// The escrow as the ledger's budgets say, with nothing granted yet; `counts` says which budgets it holds.
+fn escrow(ledger: &ledger::Writer, bundle: &Bundle, layout: Layout, counts: impl Fn(&str) -> bool) -> Escrow {
+    let ids = budgets::ids(bundle);
+    let balances: Vec<_> = ids.iter().map(|id| ledger.balance(id).filter(|_| counts(id))).collect();
     let pad = |mut amounts: Vec<i64>| {
         amounts.resize(layout.len(), 0);
         amounts
@@ -93,6 +184,19 @@ fn escrow(ledger: &ledger::Writer, bundle: &Bundle, layout: Layout) -> Escrow {
     Escrow::rebuild(layout, limited, reserved, spent)
 }
 
+/// The body of the row that starts a run.
+#[derive(Serialize)]
+struct Start<'a> {
+    v: u32,
+    version: &'a str,
+    semantics: u32,
+    engine: &'a str,
+    engine_version: &'a str,
+    heads_lost: bool,
+    #[serde(flatten)]
+    sides: &'a Sides,
+}
+
 /// Records what this run decides with: the run itself with its bundle and switches, and bundle and models where
 /// the ledger does not hold them yet.
 ///
@@ -102,6 +206,7 @@ pub fn record_start(
     ledger: &mut ledger::Writer,
     reader: &Reader,
     policy: &GlobalPolicy,
+    sides: &Sides,
     models: &Models,
     heads_lost: bool,
 ) -> Result<(), NodeError> {
@@ -128,12 +233,17 @@ pub fn record_start(
         row.models = Some(models.digest());
         entries.push(row);
     }
-    let start = serde_json::json!({
-        "v": 1, "version": env!("CARGO_PKG_VERSION"), "semantics": domain::SEMANTICS_VERSION,
-        "engine": engine.name, "engine_version": engine.version, "heads_lost": heads_lost,
-        "stops": policy.stops(),
-    });
-    let mut row = entry(Kind::Start, start.to_string());
+    let start = Start {
+        v: 1,
+        version: env!("CARGO_PKG_VERSION"),
+        semantics: domain::SEMANTICS_VERSION,
+        engine: &engine.name,
+        engine_version: &engine.version,
+        heads_lost,
+        sides,
+    };
+    // Plain values: rendering them cannot fail.
+    let mut row = entry(Kind::Start, serde_json::to_string(&start).unwrap_or_default());
     row.bundle = Some(bundle.digest());
     entries.push(row);
     ledger.append(clock::wall(), &entries)?;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::subject::Subjects;
 use crate::bus::{Bus, Publication};
 use crate::metrics::Metrics;
-use crate::reward::publication;
+use crate::reward::{Promised, publication};
 use crate::work::Feedback;
 use crate::writer::{Committed, Outgoing};
 
@@ -32,7 +32,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(4);
 pub struct Relay {
     pub bus: Bus,
     pub subjects: Subjects,
-    pub bundle: Arc<Bundle>,
+    /// Of every side of the run.
+    pub bundles: Vec<Arc<Bundle>>,
     pub outgoing: mpsc::UnboundedReceiver<Outgoing>,
     pub feedback: mpsc::UnboundedSender<Feedback>,
     pub metrics: Arc<Metrics>,
@@ -95,7 +96,12 @@ impl Relay {
         if promised.public.outcome != Outcome::Granted {
             return None;
         }
-        publication(row.seq.0, promised, &self.bundle, &self.subjects)
+        publication(row.seq.0, promised, self.bundle_of(promised)?, &self.subjects)
+    }
+
+    /// The bundle a decision was made by.
+    fn bundle_of(&self, promised: &Promised) -> Option<&Bundle> {
+        self.bundles.iter().map(Arc::as_ref).find(|bundle| bundle.digest() == promised.public.bundle)
     }
 
     /// Publishes until it is confirmed: a promise that is recorded goes out, however long the bus is away while
@@ -127,8 +133,8 @@ impl Relay {
             self.bus.publish(&self.subjects.dead_letter(source), Bytes::from(body.clone())).await;
         }
         for promised in rows.iter().filter_map(|row| row.announce.as_ref()) {
-            let segment =
-                promised.public.segment.map_or("none", |index| self.bundle.segment(index).id.as_str());
+            let segment = promised.public.segment.zip(self.bundle_of(promised));
+            let segment = segment.map_or("none", |(index, bundle)| bundle.segment(index).id.as_str());
             let subject = self.subjects.decision(promised.public.outcome.name(), segment);
             if let Ok(bytes) = serde_json::to_vec(&promised.public) {
                 self.bus.publish(&subject, Bytes::from(bytes)).await;

@@ -1,8 +1,8 @@
 //! What every agent of a node shares: what is in force, where to send, how to count.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use agents::segment::{Escrow, verdict};
+use agents::segment::verdict;
 use domain::{DecisionId, Digest};
 use models::batch::BatchScorer;
 use policies::{Bundle, Stops};
@@ -13,10 +13,12 @@ use crate::actors::member::{Loader, ToMember};
 use crate::clock::{self, Clock};
 use crate::config::Faults;
 use crate::metrics::Metrics;
+use crate::sides::Purse;
 use crate::work::Feedback;
 use crate::writer::WriterHandle;
 
-/// Shared by all agents of one node; nothing in it changes while the node runs, except behind its own lock.
+/// Shared by all agents of one side of a node; nothing in it changes while the node runs, except behind its own lock.
+#[derive(Clone)]
 pub struct Shared {
     pub bundle: Arc<Bundle>,
     /// What operators stopped, beyond the bundle's own switches.
@@ -25,12 +27,10 @@ pub struct Shared {
     pub models: Digest,
     pub clock: Clock,
     pub keys: ledger::Keys,
-    pub scorer: BatchScorer<ToMember>,
+    pub scorer: Arc<BatchScorer<ToMember>>,
     pub writer: WriterHandle,
-    /// The node's right to spend. Held only for the few compare-and-subtracts of one moment, never across an
-    /// await.
-    pub escrow: Arc<Mutex<Escrow>>,
-    pub loader: Loader,
+    pub purse: Arc<Purse>,
+    pub loader: Arc<Loader>,
     pub feedback: mpsc::UnboundedSender<Feedback>,
     pub metrics: Arc<Metrics>,
     pub faults: Faults,

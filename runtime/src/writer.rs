@@ -6,22 +6,22 @@
 //! with nothing acknowledged: the producer still has every event.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use agents::member::Release;
-use agents::segment::{Demand, Escrow};
+use agents::segment::Demand;
 use domain::MemberId;
 use ledger::{Entry, Seq, Snapshot};
-use policies::Bundle;
 use tokio::sync::mpsc as channel;
 
 use crate::actors::segment::Barrier;
 use crate::clock;
 use crate::metrics::{Metrics, Stamps};
 use crate::reward::Promised;
+use crate::sides::Purse;
 use crate::work::{Feedback, WorkId};
 
 /// Rows in one transaction at most. 256 rows of about 1 KB cost 2-3 ms with their flush; larger batches gain
@@ -45,9 +45,9 @@ pub enum After {
     /// Tell the world about the decision.
     Announce(Promised),
     /// Count the promise as spent, then tell the world.
-    Spend(Demand, Promised),
+    Spend(Arc<Purse>, Demand, Promised),
     /// Return what a promise held.
-    Release(Box<Release>),
+    Release(Arc<Purse>, Box<Release>),
     /// Tell the world, and so the producer, that an event was refused: its source and the row's public form.
     Refused { source: String, body: String },
     /// Call back: a plan may take effect now that it is recorded.
@@ -121,8 +121,8 @@ impl WriterHandle {
 /// What the thread works with.
 pub struct WriterParts {
     pub ledger: ledger::Writer,
-    pub escrow: Arc<Mutex<Escrow>>,
-    pub bundle: Arc<Bundle>,
+    /// Of the bundle in force.
+    pub purse: Arc<Purse>,
     pub relay: channel::UnboundedSender<Outgoing>,
     pub feedback: channel::UnboundedSender<Feedback>,
     pub metrics: Arc<Metrics>,
@@ -257,17 +257,17 @@ impl WriterThread {
 
     /// Moves the escrow along with what is now durable.
     fn settle(&self, rows: &[Row]) {
-        let mut escrow = self.parts.escrow.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             let moved = match &row.after {
-                After::Spend(demand, promised) if promised.public.outcome == domain::Outcome::Granted => {
-                    escrow.settle(demand)
+                After::Spend(purse, demand, promised)
+                    if promised.public.outcome == domain::Outcome::Granted =>
+                {
+                    purse.escrow().settle(demand)
                 }
-                After::Release(release) => match Demand::of_release(release, &self.parts.bundle) {
-                    Some(demand) if release.pending => escrow.release(&demand),
-                    Some(demand) => escrow.refund(&demand),
-                    None => Ok(()),
-                },
+                // What an earlier run promised counts with the bundle in force, whoever decides about the member now.
+                After::Release(purse, release) => {
+                    purse.take_back(release).or_else(|_| self.parts.purse.take_back(release))
+                }
                 After::Spend(..)
                 | After::Nothing
                 | After::Announce(_)
@@ -285,13 +285,13 @@ impl WriterThread {
         for (at, row) in batch.rows.into_iter().enumerate() {
             let seq = Seq(first.0 + at as u64);
             let (announce, refused) = match row.after {
-                After::Announce(promised) | After::Spend(_, promised) => (Some(promised), None),
+                After::Announce(promised) | After::Spend(_, _, promised) => (Some(promised), None),
                 After::Refused { source, body } => (None, Some((source, body))),
                 After::Then(call) => {
                     call(seq);
                     (None, None)
                 }
-                After::Nothing | After::Release(_) => (None, None),
+                After::Nothing | After::Release(..) => (None, None),
             };
             let stamps = Stamps { committed, ..row.stamps };
             out.push(Committed { seq, work: row.work, stamps, announce, refused });

@@ -13,6 +13,7 @@ use domain::{Decision, Micros, Outcome, Reason, Scores, Timestamp};
 use ledger::{DataKey, Filter, Keys, Kind, Reader, Row, Seq};
 use models::features::FeatureVector;
 use policies::findings::Finding;
+use policies::registry::Sides;
 use policies::{Bundle, MomentIndex, RuleIndex, Situation, Stops};
 use serde::Serialize;
 
@@ -121,7 +122,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         facts: &decision.facts,
         now: decision.considered_at,
         grants: &grants,
-        stops: stops(reader, row.seq)?,
+        stops: stops(reader, row.seq, decision.bundle)?,
     };
     let mut findings = bundle.findings(MomentIndex(decision.moment), decision.segment, &situation);
     findings.retain(|finding| finding.refuses);
@@ -158,7 +159,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         chosen_net: decision.chosen_net,
         cause: decision.cause,
         explored: decision.explored,
-        negotiation: negotiation(reader, row.seq, decision.table)?,
+        negotiation: negotiation(reader, row.seq, &decision)?,
         bundle: decision.bundle,
         models: decision.models,
         event: decision.event,
@@ -187,8 +188,8 @@ fn bundle(reader: &Reader, seq: Seq, digest: domain::Digest) -> Result<Arc<Bundl
     bundle.map(Arc::new).map_err(|problems| wrong(problems.render()))
 }
 
-/// What operators had stopped in the run that made a decision.
-fn stops(reader: &Reader, decided: Seq) -> Result<Stops, Error> {
+/// What operators had stopped in the run that made a decision by a bundle.
+fn stops(reader: &Reader, decided: Seq, bundle: domain::Digest) -> Result<Stops, Error> {
     let start = Filter {
         kind: Some(Kind::Start),
         before: Some(decided),
@@ -197,9 +198,10 @@ fn stops(reader: &Reader, decided: Seq) -> Result<Stops, Error> {
         ..Filter::default()
     };
     let start = reader.list(&start)?.into_iter().next().and_then(|row| row.body).unwrap_or_default();
-    let started: crate::replay::Started = serde_json::from_str(&start)
+    let sides: Sides = serde_json::from_str(&start)
         .map_err(|error| Error::Row { seq: decided, why: format!("its run's start row: {error}") })?;
-    Ok(started.stops)
+    let canary = sides.canary.filter(|canary| canary.of.bundle == bundle);
+    Ok(canary.map_or(sides.stops, |canary| canary.stops))
 }
 
 /// What the log knew of the member before a decision.
@@ -268,7 +270,7 @@ fn candidates(decision: &Decision, bundle: &Bundle, findings: &[Finding]) -> Vec
 }
 
 /// The plan whose table the decision used: the last one recorded before it with that table.
-fn negotiation(reader: &Reader, decided: Seq, table: u64) -> Result<Option<Negotiation>, Error> {
+fn negotiation(reader: &Reader, decided: Seq, decision: &Decision) -> Result<Option<Negotiation>, Error> {
     let mut before = Some(decided);
     // Tables are in force for a fraction of a second; a decision long after its table is a stale one, and a
     // page of plans reaches back far enough for those too.
@@ -285,7 +287,8 @@ fn negotiation(reader: &Reader, decided: Seq, table: u64) -> Result<Option<Negot
             let Ok(plan) = serde_json::from_str::<Plan>(row.body.as_deref().unwrap_or_default()) else {
                 continue;
             };
-            if plan.table.as_ref().is_some_and(|held| held.id() == table) {
+            let same_side = row.bundle.is_none_or(|bundle| bundle == decision.bundle);
+            if same_side && plan.table.as_ref().is_some_and(|held| held.id() == decision.table) {
                 return Ok(Some(Negotiation {
                     seq: row.seq.0,
                     status: format!("{:?}", plan.certificate.status),

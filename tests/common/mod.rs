@@ -1,6 +1,8 @@
 //! What the black-box tests share: the binary, a real nats-server, small purchase files, and a way to tamper.
 #![expect(dead_code, reason = "each test binary uses its own part")]
 
+pub mod office;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::{Micros, RewardIndex, SegmentIndex};
+use domain::{Micros, Ppm, RewardIndex, SegmentIndex};
 use policies::Bundle;
 
 use crate::check::AMOUNT_MAX;
@@ -38,10 +38,27 @@ pub fn per_period(bundle: &Bundle) -> Vec<Option<i64>> {
     money.map(|limit| Some(limit.0)).chain(stock).chain([None]).collect()
 }
 
-/// The limited budgets with their limits, given per resource of the negotiation.
-pub fn limited(bundle: &Bundle, limits: &[Option<i64>]) -> Vec<(Arc<str>, Micros)> {
-    let named = ids(bundle).into_iter().zip(limits);
-    named.filter_map(|(id, limit)| Some((id, Micros((*limit)?)))).collect()
+/// What one period allows, by budget; what is not limited is absent.
+pub type Allowances = BTreeMap<Arc<str>, i64>;
+
+/// What one period allows under a bundle, and under a candidate of which a share of the members is decided by.
+///
+/// The bundle in force says what its own budgets allow; budgets only the candidate has count for its share.
+pub fn allowances(in_force: &Bundle, candidate: Option<(&Bundle, Ppm)>) -> Allowances {
+    let of = |bundle| {
+        ids(bundle).into_iter().zip(per_period(bundle)).filter_map(|(id, allowed)| Some((id, allowed?)))
+    };
+    let mut allowances = Allowances::new();
+    if let Some((candidate, share)) = candidate {
+        allowances.extend(of(candidate).map(|(id, allowed)| (id, part(allowed, share))));
+    }
+    allowances.extend(of(in_force));
+    allowances
+}
+
+/// A share of an amount, rounded down.
+pub fn part(amount: i64, share: Ppm) -> i64 {
+    i64::try_from(i128::from(amount) * i128::from(share.0) / 1_000_000).unwrap_or(i64::MAX)
 }
 
 /// What a ledger knows of a program's budgets when a node takes it up.
@@ -49,45 +66,43 @@ pub fn limited(bundle: &Bundle, limits: &[Option<i64>]) -> Vec<(Arc<str>, Micros
 pub struct Standing {
     /// Per budget: its limit so far, and what of it is promised or held.
     pub balances: BTreeMap<Arc<str>, (i64, i64)>,
-    /// What one period allowed under the bundle that was in force before, when that was another one.
-    pub former: Option<BTreeMap<Arc<str>, i64>>,
+    /// What one period allowed in the last run, when that was something else.
+    pub former: Option<Allowances>,
 }
 
 impl Standing {
-    /// The standing of a program whose last run had `former` in force.
-    pub fn after(former: &Bundle, balances: BTreeMap<Arc<str>, (i64, i64)>) -> Standing {
-        let allowed = ids(former).into_iter().zip(per_period(former));
-        Standing { balances, former: Some(allowed.filter_map(|(id, limit)| Some((id, limit?))).collect()) }
-    }
-
-    /// Limits once `passed` more periods have begun, per resource of the negotiation.
+    /// Limits once `passed` more periods have begun.
     ///
-    /// Each period adds what the bundle in force allows; what was not spent carries over. A new bundle changes the
-    /// period under way by the difference between what the two allow, never below what is already promised.
-    pub fn limits(&self, bundle: &Bundle, passed: u64) -> Vec<Option<i64>> {
+    /// Each period adds what is allowed now; what was not spent carries over. A new bundle changes the period under
+    /// way by the difference between what the two allow, never below what is already promised.
+    pub fn limits(&self, allowances: &Allowances, passed: u64) -> Allowances {
         let passed = i64::try_from(passed).unwrap_or(i64::MAX);
-        let total = |(id, allowed): (Arc<str>, Option<i64>)| {
-            let allowed = allowed?;
-            let Some((limit, used)) = self.balances.get(&id) else {
-                return Some(allowed.saturating_mul(passed.max(1)).min(AMOUNT_MAX));
+        let total = |(id, allowed): (&Arc<str>, &i64)| {
+            let Some((limit, used)) = self.balances.get(id) else {
+                return (Arc::clone(id), allowed.saturating_mul(passed.max(1)).min(AMOUNT_MAX));
             };
             let before = self.former.as_ref().filter(|_| passed == 0);
-            let change = before.map_or(0, |former| allowed - former.get(&id).copied().unwrap_or(0));
+            let change = before.map_or(0, |former| allowed - former.get(id).copied().unwrap_or(0));
             let total = limit.saturating_add(allowed.saturating_mul(passed)).saturating_add(change);
             // Limits stop growing where the negotiation's integers end; until there it takes decades.
-            Some(total.min(AMOUNT_MAX).max(*used))
+            (Arc::clone(id), total.min(AMOUNT_MAX).max(*used))
         };
-        let ids = ids(bundle).into_iter().map(Some).chain([None]);
-        ids.zip(per_period(bundle)).map(|(id, allowed)| total((id?, allowed))).collect()
+        allowances.iter().map(total).collect()
     }
 
     /// Takes the limits of a period that was opened.
-    pub fn opened(&mut self, bundle: &Bundle, limits: &[Option<i64>]) {
-        for (id, limit) in limited(bundle, limits) {
-            self.balances.entry(id).or_default().0 = limit.0;
+    pub fn opened(&mut self, limits: &Allowances) {
+        for (id, limit) in limits {
+            self.balances.entry(Arc::clone(id)).or_default().0 = *limit;
         }
         self.former = None;
     }
+}
+
+/// Amounts by budget as one per resource of a bundle's negotiation; `None` is not limited under that bundle.
+pub fn by_resource(bundle: &Bundle, amount: impl Fn(&str) -> Option<i64>) -> Vec<Option<i64>> {
+    let ids = ids(bundle).into_iter().map(Some).chain([None]);
+    ids.zip(per_period(bundle)).map(|(id, allowed)| allowed.and_then(|_| amount(&id?))).collect()
 }
 
 /// What a promise takes: micros of money, one unit of a limited stock.

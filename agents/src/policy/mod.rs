@@ -7,13 +7,15 @@
 //! Start at [`GlobalPolicy::open`]; [`budgets`] names the budgets a promise draws on.
 
 pub mod budgets;
+mod canary;
 
 pub use budgets::Standing;
+pub use canary::Canary;
 
 use std::sync::Arc;
 
 use domain::time::DAY;
-use domain::{SegmentIndex, Timestamp};
+use domain::{Micros, SegmentIndex, Timestamp};
 use policies::{Bundle, Stops};
 
 use crate::negotiation::{Envelope, Layout, PriceTable, SCHEMA};
@@ -35,10 +37,10 @@ pub struct Opening {
     pub window: Window,
     /// Periods opened so far, this one included.
     pub period: u64,
-    /// Limits with all periods so far, per resource of the negotiation.
+    /// What this side may promise with all periods so far, per resource of its negotiation.
     pub limits: Vec<Option<i64>>,
-    /// Whether these limits are new; false when an earlier run already recorded them.
-    pub raises: bool,
+    /// New limits of the program's budgets, to be recorded; empty when an earlier run, or the other side, did.
+    pub raised: Vec<(Arc<str>, Micros)>,
 }
 
 /// The brain of the global policy agent.
@@ -49,6 +51,7 @@ pub struct GlobalPolicy {
     layout: Layout,
     periods: Periods,
     standing: Standing,
+    canary: Option<Canary>,
     window: Option<Window>,
 }
 
@@ -61,15 +64,16 @@ impl GlobalPolicy {
         stops: Stops,
         periods: Periods,
         standing: Standing,
+        canary: Option<Canary>,
     ) -> Option<GlobalPolicy> {
         let segments = u8::try_from(bundle.segments().len()).ok()?;
         let layout = Layout::new(segments, u8::try_from(bundle.rewards().len()).ok()?)?;
-        Some(GlobalPolicy { bundle, stops, layout, periods, standing, window: None })
+        Some(GlobalPolicy { bundle, stops, layout, periods, standing, canary, window: None })
     }
 
     /// The agent of a program that has no past and no kill switch on.
     pub fn fresh(bundle: Arc<Bundle>) -> Option<GlobalPolicy> {
-        GlobalPolicy::new(bundle, Stops::default(), Periods::default(), Standing::default())
+        GlobalPolicy::new(bundle, Stops::default(), Periods::default(), Standing::default(), None)
     }
 
     /// The bundle in force.
@@ -92,12 +96,18 @@ impl GlobalPolicy {
         self.window
     }
 
-    /// Makes sure a period is open at `now`; `None` when one already is.
+    /// The candidate that decides for a share of the members.
+    pub fn canary(&self) -> Option<&Canary> {
+        self.canary.as_ref()
+    }
+
+    /// Makes sure a period is open at `now`: one opening for each side, the bundle in force first, and none when a
+    /// period already is open.
     ///
     /// Periods are counted from the program's first event; [`Standing::limits`] says what each adds.
-    pub fn open(&mut self, now: Timestamp) -> Option<Opening> {
+    pub fn open(&mut self, now: Timestamp) -> Vec<Opening> {
         if self.window.is_some_and(|window| now < window.to) {
-            return None;
+            return Vec::new();
         }
         let length = i64::from(self.bundle.plan().period_days) * DAY;
         let (from, passed) = match self.periods.end {
@@ -113,9 +123,24 @@ impl GlobalPolicy {
         self.periods = Periods { opened: self.periods.opened + passed, end: Some(window.to) };
         self.window = Some(window);
         let raises = passed > 0 || self.standing.former.is_some();
-        let limits = self.standing.limits(&self.bundle, passed);
-        self.standing.opened(&self.bundle, &limits);
-        Some(Opening { window, period: self.periods.opened, limits, raises })
+        let candidate = self.canary.as_ref().map(|canary| (&*canary.bundle, canary.share));
+        let limits = self.standing.limits(&budgets::allowances(&self.bundle, candidate), passed);
+        if let Some(canary) = &mut self.canary {
+            canary.lend(&self.bundle, &self.standing, &limits);
+        }
+        self.standing.opened(&limits);
+        let raised = limits.iter().filter(|_| raises).map(|(id, limit)| (Arc::clone(id), Micros(*limit)));
+        let (raised, period) = (raised.collect(), self.periods.opened);
+        let lent = |id: &str| self.canary.as_ref().and_then(|canary| canary.lent(id));
+        let own = |id: &str| Some(limits.get(id)? - lent(id).unwrap_or(0));
+        let mut openings =
+            vec![Opening { window, period, limits: budgets::by_resource(&self.bundle, own), raised }];
+        if let Some(canary) = &self.canary {
+            let own = |id: &str| lent(id).or_else(|| limits.get(id).copied());
+            let limits = budgets::by_resource(&canary.bundle, own);
+            openings.push(Opening { window, period, limits, raised: Vec::new() });
+        }
+        openings
     }
 
     /// What a segment agent is made for.

@@ -17,6 +17,6 @@ pub mod rows;
 pub mod verdict;
 
 pub use choice::{Choice, Line, Offer};
-pub use escrow::{Demand, Escrow, EscrowView, Refusal, Reserve};
+pub use escrow::{Demand, Escrow, EscrowError, EscrowView, Refusal, Reserve};
 pub use explore::Exploration;
 pub use pricing::{Segment, SegmentCarry, SegmentOptions};

@@ -49,6 +49,7 @@ impl Checker<'_> {
             id: id.clone(),
             name: self.not_empty(FILE, &document.name),
             kind: document.kind,
+            partner: document.partner.as_ref().map(|partner| self.not_empty(FILE, partner)),
             cost,
             valid_days: self.count(FILE, &document.valid_days, 1..=730, "promises hold a day to two years"),
             inventory: document.inventory.as_ref().map(|units| {

@@ -21,6 +21,8 @@ documents! {
         pub name: Text,
         /// `"points"`, `"voucher"`, `"shipping"`, `"experience"` or `"partner"`.
         pub kind: RewardKind,
+        /// Who hands it out, when that is somebody else: `largesse stop --partner` stops all of a partner's rewards.
+        pub partner: Option<Text>,
         /// Face cost to the program when it is used: what one promise reserves.
         pub cost: Text,
         /// Days until an unused promise runs out.

@@ -5,20 +5,25 @@
 //! verified to be from, and with the time.
 //!
 //! draft -> submit (checked, tested) -> assess (impact report) -> approve (by somebody else, bound to bundle and report)
-//! -> schedule or activate -> superseded or rolled back.
+//! -> shadow (computed beside, decides nothing) -> canary (decides for a share of the members) -> schedule or
+//! activate -> superseded or rolled back.
 
+mod canary;
 mod refusal;
 mod step;
+mod switches;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::time::HOUR;
-use domain::{Digest, Timestamp};
+use domain::{Digest, Ppm, Timestamp};
 
-pub use refusal::{Refusal, describe, explain};
+pub use canary::{Canary, CanarySide, Share, Sides};
+pub use refusal::{Refusal, describe, explain, percent};
 pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
 
 use crate::bundle::{Bundle, Stops};
+use switches::turned_off;
 
 /// How far the time of a statement may lie from the node's clock: clocks of people's machines differ, and a
 /// statement that was kept back for long should be looked at again.
@@ -84,6 +89,9 @@ pub struct Registry {
     /// What is and was in force, oldest first; a roll-back removes what it rolls back.
     reigns: Vec<Reign>,
     scheduled: Option<Scheduled>,
+    /// Computed beside what is in force, since when.
+    shadows: BTreeMap<Digest, Timestamp>,
+    canary: Option<Canary>,
     stopped: BTreeSet<Target>,
     seen: BTreeSet<String>,
     /// The newest time of any step: a schedule waits until the clock has passed it again.
@@ -126,6 +134,21 @@ impl Registry {
         self.scheduled.as_ref()
     }
 
+    /// Bundles in shadow, since when.
+    pub fn shadows(&self) -> &BTreeMap<Digest, Timestamp> {
+        &self.shadows
+    }
+
+    /// The canary under way.
+    pub fn canary(&self) -> Option<Canary> {
+        self.canary
+    }
+
+    /// Whether a node decides in the same way by both: the same bundle, canary and switches.
+    pub fn decides_as(&self, other: &Registry) -> bool {
+        self.in_force() == other.in_force() && self.canary == other.canary && self.stopped == other.stopped
+    }
+
     /// Everything that is stopped.
     pub fn stopped(&self) -> &BTreeSet<Target> {
         &self.stopped
@@ -141,24 +164,8 @@ impl Registry {
     /// The kill switches as positions in a bundle; ids it does not have are kept for the bundles that do.
     pub fn stops(&self, bundle: &Bundle) -> Stops {
         let mut stops = Stops::default();
-        for target in &self.stopped {
-            match target {
-                Target::Program => stops.program = true,
-                Target::Segment(id) => {
-                    stops.segments |= bundle.segment_named(id).map_or(0, |index| 1 << index.0)
-                }
-                Target::Reward(id) => {
-                    stops.rewards |= bundle.reward_named(id).map_or(0, |index| 1 << index.0)
-                }
-                Target::Kind(kind) => {
-                    let of_kind =
-                        bundle.rewards().iter().enumerate().filter(|(_, reward)| reward.kind == *kind);
-                    stops.rewards |= of_kind.fold(0, |mask, (index, _)| mask | 1 << index);
-                }
-                Target::Moment(id) => {
-                    stops.moments |= bundle.moment_named(id).map_or(0, |index| 1 << index.0)
-                }
-            }
+        for more in self.stopped.iter().filter_map(|target| turned_off(target, bundle)) {
+            stops = stops.and(more);
         }
         stops
     }
@@ -234,24 +241,43 @@ impl Registry {
                 }
                 self.approved(*bundle)
             }
+            Step::Shadow { bundle } if self.shadows.contains_key(bundle) => Err(Refusal::InShadow(*bundle)),
+            Step::Shadow { bundle } => self.version(*bundle).map(|_| ()),
+            Step::Canary { bundle, share } => {
+                if self.in_force() == Some(*bundle) {
+                    return Err(Refusal::InForce(*bundle));
+                }
+                if share.0 == 0 || share.0 >= Ppm::ONE.0 {
+                    return Err(Refusal::NoShare(*share));
+                }
+                match self.canary {
+                    Some(other) if other.of.bundle != *bundle => Err(Refusal::OtherCanary(other.of.bundle)),
+                    Some(_) | None => self.approved(*bundle),
+                }
+            }
+            Step::Withdraw { bundle } if self.is_staged(*bundle) => Ok(()),
+            Step::Withdraw { bundle } => Err(Refusal::NotStaged(*bundle)),
             Step::RollBack { to } if self.before() == Some(*to) => Ok(()),
             Step::RollBack { to } => Err(Refusal::NotBefore(*to)),
             Step::Stop { target, .. } => {
                 if self.stopped.contains(target) {
                     return Err(Refusal::Stopped(target.clone()));
                 }
-                let known = match target {
-                    Target::Program => true,
-                    Target::Segment(id) => in_force.segment_named(id).is_some(),
-                    Target::Reward(id) => in_force.reward_named(id).is_some(),
-                    Target::Kind(kind) => in_force.rewards().iter().any(|reward| reward.kind == *kind),
-                    Target::Moment(id) => in_force.moment_named(id).is_some(),
-                };
-                if known { Ok(()) } else { Err(Refusal::UnknownTarget(target.clone())) }
+                match turned_off(target, in_force) {
+                    Some(_) => Ok(()),
+                    None => Err(Refusal::UnknownTarget(target.clone())),
+                }
             }
             Step::Resume { target, .. } if self.stopped.contains(target) => Ok(()),
             Step::Resume { target, .. } => Err(Refusal::NotStopped(target.clone())),
         }
+    }
+
+    /// Whether the bundle is in shadow, a canary or scheduled.
+    fn is_staged(&self, bundle: Digest) -> bool {
+        self.shadows.contains_key(&bundle)
+            || self.canary.is_some_and(|canary| canary.of.bundle == bundle)
+            || self.scheduled.as_ref().is_some_and(|scheduled| scheduled.bundle == bundle)
     }
 
     fn version(&self, bundle: Digest) -> Result<&Version, Refusal> {
@@ -288,7 +314,20 @@ impl Registry {
                 self.scheduled = Some(Scheduled { bundle: *bundle, at: *at, by_statement });
             }
             Step::Activate { bundle } => self.reign(*bundle, at, true),
+            Step::Shadow { bundle } => {
+                self.shadows.insert(*bundle, at);
+            }
+            Step::Canary { bundle, share } => {
+                self.canary = Some(Canary { of: Share { bundle: *bundle, share: *share }, since: at });
+            }
+            Step::Withdraw { bundle } => {
+                self.shadows.remove(bundle);
+                self.canary = self.canary.filter(|canary| canary.of.bundle != *bundle);
+                self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != *bundle);
+            }
             Step::RollBack { to } => {
+                // A canary was measured against what is taken back.
+                self.canary = None;
                 self.reigns.pop();
                 match self.reigns.last_mut() {
                     Some(reign) => *reign = Reign { bundle: *to, since: at, chosen: true },
@@ -318,6 +357,8 @@ impl Registry {
 
     fn reign(&mut self, bundle: Digest, since: Timestamp, chosen: bool) {
         self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != bundle);
+        self.shadows.remove(&bundle);
+        self.canary = None;
         self.reigns.push(Reign { bundle, since, chosen });
     }
 }

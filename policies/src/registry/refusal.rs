@@ -1,6 +1,6 @@
 //! Why a step is not taken.
 
-use domain::{Digest, Timestamp};
+use domain::{Digest, Ppm, Timestamp};
 
 use super::step::{Role, Target};
 
@@ -51,6 +51,20 @@ pub enum Refusal {
     NotStopped(Target),
     #[error("the bundle in force has no {}", describe(.0))]
     UnknownTarget(Target),
+    #[error("bundle {0} is in shadow already")]
+    InShadow(Digest),
+    #[error("a canary takes more than none and less than all of the members, not {}", percent(*.0))]
+    NoShare(Ppm),
+    #[error("bundle {0} is the canary; withdraw it, or activate it, before another one begins")]
+    OtherCanary(Digest),
+    #[error("bundle {0} is neither in shadow, nor a canary, nor scheduled")]
+    NotStaged(Digest),
+}
+
+/// A share in per cent, as people say it.
+pub fn percent(share: Ppm) -> String {
+    let (whole, rest) = (share.0 / 10_000, share.0 % 10_000);
+    if rest == 0 { format!("{whole} %") } else { format!("{whole}.{rest:04} %") }
 }
 
 /// A target as people say it.
@@ -60,7 +74,9 @@ pub fn describe(target: &Target) -> String {
         Target::Segment(id) => format!("segment {id}"),
         Target::Reward(id) => format!("reward {id}"),
         Target::Kind(kind) => format!("reward kind {}", kind.name()),
+        Target::Partner(name) => format!("partner {name}"),
         Target::Moment(id) => format!("moment {id}"),
+        Target::Rule(id) => format!("rule {id}"),
     }
 }
 
@@ -96,6 +112,10 @@ impl Refusal {
             Refusal::Stopped(_) => "REG0019",
             Refusal::NotStopped(_) => "REG0020",
             Refusal::UnknownTarget(_) => "REG0021",
+            Refusal::InShadow(_) => "REG0026",
+            Refusal::NoShare(_) => "REG0027",
+            Refusal::OtherCanary(_) => "REG0028",
+            Refusal::NotStaged(_) => "REG0029",
         }
     }
 }
@@ -121,7 +141,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "Statements are taken within an hour of their signature, so that nobody uses an old one. Check both clocks."
         }
         "REG0008" => {
-            "Authors hand in and assess; approvers approve, schedule, activate and resume; operators stop and roll back. Ask somebody with the role, or change people.toml."
+            "Authors hand in, assess and shadow; approvers approve, schedule, start canaries, activate and resume; operators stop, withdraw and roll back. Ask somebody with the role, or change people.toml."
         }
         "REG0009" => {
             "Only bundles that were handed in can be approved or activated. `largesse policy submit DIR` hands one in. A changed file makes another bundle."
@@ -146,12 +166,22 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "REG0019" => "Nothing to do: this kill switch is on already.",
         "REG0020" => "Nothing to do: this kill switch is off.",
         "REG0021" => {
-            "A kill switch names the program, or a segment, reward, kind of reward or moment of the policy in force."
+            "A kill switch names the program, or a segment, reward, kind of reward, partner, moment or rule of the policy in force. A guardrail cannot be stopped: that would not be the safe direction."
         }
         "REG0022" => "The registry begins with the first run of a node. Start one, or run the demo.",
         "REG0023" => "The file in the inbox is not a request, or too large.",
         "REG0024" => {
             "The ledger could not be read, or the node that holds it did not answer. Nothing was changed."
+        }
+        "REG0026" => "Nothing to do: `largesse policy shadow` shows what it would decide.",
+        "REG0027" => {
+            "A share lies between 0 % and 100 %, both excluded. To take everybody, activate the bundle."
+        }
+        "REG0028" => {
+            "Two canaries at once could not be told apart in their effects. `largesse policy withdraw` ends the one under way."
+        }
+        "REG0029" => {
+            "Only a shadow, a canary or a schedule can be withdrawn. What is in force is rolled back."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

@@ -1,6 +1,6 @@
 //! The steps of a policy's life, as people sign them and the ledger keeps them.
 
-use domain::{Digest, Timestamp};
+use domain::{Digest, Ppm, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The version of the signed form this build reads and writes.
@@ -14,7 +14,7 @@ pub enum Role {
     Author,
     /// Approves what somebody else wrote, and puts it in force.
     Approver,
-    /// Acts in the safe direction only: stops things, and rolls back to what was in force before.
+    /// Acts in the safe direction only: stops things, withdraws canaries, and rolls back to what was in force before.
     Operator,
     /// Reads.
     Auditor,
@@ -41,8 +41,12 @@ pub enum Target {
     Reward(String),
     /// Every reward of a kind, such as all partner rewards.
     Kind(crate::RewardKind),
+    /// Every reward of a partner.
+    Partner(String),
     /// Every promise of a moment.
     Moment(String),
+    /// Everything that a rule lets through: the segment, moment or reward whose condition it is.
+    Rule(String),
 }
 
 /// One step.
@@ -59,6 +63,12 @@ pub enum Step {
     Schedule { bundle: Digest, at: Timestamp },
     /// An approved bundle goes into force now.
     Activate { bundle: Digest },
+    /// From now on it is also computed what the bundle would decide; it decides nothing.
+    Shadow { bundle: Digest },
+    /// An approved bundle decides for a share of the members, who stay on its side while the share grows.
+    Canary { bundle: Digest, share: Ppm },
+    /// A shadow, canary or schedule is taken back.
+    Withdraw { bundle: Digest },
     /// What was in force before goes back into force.
     RollBack { to: Digest },
     /// A kill switch is turned on.
@@ -76,6 +86,9 @@ impl Step {
             Step::Approve { .. } => "approve",
             Step::Schedule { .. } => "schedule",
             Step::Activate { .. } => "activate",
+            Step::Shadow { .. } => "shadow",
+            Step::Canary { .. } => "canary",
+            Step::Withdraw { .. } => "withdraw",
             Step::RollBack { .. } => "roll_back",
             Step::Stop { .. } => "stop",
             Step::Resume { .. } => "resume",
@@ -85,19 +98,29 @@ impl Step {
     /// Who may take it.
     pub fn role(&self) -> Role {
         match self {
-            Step::Submit { .. } | Step::Assess { .. } => Role::Author,
-            Step::Approve { .. } | Step::Schedule { .. } | Step::Activate { .. } | Step::Resume { .. } => {
-                Role::Approver
-            }
-            Step::RollBack { .. } | Step::Stop { .. } => Role::Operator,
+            Step::Submit { .. } | Step::Assess { .. } | Step::Shadow { .. } => Role::Author,
+            Step::Approve { .. }
+            | Step::Schedule { .. }
+            | Step::Activate { .. }
+            | Step::Canary { .. }
+            | Step::Resume { .. } => Role::Approver,
+            Step::RollBack { .. } | Step::Withdraw { .. } | Step::Stop { .. } => Role::Operator,
         }
     }
 
-    /// Whether what is in force changes at once.
-    pub fn takes_effect(&self) -> bool {
+    /// The bundle it is about.
+    pub fn bundle(&self) -> Option<Digest> {
         match self {
-            Step::Submit { .. } | Step::Assess { .. } | Step::Approve { .. } | Step::Schedule { .. } => false,
-            Step::Activate { .. } | Step::RollBack { .. } | Step::Stop { .. } | Step::Resume { .. } => true,
+            Step::Submit { bundle, .. }
+            | Step::Assess { bundle, .. }
+            | Step::Approve { bundle, .. }
+            | Step::Schedule { bundle, .. }
+            | Step::Activate { bundle }
+            | Step::Shadow { bundle }
+            | Step::Canary { bundle, .. }
+            | Step::Withdraw { bundle }
+            | Step::RollBack { to: bundle } => Some(*bundle),
+            Step::Stop { .. } | Step::Resume { .. } => None,
         }
     }
 }

@@ -20,7 +20,7 @@ use super::segment::{self, Job};
 use crate::metrics::Stamps;
 use crate::reward::Promised;
 use crate::rows;
-use crate::shared::Shared;
+use crate::sides::Agents;
 use crate::work::{Arrival, Feedback, WorkId};
 use crate::writer::{After, Row};
 
@@ -63,8 +63,7 @@ impl models::batch::Reply for ToMember {
 
 /// The actor.
 pub struct MemberActor {
-    pub shared: Arc<Shared>,
-    pub segments: Arc<[ActorRef<segment::Message>]>,
+    pub agents: Agents,
 }
 
 /// What is under way.
@@ -155,9 +154,9 @@ impl Actor for MemberActor {
 
 impl MemberActor {
     fn load(&self, id: MemberId) -> Result<Loaded, ActorProcessingErr> {
-        let key = self.shared.keys.key_for(id)?;
-        let found = self.shared.loader.load(id, &key, &self.shared.bundle)?;
-        self.shared.metrics.count(|c| &c.activations);
+        let key = self.agents.shared.keys.key_for(id)?;
+        let found = self.agents.shared.loader.load(id, &key, &self.agents.shared.bundle)?;
+        self.agents.shared.metrics.count(|c| &c.activations);
         Ok(Loaded { member: Member::from_state(found.state), key, written: found.written })
     }
 
@@ -171,9 +170,9 @@ impl MemberActor {
 
     fn handle_event(&self, mind: &mut Mind, arrival: Arrival, me: &ActorRef<Message>) {
         let Arrival { work, event, now, mut stamps } = arrival;
-        self.shared.faults.strike(&event);
+        self.agents.shared.faults.strike(&event);
         let Some(loaded) = &mut mind.loaded else { return };
-        let step = loaded.member.handle(&event, now, &self.shared.bundle, self.shared.stops);
+        let step = loaded.member.handle(&event, now, &self.agents.shared.bundle, self.agents.shared.stops);
         stamps.folded = Instant::now();
         stamps.scored = stamps.folded;
         let pace = Pace { work, stamps };
@@ -185,15 +184,18 @@ impl MemberActor {
                     None,
                     None,
                     release.as_ref(),
-                    &self.shared.bundle,
+                    &self.agents.shared.bundle,
                     &loaded.key,
                 );
-                let after = release.map_or(After::Nothing, |release| After::Release(Box::new(release)));
+                let after = match release {
+                    Some(release) => After::Release(Arc::clone(&self.agents.shared.purse), Box::new(release)),
+                    None => After::Nothing,
+                };
                 self.write(loaded, entry, pace, after);
             }
             Step::Refused(refusal) => self.refuse(loaded, &event, now, refusal, pace),
             Step::Denied(considered, refusal) => {
-                let decision = verdict::denied(&considered, refusal, &self.shared.seal());
+                let decision = verdict::denied(&considered, refusal, &self.agents.shared.seal());
                 self.record(loaded, &decision, pace);
             }
             Step::Score(considered) => self.score(mind, considered, pace, me),
@@ -204,14 +206,14 @@ impl MemberActor {
     fn score(&self, mind: &mut Mind, considered: Box<Considered>, pace: Pace, me: &ActorRef<Message>) {
         let features = considered.features;
         mind.busy = Some(Busy::Scoring(considered, pace));
-        self.shared.scorer.submit(features, ToMember(me.clone()));
+        self.agents.shared.scorer.submit(features, ToMember(me.clone()));
     }
 
     fn scored(&self, mind: &mut Mind, scored: Scored, me: &ActorRef<Message>) {
         // A late answer to a question nobody asks any more.
         let Some(Busy::Scoring(considered, mut pace)) = mind.busy.take() else { return };
         if scored.fault.is_some() {
-            self.shared.metrics.count(|c| &c.fallback_scores);
+            self.agents.shared.metrics.count(|c| &c.fallback_scores);
         }
         pace.stamps.scored = Instant::now();
         self.propose(mind, considered, Some(scored.scores), pace, me);
@@ -227,16 +229,16 @@ impl MemberActor {
     ) {
         let Some(loaded) = &mut mind.loaded else { return };
         let (event, now, moment) = (considered.event.clone(), considered.now, considered.moment);
-        match considered.propose(scores, &self.shared.bundle, self.shared.stops) {
+        match considered.propose(scores, &self.agents.shared.bundle, self.agents.shared.stops) {
             Proposed::NotAMoment(rule) => {
                 let triggered = Some((moment.0, Some(rule.0)));
-                let bundle = &self.shared.bundle;
+                let bundle = &self.agents.shared.bundle;
                 let entry = rows::observed(&event, now, triggered, scores, None, bundle, &loaded.key);
                 self.write(loaded, entry, pace, After::Nothing);
             }
             Proposed::Proposal(proposal) => match proposal.segment {
                 Err(refusal) => {
-                    let decision = verdict::without_segment(&proposal, refusal, &self.shared.seal());
+                    let decision = verdict::without_segment(&proposal, refusal, &self.agents.shared.seal());
                     self.record(loaded, &decision, pace);
                 }
                 Ok(segment) => {
@@ -252,7 +254,7 @@ impl MemberActor {
                     };
                     mind.busy = Some(Busy::Deciding);
                     // A segment agent that is gone takes the node down; nothing is acknowledged.
-                    let _going_down = self.segments[usize::from(segment.0)]
+                    let _going_down = self.agents.segments[usize::from(segment.0)]
                         .send_message(segment::Message::Propose(Box::new(job)));
                 }
             },
@@ -261,15 +263,15 @@ impl MemberActor {
 
     /// Records a decision that involved no segment agent and so promises nothing.
     fn record(&self, loaded: &mut Loaded, decision: &Decision, mut pace: Pace) {
-        let entry = rows::decision(decision, &self.shared.bundle, &loaded.key);
+        let entry = rows::decision(decision, &self.agents.shared.bundle, &loaded.key);
         pace.stamps.decided = Instant::now();
-        self.shared.metrics.decided(decision.outcome);
+        self.agents.shared.metrics.decided(decision.outcome);
         let after = After::Announce(Promised::of(decision, &entry.body));
         self.write(loaded, entry, pace, after);
     }
 
     fn refuse(&self, loaded: &mut Loaded, event: &Event, now: Timestamp, refusal: Refusal, pace: Pace) {
-        self.shared.metrics.count(|c| &c.dead_letters);
+        self.agents.shared.metrics.count(|c| &c.dead_letters);
         let entry = rows::dead_letter_of(event, now, &[refusal], &loaded.key);
         let after = After::Refused { source: event.source.to_string(), body: entry.body.clone() };
         self.write(loaded, entry, pace, after);
@@ -277,43 +279,43 @@ impl MemberActor {
 
     fn write(&self, loaded: &mut Loaded, mut entry: Entry, pace: Pace, after: After) {
         if entry.kind == ledger::Kind::Observed {
-            self.shared.metrics.count(|c| &c.observed);
+            self.agents.shared.metrics.count(|c| &c.observed);
         }
         loaded.written.rows_since += 1;
-        let due = loaded.member.state.next_due(&self.shared.bundle);
+        let due = loaded.member.state.next_due(&self.agents.shared.bundle);
         if loaded.written.wants(due) {
             loaded.written = Written { rows_since: 0, next_due: due };
             entry.snapshot = Some(snapshot(&loaded.member.state, &loaded.key, due));
         }
-        self.shared.writer.row(Row { entry, work: pace.work, stamps: pace.stamps, after });
+        self.agents.shared.writer.row(Row { entry, work: pace.work, stamps: pace.stamps, after });
     }
 
     /// Writes the state down for the last time; the intake hears once it is durable.
     fn leave(&self, mind: &Mind) {
         let Some(loaded) = &mind.loaded else { return };
-        let due = loaded.member.state.next_due(&self.shared.bundle);
-        self.shared.writer.leave(mind.id, snapshot(&loaded.member.state, &loaded.key, due));
+        let due = loaded.member.state.next_due(&self.agents.shared.bundle);
+        self.agents.shared.writer.leave(mind.id, snapshot(&loaded.member.state, &loaded.key, due));
     }
 
     /// Turns due timers into events of the member itself, ahead of whatever waits.
     fn wake(&self, mind: &mut Mind, work: WorkId, now: Timestamp) {
         let Some(loaded) = &mut mind.loaded else { return };
         let waiting = &mind.waiting;
-        let mut events = loaded.member.state.due_events(now, &self.shared.bundle);
+        let mut events = loaded.member.state.due_events(now, &self.agents.shared.bundle);
         // An earlier wake-up may have queued one that has not had its turn yet.
         events.retain(|event| waiting.iter().all(|arrival| arrival.event.event_id != event.event_id));
         // A timer is recorded once: a second row for its id would stop the writer, and with it the node.
-        events.retain(|event| !self.shared.loader.knows(&event.event_id).unwrap_or(false));
+        events.retain(|event| !self.agents.shared.loader.knows(&event.event_id).unwrap_or(false));
         if events.is_empty() {
             // An event under way is in the state already, its row is not in the ledger yet: a state written
             // down now would have it folded twice by whoever loads the member next.
             if mind.busy.is_none() {
                 // The ledger remembered an earlier time than the present one: tell it, so that it does not ask again.
-                let due = loaded.member.state.next_due(&self.shared.bundle);
+                let due = loaded.member.state.next_due(&self.agents.shared.bundle);
                 loaded.written = Written { rows_since: 0, next_due: due };
-                self.shared.writer.state(mind.id, snapshot(&loaded.member.state, &loaded.key, due));
+                self.agents.shared.writer.state(mind.id, snapshot(&loaded.member.state, &loaded.key, due));
             }
-            self.shared.tell(Feedback::NothingDue(work));
+            self.agents.shared.tell(Feedback::NothingDue(work));
             return;
         }
         let mut work = Some(work);

@@ -3,7 +3,7 @@
 //! A plan is verified by the independent checker, recorded in the ledger, and only then put in force: the
 //! grant at the node's escrow, the table at every segment agent. A plan that does not verify ends the node.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agents::check;
@@ -11,12 +11,11 @@ use agents::negotiation::{
     Certificate, DemandAnswer, EscrowGrant, Layout, PLAN_VERSION, Period, Plan, PriceTable, Status,
 };
 use agents::planner::{Effect, Planner, PlannerOptions, Simplex};
-use agents::policy::{self, Opening, budgets};
-use agents::segment::{Escrow, EscrowView};
+use agents::policy::{self, Opening};
+use agents::segment::EscrowView;
 use bytes::Bytes;
 use domain::Timestamp;
 use ledger::{Debit, Entry, Kind};
-use policies::Bundle;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -27,6 +26,7 @@ use crate::bus::Bus;
 use crate::bus::subject::Subjects;
 use crate::clock::{self, Clock};
 use crate::metrics::{Metrics, Stamps};
+use crate::sides::{Purse, Side};
 use crate::work::Feedback;
 use crate::writer::{After, Row, WriterHandle};
 
@@ -54,8 +54,8 @@ pub enum Message {
 
 /// The actor.
 pub struct PlannerActor {
-    pub bundle: Arc<Bundle>,
-    pub escrow: Arc<Mutex<Escrow>>,
+    pub side: Side,
+    pub purse: Arc<Purse>,
     pub writer: WriterHandle,
     pub bus: Bus,
     pub subjects: Subjects,
@@ -156,13 +156,13 @@ impl PlannerActor {
         let now = mind.begun_at;
         let Some(brain) = &mut mind.brain else { return };
         let held: EscrowView = {
-            let mut escrow = self.escrow.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut escrow = self.purse.escrow();
             let back = escrow.give_back(false);
             mind.returned += back.amounts.first().copied().unwrap_or(0);
             brain.on_return(&back);
             escrow.view().clone()
         };
-        if mind.returned > self.bundle.plan().global.0 / REANCHOR_PART {
+        if mind.returned > self.purse.bundle.plan().global.0 / REANCHOR_PART {
             // So much has come back that the corridor is about another budget than there is now.
             mind.returned = 0;
             brain.reanchor();
@@ -215,7 +215,7 @@ impl PlannerActor {
     }
 
     fn recall(&self, mind: &mut Mind) {
-        let back = self.escrow.lock().unwrap_or_else(PoisonError::into_inner).give_back(true);
+        let back = self.purse.escrow().give_back(true);
         if let Some(brain) = &mut mind.brain {
             brain.on_return(&back);
         }
@@ -250,7 +250,8 @@ impl PlannerActor {
             return;
         }
         let Ok(body) = serde_json::to_string(&plan) else { return };
-        let entry = Entry::new(Kind::Certificate, Uuid::now_v7().into_bytes(), body);
+        let mut entry = Entry::new(Kind::Certificate, Uuid::now_v7().into_bytes(), body);
+        entry.bundle = Some(self.purse.bundle.digest());
         let me = me.clone();
         let then = move |_seq| {
             // A planner that is gone takes the node down by its supervisor.
@@ -264,7 +265,7 @@ impl PlannerActor {
         self.publish("certificate", &plan.certificate).await;
         if let Some(grant) = &plan.grant {
             let grant = in_host_time(grant, &plan.certificate);
-            let accepted = self.escrow.lock().unwrap_or_else(PoisonError::into_inner).accept(&grant);
+            let accepted = self.purse.escrow().accept(&grant);
             if let Err(error) = accepted {
                 tracing::error!(%error, "grant not accepted");
             }
@@ -284,7 +285,9 @@ impl PlannerActor {
     async fn publish(&self, what: &str, message: &impl Serialize) {
         match serde_json::to_vec(message) {
             Ok(bytes) => {
-                self.bus.publish(&self.subjects.negotiation(self.run, what), Bytes::from(bytes)).await
+                self.bus
+                    .publish(&self.subjects.negotiation(self.run, self.side, what), Bytes::from(bytes))
+                    .await
             }
             Err(error) => tracing::error!(%error, what, "negotiation message not rendered"),
         }
@@ -329,7 +332,7 @@ impl PlannerActor {
     }
 
     fn brain(&self, opening: &Opening, baseline_arrivals: Vec<u64>) -> Planner {
-        let config = policy::plan_config(&self.bundle, self.layout, opening, baseline_arrivals);
+        let config = policy::plan_config(&self.purse.bundle, self.layout, opening, baseline_arrivals);
         let options = PlannerOptions {
             epoch: policy::epoch(self.run, opening.period),
             batch_events: u32::try_from(self.every_moments).unwrap_or(u32::MAX),
@@ -337,13 +340,13 @@ impl PlannerActor {
             time_max_micros: NEGOTIATION_MICROS,
             ..PlannerOptions::default()
         };
-        let held = self.escrow.lock().unwrap_or_else(PoisonError::into_inner).view().clone();
+        let held = self.purse.escrow().view().clone();
         Planner::new(config, options, Box::new(Simplex), held)
     }
 
     /// Records the period, with its limits where they are new.
     fn record_period(&self, opening: &Opening, table: &PriceTable) {
-        let Opening { window, period, limits, raises } = opening;
+        let Opening { window, period, raised, .. } = opening;
         let row = Period {
             v: PLAN_VERSION,
             period: *period,
@@ -354,11 +357,8 @@ impl PlannerActor {
         // Plain integers and text: rendering them cannot fail.
         let body = serde_json::to_string(&row).unwrap_or_default();
         let mut entry = Entry::new(Kind::Budget, Uuid::now_v7().into_bytes(), body);
-        entry.bundle = Some(self.bundle.digest());
-        if *raises {
-            let limited = budgets::limited(&self.bundle, limits);
-            entry.debits = limited.into_iter().map(|(id, limit)| Debit::limit(id, limit)).collect();
-        }
+        entry.bundle = Some(self.purse.bundle.digest());
+        entry.debits = raised.iter().map(|(id, limit)| Debit::limit(Arc::clone(id), *limit)).collect();
         let stamps = Stamps::at(Instant::now());
         self.writer.row(Row { entry, work: None, stamps, after: After::Nothing });
     }

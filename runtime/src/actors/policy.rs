@@ -2,6 +2,7 @@
 
 use agents::policy::{GlobalPolicy, Opening};
 use domain::Timestamp;
+use ractor::rpc::CallResult;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::planner;
@@ -14,7 +15,8 @@ pub enum Message {
 
 /// The actor.
 pub struct PolicyActor {
-    pub planner: ActorRef<planner::Message>,
+    /// One for each side, the bundle in force first.
+    pub planners: Vec<ActorRef<planner::Message>>,
 }
 
 impl Actor for PolicyActor {
@@ -37,22 +39,23 @@ impl Actor for PolicyActor {
         brain: &mut GlobalPolicy,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Open { now, reply } => match (brain.open(now), brain.window()) {
-                (Some(opening), _) => self.delegate(opening, reply),
-                (None, Some(window)) => {
+            Message::Open { now, reply } => {
+                for (planner, opening) in self.planners.iter().zip(brain.open(now)) {
+                    delegate(planner, opening).await?;
+                }
+                if let Some(window) = brain.window() {
                     let _gone = reply.send(window.to);
                 }
-                (None, None) => {}
-            },
+            }
         }
         Ok(())
     }
 }
 
-impl PolicyActor {
-    /// The planner records the period, shares the budgets out, and answers once the first plan is in force.
-    fn delegate(&self, opening: Opening, reply: RpcReplyPort<Timestamp>) {
-        // A planner that is gone takes the node down by its supervisor.
-        let _going_down = self.planner.send_message(planner::Message::Period { opening, reply });
+/// The planner records the period, shares the budgets out, and answers once the first plan is in force.
+async fn delegate(planner: &ActorRef<planner::Message>, opening: Opening) -> Result<(), ActorProcessingErr> {
+    match planner.call(|reply| planner::Message::Period { opening, reply }, None).await? {
+        CallResult::Success(_end) => Ok(()),
+        CallResult::Timeout | CallResult::SenderError => Err("the planner did not open a period".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! The segment actor: one segment's brain, deciding proposals in the order they arrive and handing each row
 //! to the writer in that order, so that the ledger always holds a prefix of its work.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use agents::member::{Promise, Proposal, State};
@@ -94,7 +94,7 @@ impl SegmentActor {
     fn decide(&self, brain: &mut Segment, job: Job) {
         let seal = self.shared.seal();
         let decision = {
-            let mut escrow = self.shared.escrow.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut escrow = self.shared.purse.escrow();
             verdict::decide(brain, &job.proposal, &seal, &mut *escrow)
         };
         self.shared.metrics.decided(decision.outcome);
@@ -122,7 +122,7 @@ impl SegmentActor {
         job.stamps.decided = Instant::now();
         let announce = Promised::of(decision, &entry.body);
         let after = match Demand::of(decision) {
-            Some(demand) => After::Spend(demand, announce),
+            Some(demand) => After::Spend(Arc::clone(&self.shared.purse), demand, announce),
             None => After::Announce(announce),
         };
         self.shared.writer.row(Row { entry, work: job.work, stamps: job.stamps, after });

@@ -1,5 +1,7 @@
 //! Subjects: lower case, version first, low to high cardinality.
 
+use crate::sides::Side;
+
 /// Default first tokens of every subject.
 pub const PREFIX: &str = "largesse.v1";
 
@@ -75,9 +77,13 @@ impl Subjects {
         format!("{}.checkpoint", self.prefix)
     }
 
-    /// Negotiation traffic of one run: `what` is quote, answer, certificate or table.
-    pub fn negotiation(&self, epoch: u64, what: &str) -> String {
-        format!("{}.nego.{epoch}.{what}", self.prefix)
+    /// Negotiation traffic of one run: `what` is quote, answer, certificate or table; a canary negotiates apart.
+    pub fn negotiation(&self, epoch: u64, side: Side, what: &str) -> String {
+        let apart = match side {
+            Side::InForce => "",
+            Side::Canary => "canary.",
+        };
+        format!("{}.nego.{epoch}.{apart}{what}", self.prefix)
     }
 }
 

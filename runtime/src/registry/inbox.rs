@@ -111,7 +111,7 @@ impl Inbox {
 
     async fn answer(&mut self, path: &Path) -> Result<(Answer, Outcome), NodeError> {
         let judged = take(path, &self.folder, &self.reader, &self.identity);
-        let (request, entries) = match judged {
+        let (changes, entries) = match judged {
             Ok(taken) => taken,
             Err(error) => return Ok((Answer::refused(&error), Outcome::SameAsBefore)),
         };
@@ -119,8 +119,7 @@ impl Inbox {
             let why = "the node is stopping; ask again".to_owned();
             return Ok((Answer::Refused { code: "REG0024".to_owned(), why }, Outcome::SameAsBefore));
         };
-        let changed = request.signed.statement.step.takes_effect();
-        Ok((Answer::Taken { row: row.0 }, if changed { Outcome::Changed } else { Outcome::SameAsBefore }))
+        Ok((Answer::Taken { row: row.0 }, if changes { Outcome::Changed } else { Outcome::SameAsBefore }))
     }
 
     /// Appends rows and waits until the last is durable; `None` when the writer has ended.
@@ -142,13 +141,13 @@ impl Inbox {
     }
 }
 
-/// Reads and judges one request.
+/// Reads and judges one request: whether it changes what is decided by, and its rows.
 fn take(
     path: &Path,
     folder: &Path,
     reader: &Reader,
     identity: &str,
-) -> Result<(Request, Vec<ledger::Entry>), JudgeError> {
+) -> Result<(bool, Vec<ledger::Entry>), JudgeError> {
     let malformed = |why: String| JudgeError::Malformed { path: path.to_owned(), why };
     let about = std::fs::symlink_metadata(path).map_err(|error| malformed(error.to_string()))?;
     if !about.is_file() || about.len() > REQUEST_BYTES_MAX {
@@ -159,7 +158,9 @@ fn take(
     let people = People::load(folder)?;
     let registry = load(reader, identity)?;
     let entries = judge(reader, &registry, &people, &request, clock::wall())?;
-    Ok((request, entries))
+    let mut after = registry.clone();
+    after.take(&request.signed.statement);
+    Ok((!after.decides_as(&registry), entries))
 }
 
 fn inbox(folder: &Path) -> PathBuf {

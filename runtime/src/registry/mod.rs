@@ -10,7 +10,7 @@ mod people;
 use std::path::PathBuf;
 
 use domain::{Digest, Timestamp};
-use ledger::{Entry, Filter, Kind, Reader, Row, Seq};
+use ledger::{Entry, Kind, Reader, Row, Seq};
 use policies::Bundle;
 use policies::registry::{Due, Refusal, Registry, Signed, Step};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,6 @@ pub use people::{Entry as PersonEntry, People, PeopleError};
 use crate::node::NodeError;
 use crate::opening::{holding, origin, recorded_bundle};
 
-/// Rows read at a time.
-const PAGE_ROWS: u32 = 1_000;
 /// The kinds of rows the registry is folded from.
 const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
 
@@ -53,22 +51,7 @@ pub fn load(reader: &Reader, identity: &str) -> Result<Registry, NodeError> {
 /// # Errors
 /// When the ledger cannot be read.
 pub fn rows(reader: &Reader) -> Result<Vec<Row>, NodeError> {
-    let mut rows = Vec::new();
-    for kind in KINDS {
-        let mut after = None;
-        loop {
-            let filter = Filter { kind: Some(kind), after, limit: PAGE_ROWS, ..Filter::default() };
-            let page = reader.list(&filter)?;
-            after = page.last().map(|row| row.seq);
-            let full = page.len() == PAGE_ROWS as usize;
-            rows.extend(page);
-            if !full {
-                break;
-            }
-        }
-    }
-    rows.sort_by_key(|row| row.seq);
-    Ok(rows)
+    Ok(reader.of_kinds(&KINDS)?)
 }
 
 /// What a row of the registry says.
@@ -145,11 +128,14 @@ pub fn judge(
         | Step::Assess { .. }
         | Step::Schedule { .. }
         | Step::Activate { .. }
+        | Step::Shadow { .. }
+        | Step::Canary { .. }
+        | Step::Withdraw { .. }
         | Step::RollBack { .. } => Kind::Operation,
     };
     let body = serde_json::to_string(&request.signed).unwrap_or_default();
     let mut row = Entry::new(kind, Uuid::now_v7().into_bytes(), body);
-    row.bundle = bundle_of(&statement.step);
+    row.bundle = statement.step.bundle();
     entries.push(row);
     Ok(entries)
 }
@@ -170,18 +156,6 @@ fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal
         return Err(other(format!("it counts in {found}, this ledger in {here}")));
     }
     Ok(())
-}
-
-fn bundle_of(step: &Step) -> Option<Digest> {
-    match step {
-        Step::Submit { bundle, .. }
-        | Step::Assess { bundle, .. }
-        | Step::Approve { bundle, .. }
-        | Step::Schedule { bundle, .. }
-        | Step::Activate { bundle }
-        | Step::RollBack { to: bundle } => Some(*bundle),
-        Step::Stop { .. } | Step::Resume { .. } => None,
-    }
 }
 
 /// The row of a schedule that came due.

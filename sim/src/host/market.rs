@@ -77,7 +77,8 @@ impl Market {
     /// Before anything is decided at `now`: opens the period where a new one begins, and negotiates where that
     /// is due. Returns the period that began.
     pub fn stand_ready(&mut self, now: Timestamp) -> Result<Option<Opening>, Error> {
-        let opening = self.policy.open(now);
+        // This host decides by one bundle.
+        let opening = self.policy.open(now).into_iter().next();
         if let Some(opening) = &opening {
             self.open(opening, now);
         }

@@ -172,7 +172,7 @@ impl Host {
     fn handle(&mut self, event: &Event) -> Result<(), Error> {
         let now = self.clock;
         if let Some(opening) = self.market.stand_ready(now)? {
-            self.books.open(&self.bundle, &opening);
+            self.books.open(&opening);
         }
         let bundle = Arc::clone(&self.bundle);
         let member = self.census.member(event.member, &bundle);

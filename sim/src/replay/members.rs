@@ -7,9 +7,8 @@ use agents::segment::verdict;
 use domain::record::{self, Forms, PersonalObserved, PublicObserved};
 use domain::{Decision, Event, MemberId, Scores, Timestamp};
 use ledger::{DataKey, KeyError, Keys, Kind, Reader, Row, Seq};
-use policies::Bundle;
 
-use super::run::Run;
+use super::run::{Run, Runs};
 use super::{Difference, Error, Report};
 
 /// A row as the replay sees it.
@@ -42,9 +41,13 @@ impl Members {
     }
 
     /// Recomputes a row about a member and moves the member on.
-    pub fn rebuild(&mut self, row: &Row, run: &mut Run, report: &mut Report) -> Result<Rebuilt, Error> {
-        let wrong = |why: &str| Error::Row { seq: row.seq, why: why.to_owned() };
-        let id = row.member.ok_or_else(|| wrong("it names no member"))?;
+    pub fn rebuild(
+        &mut self,
+        row: &Row,
+        id: MemberId,
+        run: &mut Run,
+        report: &mut Report,
+    ) -> Result<Rebuilt, Error> {
         let known = match self.members.get_mut(&id) {
             Some(known) => known,
             None => {
@@ -86,8 +89,9 @@ impl Members {
     /// Whether the ledger remembers every timer: it may ask too early, never too late and never not at all.
     ///
     /// A timer whose time was computed under an earlier bundle is only held to being remembered.
-    pub fn compare_timers(&self, reader: &Reader, bundle: &Bundle, report: &mut Report) -> Result<(), Error> {
+    pub fn compare_timers(&self, reader: &Reader, runs: &mut Runs, report: &mut Report) -> Result<(), Error> {
         for (id, known) in &self.members {
+            let bundle = runs.of(*id).bundle();
             let Some(known) = known else { continue };
             let (Some(due), Some(now)) = (known.due, known.member.state.next_due(bundle)) else { continue };
             let stored = reader.state(*id)?.and_then(|state| state.next_due);

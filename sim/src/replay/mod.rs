@@ -20,13 +20,14 @@ use std::sync::Arc;
 use agents::negotiation::{Period, Plan};
 use agents::policy::GlobalPolicy;
 use domain::{Digest, SEMANTICS_VERSION};
-use ledger::{Filter, Keys, Kind, Reader, Row, Seq};
-use policies::{Bundle, Stops};
+use ledger::{Keys, Kind, Reader, Row, Seq};
+use policies::Bundle;
+use policies::registry::Sides;
 use serde::Serialize;
 
 pub use compare::Difference;
 use members::{Members, Rebuilt};
-use run::{Control, Run};
+use run::{Control, Run, Runs};
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 1_000;
@@ -119,36 +120,25 @@ pub fn replay(
     }
     if let (Some(run), None) = (&mut replay.run, &replay.scope) {
         run.finish(&mut replay.report);
-        replay.members.compare_timers(&reader, run.bundle(), &mut replay.report)?;
+        replay.members.compare_timers(&reader, run, &mut replay.report)?;
     }
     Ok(replay.report)
 }
 
+/// What happened to the segments of a run, with the bundle whose segments they are; rows of earlier versions name none.
+type Controls = Vec<(Option<Digest>, Control)>;
+
 /// Plans and periods of each run, by the row that started the run: segments need them ahead of the decisions
 /// that were made while they were under way.
-fn controls(reader: &Reader) -> Result<BTreeMap<Seq, Vec<Control>>, Error> {
-    let mut rows = Vec::new();
-    for kind in [Kind::Start, Kind::Budget, Kind::Certificate] {
-        let mut after = None;
-        loop {
-            let filter = Filter { kind: Some(kind), after, limit: PAGE_ROWS, ..Filter::default() };
-            let page = reader.list(&filter)?;
-            after = page.last().map(|row| row.seq);
-            let full = page.len() == PAGE_ROWS as usize;
-            rows.extend(page);
-            if !full {
-                break;
-            }
-        }
-    }
-    rows.sort_by_key(|row| row.seq);
-    let mut runs: BTreeMap<Seq, Vec<Control>> = BTreeMap::new();
+fn controls(reader: &Reader) -> Result<BTreeMap<Seq, Controls>, Error> {
+    let mut runs: BTreeMap<Seq, Controls> = BTreeMap::new();
     let mut run = Seq::START;
-    for row in rows {
+    for row in reader.of_kinds(&[Kind::Start, Kind::Budget, Kind::Certificate])? {
         if row.kind == Kind::Start {
             run = row.seq;
         } else {
-            runs.entry(run).or_default().extend(control(&row)?);
+            let of_row = control(&row)?.into_iter().map(|control| (row.bundle, control));
+            runs.entry(run).or_default().extend(of_row);
         }
     }
     Ok(runs)
@@ -166,17 +156,11 @@ fn control(row: &Row) -> Result<Vec<Control>, Error> {
     Ok(std::iter::once(Control::Freeze(row.seq, Arc::new(plan))).chain(table).collect())
 }
 
-/// What a start row says that decisions depend on.
-#[derive(serde::Deserialize)]
-pub(crate) struct Started {
-    pub(crate) stops: Stops,
-}
-
 struct Replay {
     bundles: BTreeMap<Digest, Arc<Bundle>>,
     members: Members,
-    run: Option<Run>,
-    controls: BTreeMap<Seq, Vec<Control>>,
+    run: Option<Runs>,
+    controls: BTreeMap<Seq, Controls>,
     scope: Option<RangeInclusive<u64>>,
     report: Report,
 }
@@ -217,15 +201,24 @@ impl Replay {
             run.finish(&mut self.report);
         }
         let wrong = |why: &str| Error::Row { seq: row.seq, why: why.to_owned() };
-        let started: Started = serde_json::from_str(row.body.as_deref().unwrap_or_default())
+        let sides: Sides = serde_json::from_str(row.body.as_deref().unwrap_or_default())
             .map_err(|error| wrong(&error.to_string()))?;
-        let bundle = row.bundle.and_then(|digest| self.bundles.get(&digest).cloned());
-        let bundle = bundle.ok_or_else(|| wrong("no row before it holds its bundle"))?;
         let controls = self.controls.remove(&row.seq).unwrap_or_default();
-        let run = Run::new(bundle, started.stops, controls);
-        let run =
-            run.ok_or_else(|| wrong("its bundle has more segments or rewards than can be negotiated"))?;
-        self.run = Some(run);
+        let candidate = sides.canary.map(|canary| canary.of.bundle);
+        let (of_candidate, of_rest): (Controls, Controls) =
+            controls.into_iter().partition(|(bundle, _)| candidate.is_some() && *bundle == candidate);
+        let run = |digest: Option<Digest>, stops, controls: Controls| {
+            let bundle = digest.and_then(|digest| self.bundles.get(&digest).cloned());
+            let bundle = bundle.ok_or_else(|| wrong("no row before it holds its bundle"))?;
+            Run::new(bundle, stops, controls.into_iter().map(|(_, control)| control).collect())
+                .ok_or_else(|| wrong("its bundle has more segments or rewards than can be negotiated"))
+        };
+        let in_force = run(row.bundle, sides.stops, of_rest)?;
+        let canary = match sides.canary {
+            Some(side) => Some((side.of, run(candidate, side.stops, of_candidate)?)),
+            None => None,
+        };
+        self.run = Some(Runs { in_force, canary });
         Ok(())
     }
 
@@ -265,7 +258,8 @@ impl Replay {
         // Demand answers belong to the ledger as a whole; a replay of chosen rows speaks about those rows only.
         let mut elsewhere = Report::default();
         let report = if self.scope.is_none() { &mut self.report } else { &mut elsewhere };
-        let rebuilt = self.members.rebuild(row, run, report)?;
+        let member = row.member.ok_or(Error::Row { seq: row.seq, why: "it names no member".to_owned() })?;
+        let rebuilt = self.members.rebuild(row, member, run.of(member), report)?;
         match (rebuilt, compare) {
             (Rebuilt::Erased, _) => self.report.erased += 1,
             (Rebuilt::Same(_), false) | (Rebuilt::Different(_, _), false) => {}

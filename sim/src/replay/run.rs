@@ -6,8 +6,9 @@ use std::sync::Arc;
 use agents::member::Proposal;
 use agents::negotiation::{Plan, PriceQuote, PriceTable};
 use agents::segment::{Segment, verdict};
-use domain::{Decision, SegmentIndex};
+use domain::{Decision, MemberId, SegmentIndex};
 use ledger::Seq;
+use policies::registry::Share;
 use policies::{Bundle, Stops};
 
 use super::recorded::RecordedReserve;
@@ -30,7 +31,31 @@ struct Seat {
     ahead: VecDeque<Control>,
 }
 
-/// One run of a node.
+/// One run of a node: the bundle in force, and a candidate beside it.
+pub struct Runs {
+    pub in_force: Run,
+    pub canary: Option<(Share, Run)>,
+}
+
+impl Runs {
+    /// What decided about a member.
+    pub fn of(&mut self, member: MemberId) -> &mut Run {
+        match &mut self.canary {
+            Some((share, run)) if share.takes(member) => run,
+            Some(_) | None => &mut self.in_force,
+        }
+    }
+
+    /// Checks the negotiations that no later decision asked for.
+    pub fn finish(&mut self, report: &mut Report) {
+        self.in_force.finish(report);
+        if let Some((_, run)) = &mut self.canary {
+            run.finish(report);
+        }
+    }
+}
+
+/// One side of a run.
 pub struct Run {
     bundle: Arc<Bundle>,
     stops: Stops,
@@ -78,8 +103,7 @@ impl Run {
         Some(verdict::decide(&mut seat.brain, proposal, &seal, &mut reserve))
     }
 
-    /// Checks the negotiations that no later decision asked for.
-    pub fn finish(&mut self, report: &mut Report) {
+    fn finish(&mut self, report: &mut Report) {
         for (index, seat) in (0u8..).zip(&mut self.seats) {
             while let Some(control) = seat.ahead.pop_front() {
                 if let Control::Freeze(seq, plan) = &control {

@@ -1,0 +1,125 @@
+//! What a canary may spend is lent, never added: both sides together stay within the program's budgets.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agents::policy::{Canary, GlobalPolicy, Opening, Periods, Standing, budgets};
+use domain::time::DAY;
+use domain::{Ppm, Timestamp};
+use policies::{Bundle, Stops};
+use proptest::prelude::*;
+
+const START: Timestamp = Timestamp(1_700_000_000_000_000);
+
+fn in_force() -> Arc<Bundle> {
+    Arc::new(policies::starter::grocery().unwrap())
+}
+
+/// The grocery program with a larger global budget and one more reward, of which there are 40.
+fn candidate() -> Arc<Bundle> {
+    let text = String::from_utf8(in_force().canonical().to_vec()).unwrap();
+    let more = r#"
+[[reward]]
+id = "coffee"
+name = "A coffee"
+kind = "experience"
+cost = "2.00"
+valid_days = 14
+inventory = 40
+touchpoints = ["app", "batch", "pos"]
+prior = { default = "3 %", source = "a guess" }
+"#;
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut rest = text.split_once('\n').unwrap().1;
+    while let Some((head, after)) = rest.split_once('\n') {
+        let (name, length) = head.rsplit_once(' ').unwrap();
+        let length: usize = length.parse().unwrap();
+        let mut body = after[..length].replace("limit = \"4500.00\"", "limit = \"9000.00\"");
+        if name == "catalog.toml" {
+            body.push_str(more);
+        }
+        if name == "moments.toml" {
+            body = body.replacen("rewards = [", "rewards = [\"coffee\", ", 1);
+        }
+        files.push((name.to_owned(), body));
+        rest = &after[length + 1..];
+    }
+    let header = text.split_once('\n').unwrap().0;
+    let mut canonical = format!("{header}\n");
+    for (name, body) in files {
+        canonical.push_str(&format!("{name} {}\n{body}\n", body.len()));
+    }
+    Arc::new(Bundle::from_canonical(canonical.as_bytes()).map_err(|problems| problems.render()).unwrap())
+}
+
+/// Limits of one side by budget.
+fn by_id(bundle: &Bundle, opening: &Opening) -> BTreeMap<Arc<str>, i64> {
+    let named = budgets::ids(bundle).into_iter().zip(&opening.limits);
+    named.filter_map(|(id, limit)| Some((id, (*limit)?))).collect()
+}
+
+fn policy(standing: Standing, periods: Periods, canary: Option<Canary>) -> GlobalPolicy {
+    GlobalPolicy::new(in_force(), Stops::default(), periods, standing, canary).unwrap()
+}
+
+proptest! {
+    /// Whatever was spent before and however many periods follow, the sides' limits add up to the program's.
+    #[test]
+    fn both_sides_together_may_promise_what_the_program_allows(
+        share in 1u32..1_000_000,
+        used_ppm in 0u32..=1_000_000,
+        days in proptest::collection::vec(0i64..20, 1..8),
+    ) {
+        let mut alone = policy(Standing::default(), Periods::default(), None);
+        let first = alone.open(START).remove(0);
+        let used = |limit: i64| budgets::part(limit, Ppm(used_ppm));
+        let balances: BTreeMap<Arc<str>, (i64, i64)> =
+            first.raised.iter().map(|(id, limit)| (Arc::clone(id), (limit.0, used(limit.0)))).collect();
+        let periods = Periods { opened: 1, end: Some(first.window.to) };
+        let former = Some(budgets::allowances(&in_force(), None));
+        let (stable, candidate) = (in_force(), candidate());
+        let canary = Canary::new(Arc::clone(&candidate), Ppm(share));
+        let mut both = policy(Standing { balances: balances.clone(), former }, periods, Some(canary));
+        let mut recorded: BTreeMap<Arc<str>, i64> = balances.iter().map(|(id, (limit, _))| (Arc::clone(id), *limit)).collect();
+        let mut now = START;
+        for step in days {
+            now = now.plus(step * DAY);
+            let openings = both.open(now);
+            if openings.is_empty() {
+                continue;
+            }
+            let [ours, theirs] = openings.as_slice() else { panic!("two sides, two openings") };
+            prop_assert!(theirs.raised.is_empty());
+            recorded.extend(ours.raised.iter().map(|(id, limit)| (Arc::clone(id), limit.0)));
+            let (ours, theirs) = (by_id(&stable, ours), by_id(&candidate, theirs));
+            for (id, limit) in &recorded {
+                let (a, b) = (ours.get(id).copied(), theirs.get(id).copied());
+                prop_assert_eq!(a.unwrap_or(0) + b.unwrap_or(0), *limit, "{}", id);
+                // What is promised already counts with the bundle in force.
+                let spent = balances.get(id).map_or(0, |(_, used)| *used);
+                prop_assert!(a.is_none_or(|a| a >= spent), "{}", id);
+                prop_assert!(b.is_none_or(|b| b <= budgets::part(*limit, Ppm(share)) + 1), "{}: {:?} of {}", id, b, limit);
+            }
+        }
+    }
+}
+
+#[test]
+fn stock_that_only_the_candidate_has_counts_for_its_share_and_in_full_once_it_is_in_force() {
+    let (stable, candidate) = (in_force(), candidate());
+    let canary = Canary::new(Arc::clone(&candidate), Ppm(250_000));
+    let mut both = policy(Standing::default(), Periods::default(), Some(canary));
+    let opening = both.open(START).remove(0);
+    let coffee = |raised: &[(Arc<str>, domain::Micros)]| {
+        raised.iter().find(|(id, _)| &**id == "inventory/coffee").map(|(_, limit)| limit.0)
+    };
+    assert_eq!(coffee(&opening.raised), Some(10));
+    // The candidate goes into force in the same period.
+    let balances = opening.raised.iter().map(|(id, limit)| (Arc::clone(id), (limit.0, 0))).collect();
+    let former = Some(budgets::allowances(&stable, Some((&candidate, Ppm(250_000)))));
+    let periods = Periods { opened: 1, end: Some(opening.window.to) };
+    let mut after =
+        GlobalPolicy::new(candidate, Stops::default(), periods, Standing { balances, former }, None).unwrap();
+    assert_eq!(coffee(&after.open(START).remove(0).raised), Some(40));
+}

@@ -1,0 +1,188 @@
+//! Policies that change while a node decides: activation, roll-back, kill switches and canaries under load.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use common::office::Office;
+use common::{NatsServer, folder, largesse, query, run_json, terminate, text};
+
+fn serve(office: &Office, server: &NatsServer) -> Child {
+    let config = office.path("largesse.toml");
+    let document = format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url());
+    std::fs::write(&config, document).unwrap();
+    largesse()
+        .args(["serve", "--config", text(&config)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap()
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not happen within a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A purchase now, of one of many members.
+fn purchase(number: u32) -> String {
+    let now = runtime::clock::wall();
+    format!(
+        r#"{{"schema":1,"event_id":"live-{number:06}","member":"live-{}","type":"purchase","event_time":"{now}",
+        "source":"till","touchpoint":"pos","data":{{"amount":"70.00"}}}}"#,
+        number % 2_000,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_every_decision_names_one_bundle_and_a_kill_switch_survives_a_restart() {
+    let server = NatsServer::start();
+    let (office, mut node, digest) = with_approved_draft(&server);
+    let producer = tokio::spawn(publish(server.url(), 0..8_000));
+    eventually("some rows", || rows(&office) > 1_000);
+    office.taken("berta", &["policy", "activate", &digest]);
+    eventually("the new policy", || runs(&office) > 1);
+    publish(server.url(), 9_000..9_300).await;
+    let under = format!("SELECT count(*) FROM record WHERE kind = 11 AND lower(hex(bundle)) = '{digest}'");
+    eventually("decisions under it", || number(&office, &under) >= 300);
+    office.taken("otto", &["policy", "rollback"]);
+    eventually("the old policy", || runs(&office) > 2);
+    office.taken("otto", &["stop", "--program"]);
+    eventually("the stop", || runs(&office) > 3);
+    producer.await.unwrap();
+    eventually("every event", || rows(&office) >= 8_300);
+    let before = granted(&office);
+    publish(server.url(), 8_000..8_500).await;
+    eventually("the stopped events", || rows(&office) >= 8_800);
+    assert_eq!(terminate(&mut node), Some(0));
+    let mut node = serve(&office, &server);
+    publish(server.url(), 8_500..9_000).await;
+    eventually("the events after the restart", || rows(&office) >= 9_300);
+    assert_eq!(terminate(&mut node), Some(0));
+    assert_eq!(granted(&office), before, "something was promised while the program was stopped");
+    let events = query(
+        &office.ledger(),
+        "SELECT count(DISTINCT event_id), count(*) FROM record WHERE event_id LIKE 'live-%'",
+    );
+    assert_eq!(events, "9300|9300", "each event has exactly one row");
+    let bundles: BTreeSet<String> =
+        query(&office.ledger(), "SELECT DISTINCT lower(hex(bundle)) FROM record WHERE kind = 11")
+            .lines()
+            .map(str::to_owned)
+            .collect();
+    assert!(bundles.contains(&digest) && bundles.len() == 2, "{bundles:?}");
+    let replay = run_json(&["replay", "--dir", text(&office.ledger()), "--all", "--output", "json"]);
+    assert_eq!(replay["mismatches"], 0, "{replay}");
+    assert_eq!(
+        run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"])["verified"],
+        true
+    );
+}
+
+async fn publish(url: String, numbers: std::ops::Range<u32>) {
+    let context = jetstream::new(async_nats::connect(url).await.unwrap());
+    for number in numbers {
+        context.publish("largesse.v1.event.till", purchase(number).into()).await.unwrap().await.unwrap();
+    }
+}
+
+fn number(office: &Office, sql: &str) -> u64 {
+    if !office.ledger().join("ledger.db").exists() {
+        return 0;
+    }
+    query(&office.ledger(), sql).parse().unwrap_or(0)
+}
+
+fn rows(office: &Office) -> u64 {
+    number(office, "SELECT count(*) FROM record WHERE event_id LIKE 'live-%'")
+}
+
+fn runs(office: &Office) -> u64 {
+    number(office, "SELECT count(*) FROM record WHERE kind = 2")
+}
+
+fn granted(office: &Office) -> u64 {
+    number(office, "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 0")
+}
+
+/// A node on an empty ledger with an approved draft, whose digest is returned.
+fn with_approved_draft(server: &NatsServer) -> (Office, Child, String) {
+    let office = Office { dir: folder() };
+    let node = serve(&office, server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let (draft, digest) = (office.path("draft"), office.draft());
+    office.taken("anna", &["policy", "submit", text(&draft)]);
+    let impact = office.assess();
+    office.taken("berta", &["policy", "approve", &digest, "--impact", &impact]);
+    (office, node, digest)
+}
+
+/// Members with a decision by a bundle after a row.
+fn members(office: &Office, bundle: &str, after: u64) -> BTreeSet<String> {
+    let sql = format!(
+        "SELECT DISTINCT lower(hex(member)) FROM record
+          WHERE kind = 11 AND seq > {after} AND lower(hex(bundle)) = '{bundle}'"
+    );
+    query(&office.ledger(), &sql).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_decides_for_its_share_of_the_members_who_keep_their_side_until_it_is_withdrawn() {
+    let server = NatsServer::start();
+    let (office, mut node, digest) = with_approved_draft(&server);
+    let in_force = query(&office.ledger(), "SELECT lower(hex(bundle)) FROM record WHERE kind = 2 LIMIT 1");
+    office.refused("otto", &["policy", "canary", &digest, "--share", "20"], "REG0008");
+    office.refused("berta", &["policy", "canary", &digest, "--share", "100"], "REG0027");
+    office.taken("berta", &["policy", "canary", &digest, "--share", "20"]);
+    eventually("the canary", || runs(&office) == 2);
+    publish(server.url(), 0..2_000).await;
+    eventually("its events", || rows(&office) >= 2_000);
+    let (fifth, rest) = (members(&office, &digest, 0), members(&office, &in_force, 0));
+    // A fifth of 2,000 members, give or take four standard deviations.
+    assert!((328..=472).contains(&fifth.len()), "{} members", fifth.len());
+    assert_eq!(fifth.len() + rest.len(), 2_000, "a member was decided about by both");
+    let widened = newest(&office);
+    office.taken("berta", &["policy", "canary", &digest, "--share", "50"]);
+    eventually("the wider canary", || runs(&office) == 3);
+    publish(server.url(), 2_000..4_000).await;
+    eventually("its events", || rows(&office) >= 4_000);
+    let half = members(&office, &digest, widened);
+    assert!((910..=1_090).contains(&half.len()), "{} members", half.len());
+    assert!(half.is_superset(&fifth), "a member left the candidate's side although the share grew");
+    assert_eq!(terminate(&mut node), Some(0));
+    let mut node = serve(&office, &server);
+    eventually("the restart", || runs(&office) == 4);
+    let restarted = newest(&office);
+    publish(server.url(), 4_000..6_000).await;
+    eventually("the events after the restart", || rows(&office) >= 6_000);
+    assert_eq!(members(&office, &digest, restarted), half, "a restart changed the sides");
+    office.taken("otto", &["policy", "withdraw", &digest]);
+    eventually("the end of the canary", || runs(&office) == 5);
+    let withdrawn = newest(&office);
+    publish(server.url(), 6_000..7_000).await;
+    eventually("the last events", || rows(&office) >= 7_000);
+    assert_eq!(terminate(&mut node), Some(0));
+    assert!(members(&office, &digest, withdrawn).is_empty(), "a withdrawn canary decided");
+    let overspent = "SELECT count(*) FROM budget WHERE reserved + committed > limit_micros";
+    assert_eq!(query(&office.ledger(), overspent), "0");
+    let replay = run_json(&["replay", "--dir", text(&office.ledger()), "--all", "--output", "json"]);
+    assert_eq!(replay["mismatches"], 0, "{replay}");
+    let verified = run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"]);
+    assert_eq!(verified["verified"], true);
+    let steps: Vec<String> =
+        office.history().iter().map(|step| step["what"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(steps, ["started", "submit", "assess", "approve", "canary", "canary", "withdraw"]);
+}
+
+fn newest(office: &Office) -> u64 {
+    number(office, "SELECT max(seq) FROM record")
+}
