@@ -5,6 +5,7 @@ mod diff;
 mod history;
 mod impact;
 mod init;
+mod place;
 mod steps;
 mod test;
 
@@ -14,6 +15,7 @@ use policies::Bundle;
 
 use crate::exit::{Failure, Result};
 
+use place::Place;
 pub use steps::{Keyed, take};
 
 /// Write, check, assess, approve and activate policies
@@ -89,6 +91,6 @@ fn named(what: &str, dir: Option<&Path>) -> Result<Bundle> {
         )));
     };
     let reader = ledger::Reader::open(dir).map_err(crate::ledger_errors)?;
-    let digest = steps::digest(&reader, what)?;
+    let digest = place::digest(&reader, what)?;
     runtime::opening::recorded_bundle(&reader, digest).map_err(crate::node_errors)
 }

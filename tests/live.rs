@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use common::office::Office;
 use common::{NatsServer, folder, largesse, query, run_json, terminate, text};
+use serde_json::Value;
 
 fn serve(office: &Office, server: &NatsServer) -> Child {
     let config = office.path("largesse.toml");
@@ -185,4 +186,77 @@ async fn a_canary_decides_for_its_share_of_the_members_who_keep_their_side_until
 
 fn newest(office: &Office) -> u64 {
     number(office, "SELECT max(seq) FROM record")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refused() {
+    use ledger::person::PersonKey;
+    use policies::registry::{Signed, Statement, Step};
+
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let (draft, digest, url) = (office.path("draft"), office.draft(), server.url());
+    let over = |who: &str, args: &[&str]| {
+        let key = office.path(&format!("{who}.key"));
+        common::run(&[args, &["--nats", &url, "--key", text(&key)]].concat())
+    };
+    let taken = |who: &str, args: &[&str]| {
+        let output = over(who, args);
+        assert!(output.status.success(), "{who} {args:?}: {}", common::stderr(&output));
+    };
+    taken("anna", &["policy", "submit", text(&draft)]);
+    let unknown = over("berta", &["policy", "activate", &"0".repeat(64)]);
+    assert_eq!(unknown.status.code(), Some(3));
+    assert!(common::stderr(&unknown).contains("REG0009"), "{}", common::stderr(&unknown));
+    let impact = office.assess();
+    taken("berta", &["policy", "approve", &digest, "--impact", &impact]);
+    taken("berta", &["policy", "activate", &digest]);
+    eventually("the activation", || runs(&office) == 2);
+    let context = jetstream::new(async_nats::connect(&url).await.unwrap());
+    let bucket = context.get_key_value("LARGESSE_POLICIES").await.unwrap();
+    let pointer = async || -> Value {
+        let value = bucket.get("in_force").await.unwrap().unwrap();
+        serde_json::from_slice::<Value>(&value).unwrap()["bundle"].clone()
+    };
+    while pointer().await != digest.as_str() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Somebody who may write to the server exchanges the bundle that a signed statement names.
+    office.edit("program.toml", "limit = \"3000.00\"", "limit = \"2000.00\"");
+    let named: domain::Digest = office.draft().parse().unwrap();
+    let swapped = policies::starter::grocery().unwrap();
+    let store = context.get_object_store("LARGESSE_BUNDLES").await.unwrap();
+    store.put(named.to_string().as_str(), &mut &swapped.canonical()[..]).await.unwrap();
+    let key = PersonKey::load(&office.path("anna.key")).unwrap();
+    let statement = Statement {
+        v: 1,
+        ledger: ledger::identity_of(&office.ledger()).unwrap().unwrap(),
+        id: "swapped".to_owned(),
+        at: runtime::clock::wall(),
+        by: "anna".to_owned(),
+        step: Step::Submit { bundle: named, note: String::new() },
+    };
+    let signed = Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() };
+    bucket.put("request.swapped", serde_json::to_vec(&signed).unwrap().into()).await.unwrap();
+    bucket.put("request.garbled", "no request".into()).await.unwrap();
+    for (id, code) in [("swapped", "REG0011"), ("garbled", "REG0023")] {
+        let answer = loop {
+            match bucket.get(format!("answer.{id}")).await.unwrap() {
+                Some(answer) => break String::from_utf8(answer.to_vec()).unwrap(),
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        assert!(answer.contains(code), "{answer}");
+    }
+    taken("otto", &["policy", "rollback"]);
+    eventually("the roll-back", || runs(&office) == 3);
+    assert_eq!(terminate(&mut node), Some(0));
+    let steps: Vec<String> =
+        office.history().iter().map(|step| step["what"].as_str().unwrap().to_owned()).collect();
+    let without_runs: Vec<_> = steps.iter().filter(|step| *step != "started").collect();
+    assert_eq!(without_runs, ["submit", "assess", "approve", "activate", "roll_back"]);
 }

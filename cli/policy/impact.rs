@@ -11,7 +11,7 @@ use policies::Bundle;
 use policies::registry::Step;
 use sim::impact::{self, Change, Impact, Slice};
 
-use super::{Keyed, named, take};
+use super::{Keyed, Place, named, take};
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped, money};
 
@@ -82,7 +82,8 @@ pub fn run(args: &Args) -> Result {
     match &args.key {
         None => Ok(Verdict::Ok),
         Some(key) => {
-            let keyed = Keyed { dir: args.log.clone(), key: key.clone(), output: Document::Table };
+            let place = Place { dir: Some(args.log.clone()), nats: None, prefix: None };
+            let keyed = Keyed { place, key: key.clone(), output: Document::Table };
             take(&keyed, Step::Assess { bundle: draft.digest(), impact: digest }, None, "recorded")
         }
     }

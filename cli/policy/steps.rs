@@ -1,22 +1,21 @@
 //! The signed steps: `largesse policy submit|approve|shadow|canary|activate|withdraw|rollback`, and what kill switches share with them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use domain::{Digest, Ppm, Timestamp};
-use ledger::Reader;
 use ledger::person::PersonKey;
 use policies::registry::{Signed, Statement, Step, VERSION, percent};
 use runtime::registry::{Answer, JudgeError, Request};
 
+use super::place::Place;
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
 
 /// Who takes a step, on which ledger.
 #[derive(clap::Args)]
 pub struct Keyed {
-    /// Folder of the ledger, of a running node or of none
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
+    #[command(flatten)]
+    pub place: Place,
     /// Your key file (`largesse people add` makes one)
     #[arg(long, value_name = "FILE", env = "LARGESSE_KEY")]
     pub key: PathBuf,
@@ -136,13 +135,13 @@ pub fn submit(args: &Submit) -> Result {
 }
 
 pub fn approve(args: &Approve) -> Result {
-    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
     let step = Step::Approve { bundle, impact: args.impact };
     take(&args.keyed, step, None, &format!("approved {bundle}"))
 }
 
 pub fn activate(args: &Activate) -> Result {
-    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
     match args.at {
         Some(at) => {
             let step = Step::Schedule { bundle, at };
@@ -153,59 +152,26 @@ pub fn activate(args: &Activate) -> Result {
 }
 
 pub fn shadow(args: &Shadow) -> Result {
-    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
     take(&args.keyed, Step::Shadow { bundle }, None, &format!("{bundle} is in shadow"))
 }
 
 pub fn canary(args: &Canary) -> Result {
-    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
     let done = format!("{bundle} decides for {} of the members", percent(args.share));
     take(&args.keyed, Step::Canary { bundle, share: args.share }, None, &done)
 }
 
 pub fn withdraw(args: &Withdraw) -> Result {
-    let bundle = digest(&reader(&args.keyed)?, &args.bundle)?;
+    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
     take(&args.keyed, Step::Withdraw { bundle }, None, &format!("{bundle} is withdrawn"))
 }
 
 pub fn rollback(args: &Rollback) -> Result {
-    let reader = reader(&args.keyed)?;
-    let identity = identity(&args.keyed.dir)?;
-    let registry = runtime::registry::load(&reader, &identity).map_err(crate::node_errors)?;
-    let Some(to) = registry.before() else {
+    let Some(to) = args.keyed.place.find()?.before()? else {
         return Err(Failure::usage("nothing was in force before the present policy"));
     };
     take(&args.keyed, Step::RollBack { to }, None, &format!("{to} is in force again"))
-}
-
-fn reader(keyed: &Keyed) -> Result<Reader> {
-    Reader::open(&keyed.dir).map_err(crate::ledger_errors)
-}
-
-fn identity(dir: &Path) -> Result<String> {
-    let identity = ledger::identity_of(dir).map_err(crate::ledger_errors)?;
-    identity.ok_or_else(|| crate::ledger_errors(ledger::Error::NoLedger(dir.to_owned())))
-}
-
-/// The digest of a submitted bundle that begins with some digits.
-///
-/// # Errors
-/// When none or more than one does.
-pub fn digest(reader: &Reader, text: &str) -> Result<Digest> {
-    if let Ok(digest) = text.parse() {
-        return Ok(digest);
-    }
-    let filter = ledger::Filter { kind: Some(ledger::Kind::Bundle), limit: 10_000, ..Default::default() };
-    let rows = reader.list(&filter).map_err(crate::ledger_errors)?;
-    let known: std::collections::BTreeSet<Digest> = rows.iter().filter_map(|row| row.bundle).collect();
-    let mut fitting = known.into_iter().filter(|digest| digest.to_string().starts_with(text));
-    match (fitting.next(), fitting.next()) {
-        (Some(digest), None) if text.len() >= 4 => Ok(digest),
-        (Some(_), _) => Err(Failure::usage(format!("{text:?} fits more than one bundle; give more digits"))),
-        (None, _) => Err(Failure::usage(format!(
-            "no bundle of this ledger begins with {text:?}; `largesse policy history` lists them"
-        ))),
-    }
 }
 
 /// Signs a step, has it judged and recorded, and says what became of it.
@@ -214,9 +180,10 @@ pub fn digest(reader: &Reader, text: &str) -> Result<Digest> {
 /// Exit 3 with a code when it is refused; exit 4 when nobody could judge it.
 pub fn take(keyed: &Keyed, step: Step, bundle: Option<String>, done: &str) -> Result {
     let key = PersonKey::load(&keyed.key).map_err(Failure::usage)?;
+    let found = keyed.place.find()?;
     let statement = Statement {
         v: VERSION,
-        ledger: identity(&keyed.dir)?,
+        ledger: found.identity()?,
         id: uuid::Uuid::now_v7().simple().to_string(),
         at: runtime::clock::wall(),
         by: key.name().to_owned(),
@@ -225,13 +192,14 @@ pub fn take(keyed: &Keyed, step: Step, bundle: Option<String>, done: &str) -> Re
     let signature = key.sign(&statement.bytes());
     let request = Request { signed: Signed { statement, key: key.public(), signature }, bundle };
     let answer = crate::block_on(async {
-        runtime::registry::ask(&keyed.dir, &request).await.map_err(|error| match error {
+        found.ask(&request).await.map_err(|error| match error {
             JudgeError::Ledger(error) => crate::ledger_errors(error),
             JudgeError::Node(error) => crate::node_errors(error),
             other @ (JudgeError::Refused(_)
             | JudgeError::NoRun
             | JudgeError::Malformed { .. }
             | JudgeError::People(_)
+            | JudgeError::Bus(_)
             | JudgeError::Silent(_)) => Failure::unavailable(other),
         })
     })?;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actors::loader::Loader;
 use crate::actors::root::Never;
 use crate::bus::memory::MemoryBus;
-use crate::bus::nats::NatsServer;
+use crate::bus::nats::{Door, NatsServer, Pointer};
 use crate::bus::subject::Subjects;
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
@@ -29,7 +29,7 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened, recorded_bundle};
-use crate::registry::Inbox;
+use crate::registry::{self, Inbox};
 use crate::relay::Relay;
 use crate::reward::{Promised, publication};
 use crate::shared::Shared;
@@ -40,6 +40,8 @@ use crate::writer::{self, WriterHandle, WriterParts};
 const RELAY: &str = "nats";
 /// Rows read at a time when a restarted relay catches up.
 const PAGE_ROWS: u32 = 512;
+/// Requests over NATS that wait in memory; the rest wait in their bucket.
+const REQUESTS_WAITING: usize = 16;
 
 /// Why a node does not start, or ends on its own.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +150,23 @@ pub async fn check(options: &Options) -> Result<(), NodeError> {
     Ok(())
 }
 
+/// Opens the registry's door on NATS and says there what is in force. A server that has no room for it is no reason
+/// not to decide: steps can still be taken in the ledger's folder.
+async fn open_door(server: &NatsServer, pointer: &Pointer, bundle: &Bundle) -> Option<Door> {
+    let opened = async {
+        let door = server.make_door().await?;
+        door.announce(pointer, bundle.canonical()).await?;
+        Ok::<Door, bus::Error>(door)
+    };
+    match opened.await {
+        Ok(door) => Some(door),
+        Err(error) => {
+            tracing::warn!(%error, "policies cannot be handed in or activated over NATS");
+            None
+        }
+    }
+}
+
 /// Publishes what an earlier run committed but may not have published; returns the last row looked at.
 async fn catch_up(
     bus: &Bus,
@@ -214,6 +233,7 @@ impl Node {
         let models_digest = models.digest();
         // Before the ledger, so that a start that cannot succeed writes nothing.
         let reached = reach(options).await?;
+        let server = reached.clone();
         let Opened { mut ledger, reader, policy, purse, candidate } = opening::open(options, in_force)?;
         let bundle = Arc::clone(policy.bundle());
         let (bus, source, memory, subjects) =
@@ -224,6 +244,19 @@ impl Node {
         };
         opening::record_start(&mut ledger, &reader, &policy, &sides, &models, options.heads_lost)?;
         let (identity, inbox_reader) = (ledger.verifier().identity(), ledger.reader()?);
+        let door = match server {
+            Some(server) => {
+                let registry = registry::load(&inbox_reader, &identity)?;
+                let pointer = Pointer {
+                    ledger: identity.clone(),
+                    bundle: bundle.digest(),
+                    before: registry.before(),
+                    canary: sides.canary.map(|canary| canary.of),
+                };
+                open_door(&server, &pointer, &bundle).await
+            }
+            None => None,
+        };
         let position = ledger
             .relay(RELAY)
             .ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;
@@ -285,6 +318,14 @@ impl Node {
         let soil = Soil { bus: &bus, subjects: &subjects, run, options };
         let tree = Tree::grow(&soil, &shared, policy, candidate).await?;
         let changed = CancellationToken::new();
+        let door = match door {
+            None => None,
+            Some(door) => {
+                let (tell, requests) = mpsc::channel(REQUESTS_WAITING);
+                tokio::spawn(door.clone().listen(tell, stop.clone()));
+                Some((door, requests))
+            }
+        };
         let inbox = Inbox {
             folder: options.dir.clone(),
             identity,
@@ -293,6 +334,7 @@ impl Node {
             stop: stop.clone(),
             changed: changed.clone(),
             scheduled: None,
+            door,
         };
         let intake = Intake {
             shared,

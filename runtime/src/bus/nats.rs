@@ -6,8 +6,10 @@
 //! A publish that was not confirmed may have been stored: it is "unknown", never "failed". The relay asks
 //! [`NatsBus::rewards_stored_after`] before it repeats anything.
 
+mod door;
 mod intake;
 
+pub use door::{Door, Pointer};
 pub use intake::NatsIntake;
 
 use std::collections::BTreeSet;
@@ -164,14 +166,16 @@ impl NatsServer {
         }
     }
 
-    /// Deletes both streams with everything in them: for a prefix that nobody else uses.
+    /// Deletes every stream with everything in it: for a prefix that nobody else uses.
     ///
     /// # Errors
     /// When one is there and the server does not delete it.
     pub async fn remove_streams(&self) -> Result<(), Error> {
         let missing = jetstream::ErrorCode::STREAM_NOT_FOUND;
-        for what in ["EVENTS", "REWARDS"] {
-            match self.context.delete_stream(self.stream_name(what)).await {
+        let bucket = format!("KV_{}", self.stream_name("POLICIES"));
+        let objects = format!("OBJ_{}", self.stream_name("BUNDLES"));
+        for name in [self.stream_name("EVENTS"), self.stream_name("REWARDS"), bucket, objects] {
+            match self.context.delete_stream(name).await {
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), DeleteStreamErrorKind::JetStream(said) if said.error_code() == missing) =>
                     {}

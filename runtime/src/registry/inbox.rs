@@ -6,13 +6,16 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use domain::Timestamp;
 use ledger::{Reader, Seq};
 use policies::registry::Scheduled;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{JudgeError, People, Request, due_entry, judge, last_of, load};
+use crate::bus::nats::Door;
 use crate::clock;
 use crate::metrics::Stamps;
 use crate::node::NodeError;
@@ -23,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Requests answered at one look; the next look takes the next.
 const REQUESTS_MAX: usize = 16;
 /// Largest request that is read: six files of a bundle at most.
-const REQUEST_BYTES_MAX: u64 = 8 << 20;
+pub const REQUEST_BYTES_MAX: u64 = 8 << 20;
 /// How long whoever asks waits for a running node.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
@@ -63,6 +66,8 @@ pub struct Inbox {
     pub changed: CancellationToken,
     /// What waits for its time; to be read again when absent.
     pub scheduled: Option<Option<Scheduled>>,
+    /// Requests that come over NATS, where there is a server.
+    pub door: Option<(Door, mpsc::Receiver<(String, Bytes)>)>,
 }
 
 impl Inbox {
@@ -93,6 +98,9 @@ impl Inbox {
             }
             outcome = effect;
         }
+        if let Some(changed) = self.look_at_door().await? {
+            return Ok(changed);
+        }
         if self.scheduled.is_none() {
             self.scheduled = Some(load(&self.reader, &self.identity)?.scheduled().cloned());
         }
@@ -109,8 +117,37 @@ impl Inbox {
         Ok(outcome)
     }
 
+    /// Answers what came over NATS; says so when that ended the run.
+    async fn look_at_door(&mut self) -> Result<Option<Outcome>, NodeError> {
+        for _ in 0..REQUESTS_MAX {
+            let Some((door, requests)) = &mut self.door else { return Ok(None) };
+            let Ok((id, bytes)) = requests.try_recv() else { return Ok(None) };
+            let door = door.clone();
+            let judged = match door.complete(&bytes).await {
+                Ok(request) => take(request, &self.folder, &self.reader, &self.identity),
+                Err(error) => Err(JudgeError::Malformed {
+                    path: format!("request.{id}").into(),
+                    why: error.to_string(),
+                }),
+            };
+            let (answer, effect) = self.record(judged).await?;
+            if let Err(error) = door.answer(&id, &answer).await {
+                tracing::error!(%error, "a request was judged, but its answer not written");
+            }
+            if effect == Outcome::Changed {
+                return Ok(Some(effect));
+            }
+        }
+        Ok(None)
+    }
+
     async fn answer(&mut self, path: &Path) -> Result<(Answer, Outcome), NodeError> {
-        let judged = take(path, &self.folder, &self.reader, &self.identity);
+        let judged = read(path).and_then(|request| take(request, &self.folder, &self.reader, &self.identity));
+        self.record(judged).await
+    }
+
+    /// Appends the rows of a request that was judged in its favour.
+    async fn record(&mut self, judged: Result<Taken, JudgeError>) -> Result<(Answer, Outcome), NodeError> {
         let (changes, entries) = match judged {
             Ok(taken) => taken,
             Err(error) => return Ok((Answer::refused(&error), Outcome::SameAsBefore)),
@@ -141,26 +178,28 @@ impl Inbox {
     }
 }
 
-/// Reads and judges one request: whether it changes what is decided by, and its rows.
-fn take(
-    path: &Path,
-    folder: &Path,
-    reader: &Reader,
-    identity: &str,
-) -> Result<(bool, Vec<ledger::Entry>), JudgeError> {
-    let malformed = |why: String| JudgeError::Malformed { path: path.to_owned(), why };
-    let about = std::fs::symlink_metadata(path).map_err(|error| malformed(error.to_string()))?;
-    if !about.is_file() || about.len() > REQUEST_BYTES_MAX {
-        return Err(malformed(format!("not a file of at most {REQUEST_BYTES_MAX} bytes")));
-    }
-    let bytes = std::fs::read(path).map_err(|error| malformed(error.to_string()))?;
-    let request: Request = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+/// Whether a request changes what is decided by, and its rows.
+type Taken = (bool, Vec<ledger::Entry>);
+
+/// Judges one request.
+fn take(request: Request, folder: &Path, reader: &Reader, identity: &str) -> Result<Taken, JudgeError> {
     let people = People::load(folder)?;
     let registry = load(reader, identity)?;
     let entries = judge(reader, &registry, &people, &request, clock::wall())?;
     let mut after = registry.clone();
     after.take(&request.signed.statement);
     Ok((!after.decides_as(&registry), entries))
+}
+
+/// Reads one request.
+fn read(path: &Path) -> Result<Request, JudgeError> {
+    let malformed = |why: String| JudgeError::Malformed { path: path.to_owned(), why };
+    let about = std::fs::symlink_metadata(path).map_err(|error| malformed(error.to_string()))?;
+    if !about.is_file() || about.len() > REQUEST_BYTES_MAX {
+        return Err(malformed(format!("not a file of at most {REQUEST_BYTES_MAX} bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| malformed(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
 }
 
 fn inbox(folder: &Path) -> PathBuf {
@@ -221,7 +260,16 @@ pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError>
     }
     // Withdrawn, so that it does not take effect when nobody expects it any more.
     let _answered_meanwhile = std::fs::remove_file(&path);
-    Err(JudgeError::Silent(folder.to_owned()))
+    Err(JudgeError::Silent(folder.display().to_string()))
+}
+
+/// Puts a request to the node behind a NATS server.
+///
+/// # Errors
+/// When it cannot be reached or does not answer.
+pub async fn ask_over(door: &Door, request: &Request) -> Result<Answer, JudgeError> {
+    let answer = door.ask(request, ANSWER_WITHIN).await?;
+    answer.ok_or_else(|| JudgeError::Silent("the NATS server".to_owned()))
 }
 
 /// Judges and records a request without a node.

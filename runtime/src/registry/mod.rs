@@ -16,7 +16,7 @@ use policies::registry::{Due, Refusal, Registry, Signed, Step};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use inbox::{Answer, Inbox, Outcome, ask};
+pub use inbox::{Answer, Inbox, Outcome, REQUEST_BYTES_MAX, ask, ask_over};
 pub use people::{Entry as PersonEntry, People, PeopleError};
 
 use crate::node::NodeError;
@@ -178,8 +178,10 @@ pub enum JudgeError {
     Malformed { path: PathBuf, why: String },
     #[error(transparent)]
     People(#[from] PeopleError),
-    #[error("the node that holds {} did not answer; nothing was changed", .0.display())]
-    Silent(PathBuf),
+    #[error("no node answered at {0}; nothing was changed")]
+    Silent(String),
+    #[error(transparent)]
+    Bus(#[from] crate::bus::Error),
     #[error(transparent)]
     Node(#[from] NodeError),
     #[error(transparent)]
@@ -194,7 +196,9 @@ impl JudgeError {
             JudgeError::NoRun => "REG0022",
             JudgeError::Malformed { .. } => "REG0023",
             JudgeError::People(_) => "REG0025",
-            JudgeError::Silent(_) | JudgeError::Node(_) | JudgeError::Ledger(_) => "REG0024",
+            JudgeError::Silent(_) | JudgeError::Bus(_) | JudgeError::Node(_) | JudgeError::Ledger(_) => {
+                "REG0024"
+            }
         }
     }
 }

@@ -1,0 +1,211 @@
+//! The registry's door on NATS: signed requests and their answers in a key-value bucket, bundles in an object store.
+//!
+//! | key or object | what |
+//! |---|---|
+//! | `request.ID` | a signed statement; taken away once it is answered |
+//! | `answer.ID` | what became of it |
+//! | `in_force` | the pointer: what the node decides by, written by the node alone |
+//! | object `DIGEST` | a bundle's canonical bytes |
+//!
+//! Whoever may write to the bucket may ask; only a signature of somebody in people.toml is heard.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{self, Operation};
+use async_nats::jetstream::object_store::{self, ObjectStore};
+use bytes::Bytes;
+use domain::Digest;
+use futures::StreamExt;
+use policies::registry::{Share, Signed, Step};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{NatsServer, failed};
+use crate::bus::Error;
+use crate::registry::{Answer, REQUEST_BYTES_MAX, Request};
+
+/// Room in the bucket and in the object store: thousands of requests, a hundred bundles.
+const BUCKET_BYTES: i64 = 64 << 20;
+const STORE_BYTES: i64 = 256 << 20;
+/// How long a broken watch waits before it is opened again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What a node decides by, for everybody who may read the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// Identity of the ledger; statements name it.
+    pub ledger: String,
+    pub bundle: Digest,
+    /// What a roll-back would put back.
+    pub before: Option<Digest>,
+    pub canary: Option<Share>,
+}
+
+/// Bucket and object store of one prefix.
+#[derive(Clone)]
+pub struct Door {
+    bucket: kv::Store,
+    bundles: ObjectStore,
+}
+
+impl NatsServer {
+    /// The door, when a node has made one.
+    pub async fn door(&self) -> Option<Door> {
+        let bucket = self.context.get_key_value(self.stream_name("POLICIES")).await.ok()?;
+        let bundles = self.context.get_object_store(&self.stream_name("BUNDLES")).await.ok()?;
+        Some(Door { bucket, bundles })
+    }
+
+    /// The door, made where it is missing.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn make_door(&self) -> Result<Door, Error> {
+        if let Some(door) = self.door().await {
+            return Ok(door);
+        }
+        let bucket = kv::Config {
+            bucket: self.stream_name("POLICIES"),
+            description: "Signed requests to the registry of policies, and its answers".to_owned(),
+            max_bytes: BUCKET_BYTES,
+            ..kv::Config::default()
+        };
+        let bucket = self.context.create_key_value(bucket).await.map_err(failed("create a bucket"))?;
+        let bundles = object_store::Config {
+            bucket: self.stream_name("BUNDLES"),
+            description: Some("Policies by their digest".to_owned()),
+            max_bytes: STORE_BYTES,
+            ..object_store::Config::default()
+        };
+        let bundles = self.context.create_object_store(bundles).await;
+        Ok(Door { bucket, bundles: bundles.map_err(failed("create an object store"))? })
+    }
+}
+
+/// The node's side.
+impl Door {
+    /// Says what is in force, and keeps its bundle where services can fetch it.
+    ///
+    /// # Errors
+    /// When the server does not store it.
+    pub async fn announce(&self, pointer: &Pointer, canonical: &[u8]) -> Result<(), Error> {
+        if self.bundles.info(pointer.bundle.to_string()).await.is_err() {
+            self.put(pointer.bundle, canonical).await?;
+        }
+        let bytes = serde_json::to_vec(pointer).unwrap_or_default();
+        self.bucket.put("in_force", bytes.into()).await.map_err(failed("write the pointer"))?;
+        Ok(())
+    }
+
+    /// Passes on every request that waits or arrives, until told to stop.
+    pub async fn listen(self, tell: mpsc::Sender<(String, Bytes)>, stop: CancellationToken) {
+        let listening = async {
+            loop {
+                if let Err(error) = self.pass_on(&tell).await {
+                    tracing::warn!(%error, "requests to the registry are not heard over NATS; trying again");
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn pass_on(&self, tell: &mpsc::Sender<(String, Bytes)>) -> Result<(), Error> {
+        let watch = self.bucket.watch_with_history("request.*").await;
+        let mut watch = watch.map_err(failed("watch the bucket"))?;
+        while let Some(entry) = watch.next().await {
+            let entry = entry.map_err(failed("watch the bucket"))?;
+            let Some(id) = entry.key.strip_prefix("request.") else { continue };
+            if entry.operation == Operation::Put && tell.send((id.to_owned(), entry.value)).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// A request with the bundle it needs.
+    ///
+    /// # Errors
+    /// When it is no request, too large, or its bundle is not in the store.
+    pub async fn complete(&self, bytes: &[u8]) -> Result<Request, Error> {
+        let signed: Signed = serde_json::from_slice(bytes).map_err(failed("read a request"))?;
+        let bundle = match signed.statement.step {
+            Step::Submit { bundle, .. } => Some(self.bundle(bundle).await?),
+            _ => None,
+        };
+        Ok(Request { signed, bundle })
+    }
+
+    async fn bundle(&self, digest: Digest) -> Result<String, Error> {
+        let object = self.bundles.get(digest.to_string()).await;
+        let object = object.map_err(failed("find the bundle in the object store"))?;
+        if object.info().size as u64 > REQUEST_BYTES_MAX {
+            let why = format!("it is larger than {REQUEST_BYTES_MAX} bytes");
+            return Err(Error::Failed { what: "fetch the bundle", why });
+        }
+        let mut text = String::new();
+        let mut limited = object.take(REQUEST_BYTES_MAX);
+        limited.read_to_string(&mut text).await.map_err(failed("fetch the bundle"))?;
+        Ok(text)
+    }
+
+    /// Writes the answer and takes the request away. A second answer to one id is not written.
+    ///
+    /// # Errors
+    /// When the server does not store it.
+    pub async fn answer(&self, id: &str, answer: &Answer) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(answer).unwrap_or_default();
+        let _answered_before = self.bucket.create(format!("answer.{id}"), bytes.into()).await;
+        self.bucket.purge(format!("request.{id}")).await.map_err(failed("take a request away"))
+    }
+}
+
+/// The side of whoever asks.
+impl Door {
+    /// What the node under this prefix decides by; `None` where none ever ran.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn pointer(&self) -> Result<Option<Pointer>, Error> {
+        let value = self.bucket.get("in_force").await.map_err(failed("read the pointer"))?;
+        value.map(|bytes| serde_json::from_slice(&bytes).map_err(failed("read the pointer"))).transpose()
+    }
+
+    /// Puts a request to the node and waits for its answer; `None` when there is none in time, and then the request
+    /// is withdrawn.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub async fn ask(&self, request: &Request, within: Duration) -> Result<Option<Answer>, Error> {
+        if let (Some(canonical), Some(digest)) = (&request.bundle, request.signed.statement.step.bundle()) {
+            // Whatever lies there under this name: the node compares what it fetches with the digest.
+            self.put(digest, canonical.as_bytes()).await?;
+        }
+        let id = &request.signed.statement.id;
+        let watch = self.bucket.watch_with_history(format!("answer.{id}")).await;
+        let mut watch = watch.map_err(failed("watch the bucket"))?;
+        let bytes = serde_json::to_vec(&request.signed).unwrap_or_default();
+        let key = format!("request.{id}");
+        self.bucket.put(&key, bytes.into()).await.map_err(failed("write the request"))?;
+        match tokio::time::timeout(within, watch.next()).await {
+            Ok(Some(entry)) => {
+                let entry = entry.map_err(failed("watch the bucket"))?;
+                Ok(Some(serde_json::from_slice(&entry.value).map_err(failed("read the answer"))?))
+            }
+            Ok(None) | Err(_) => {
+                self.bucket.purge(&key).await.map_err(failed("withdraw the request"))?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn put(&self, digest: Digest, mut canonical: &[u8]) -> Result<(), Error> {
+        let stored = self.bundles.put(digest.to_string().as_str(), &mut canonical).await;
+        stored.map(|_| ()).map_err(failed("store the bundle"))
+    }
+}
