@@ -1,20 +1,23 @@
 //! `largesse policy impact`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ledger::{Keys, Reader};
+use domain::{Digest, Timestamp};
+use ledger::{Keys, Reader, Seq};
 use models::Models;
 use models::engine::{Choice, Engine};
 use models::scorer::Source;
 use policies::Bundle;
-use policies::registry::Step;
-use sim::impact::{self, Change, Impact, Slice};
+use policies::registry::{Registry, Step};
+use sim::impact::{self, Assessment, Change, Impact, Slice, Wanted};
 
 use super::{Keyed, Place, named, take};
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped, money};
 
+/// How often new rows are looked for.
+const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Kinds of changed decisions that are shown; JSON has all of them.
 const FLIPS_SHOWN: usize = 12;
 
@@ -22,7 +25,8 @@ const FLIPS_SHOWN: usize = 12;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Recorded events run through negotiation, budgets, caps and timers twice: under the policy in force and
-under the draft. The same policy on both sides differs in nothing. Values are the policies' own, by
+under the draft. What the models said is taken from the log where it holds the same models' scores for the
+same features. The same policy on both sides differs in nothing. Values are the policies' own, by
 declared assumptions; only the control group measures effects.
 With --key the report's digest is recorded, so that somebody else can approve the draft with it.")]
 pub struct Args {
@@ -34,6 +38,12 @@ pub struct Args {
     /// What to compare with instead of the policy in force: a folder or a digest
     #[arg(long, value_name = "BUNDLE")]
     against: Option<String>,
+    /// Compare only what was recorded since the bundle went into shadow
+    #[arg(long)]
+    shadow: bool,
+    /// Go on as a running node records more, until Ctrl-C; then the report
+    #[arg(long)]
+    follow: bool,
     /// Your key file: record the report in the ledger
     #[arg(long, value_name = "FILE", env = "LARGESSE_KEY")]
     key: Option<PathBuf>,
@@ -49,29 +59,40 @@ pub fn run(args: &Args) -> Result {
     let reader = Reader::open(&args.log).map_err(crate::ledger_errors)?;
     let keys = Keys::open_in(&args.log, None).map_err(Failure::unavailable)?;
     let draft = Arc::new(named(&args.draft, Some(&args.log))?);
+    let registry = registry(&args.log, &reader)?;
     let from = Arc::new(match &args.against {
         Some(against) => named(against, Some(&args.log))?,
-        None => in_force(&args.log, &reader)?,
+        None => in_force(&registry, &reader)?,
     });
+    let since = if args.shadow { Some(shadowed(&registry, draft.digest())?) } else { None };
+    let choice = args.onnxruntime.clone().map_or(Choice::Embedded, Choice::Library);
+    let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
+    let load = || Models::load(&engine, &Source::Shipped).map_err(Failure::unavailable);
+    let models = (load()?, load()?);
+    let mut wanted = Wanted { after: Seq::START, since, models: models.0.digest() };
+    let mut assessment = Assessment::new(&from, &draft, models, since).map_err(Failure::runtime)?;
     let bar = output::progress("reading");
-    let recorded = impact::read(&reader, &keys, |done, of| {
+    let recorded = impact::read(&reader, &keys, wanted, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     });
     bar.finish_and_clear();
     let recorded = recorded.map_err(Failure::runtime)?;
-    let choice = args.onnxruntime.clone().map_or(Choice::Embedded, Choice::Library);
-    let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
-    let load = || Models::load(&engine, &Source::Shipped).map_err(Failure::unavailable);
     let bar = output::progress("deciding twice");
     bar.set_length(recorded.events.len() as u64);
-    let report = impact::assess(&recorded, &from, &draft, (load()?, load()?), |done| {
+    let taken = assessment.take(&recorded, |done| {
         if done.is_multiple_of(512) {
             bar.set_position(done);
         }
     });
     bar.finish_and_clear();
-    let report = report.map_err(Failure::runtime)?;
+    taken.map_err(Failure::runtime)?;
+    if args.follow {
+        wanted.after = recorded.last;
+        drop(recorded);
+        crate::block_on(follow(&reader, &keys, wanted, &mut assessment))?;
+    }
+    let report = assessment.report();
     let digest = report.digest();
     if args.output == Document::Json {
         output::json(&serde_json::json!({ "digest": digest, "impact": report }))?;
@@ -89,9 +110,46 @@ pub fn run(args: &Args) -> Result {
     }
 }
 
-fn in_force(dir: &std::path::Path, reader: &Reader) -> Result<Bundle> {
+/// Takes what a running node goes on to record, and says what came of it, until a signal.
+async fn follow(reader: &Reader, keys: &Keys, mut wanted: Wanted, assessment: &mut Assessment) -> Result<()> {
+    let signal = crate::serve::signalled();
+    tokio::pin!(signal);
+    loop {
+        tokio::select! {
+            () = &mut signal => return Ok(()),
+            () = tokio::time::sleep(FOLLOW_EVERY) => {}
+        }
+        let more = impact::read(reader, keys, wanted, |_, _| {}).map_err(Failure::runtime)?;
+        wanted.after = more.last;
+        if more.events.is_empty() {
+            continue;
+        }
+        assessment.take(&more, |_| {}).map_err(Failure::runtime)?;
+        let report = assessment.report();
+        output::say(&format!(
+            "row {}: {} events, {} of {} decisions differ, promises {}",
+            more.last,
+            grouped(report.events),
+            grouped(report.flipped),
+            number(report.decisions.from.max(report.decisions.to)),
+            numbers(report.promises),
+        ));
+    }
+}
+
+fn registry(dir: &Path, reader: &Reader) -> Result<Registry> {
     let identity = ledger::identity_of(dir).map_err(crate::ledger_errors)?.unwrap_or_default();
-    let registry = runtime::registry::load(reader, &identity).map_err(crate::node_errors)?;
+    runtime::registry::load(reader, &identity).map_err(crate::node_errors)
+}
+
+/// Since when a bundle is in shadow.
+fn shadowed(registry: &Registry, draft: Digest) -> Result<Timestamp> {
+    registry.shadows().get(&draft).copied().ok_or_else(|| {
+        Failure::usage(format!("{draft} is not in shadow here; `largesse policy shadow` puts it there"))
+    })
+}
+
+fn in_force(registry: &Registry, reader: &Reader) -> Result<Bundle> {
     let digest = registry.in_force().ok_or_else(|| {
         Failure::usage("no node has ever run on this ledger; say with --against what to compare with")
     })?;
@@ -109,8 +167,9 @@ fn text(report: &Impact) -> String {
     };
     let mut lines = vec![
         format!(
-            "{} recorded events, from {} to {}",
+            "{} recorded events{}, from {} to {}",
             grouped(report.events),
+            report.since.map_or_else(String::new, |since| format!(" since {since}")),
             report.from.short(),
             report.to.short()
         ),

@@ -21,6 +21,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use agents::check;
@@ -34,6 +35,7 @@ use domain::time::DAY;
 use domain::{Decision, DecisionId, Digest, Event, Outcome, ScoreSource, Scores, Timestamp};
 use models::Models;
 use models::features::FeatureVector;
+use models::scorer::Score;
 use policies::Bundle;
 
 use admission::Admission;
@@ -88,6 +90,8 @@ pub struct Host {
     bundle: Arc<Bundle>,
     models: Models,
     models_digest: Digest,
+    /// Scores the same models gave before, by the digest of the features.
+    known: HashMap<u64, Score>,
     seed: u64,
     clock: Timestamp,
     admission: Admission,
@@ -109,6 +113,7 @@ impl Host {
             market: Market::new(&bundle, options)?,
             models_digest: models.digest(),
             models,
+            known: HashMap::new(),
             seed: options.seed,
             clock: Timestamp(i64::MIN),
             admission: Admission::new(options.limits),
@@ -150,6 +155,11 @@ impl Host {
         self.clock = self.clock.max(event.event_time);
         self.handle(event)?;
         Ok(self.made.take().unwrap_or_default())
+    }
+
+    /// Remembers a score that the same models gave for features of this digest, so that they need not run again.
+    pub fn remember(&mut self, features: u64, score: Score) {
+        self.known.insert(features, score);
     }
 
     /// What the run has come to so far.
@@ -197,6 +207,10 @@ impl Host {
 
     /// One row at a time, so that no answer depends on the company a row is in.
     fn score(&mut self, features: &FeatureVector) -> Scores {
+        let digest = features.digest();
+        if let Some((ltv_91d, churn_60d)) = self.known.get(&digest).copied() {
+            return Scores { ltv_91d, churn_60d, source: ScoreSource::Model, features: digest };
+        }
         let answer = self.models.score(std::slice::from_ref(features)).into_iter().next();
         let (score, source) = match answer {
             Some(Ok(score)) => (score, ScoreSource::Model),
@@ -204,7 +218,7 @@ impl Host {
         };
         self.tally.fallback_scores += u64::from(source == ScoreSource::Fallback);
         let (ltv_91d, churn_60d) = score;
-        Scores { ltv_91d, churn_60d, source, features: features.digest() }
+        Scores { ltv_91d, churn_60d, source, features: digest }
     }
 
     fn propose(&mut self, considered: Considered, scores: Option<Scores>) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use policies::Bundle;
 use serde::Serialize;
 
 use crate::host::{self, Host};
-pub use recorded::{Error, Recorded, read};
+pub use recorded::{Error, Recorded, Wanted, read};
 
 /// How one side came out at one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,11 @@ struct Said {
     value: Micros,
 }
 
-/// Everything one side decided, by event.
+/// One policy, and everything it decided, by event.
 struct Side {
+    host: Host,
+    names: Names,
     said: BTreeMap<String, Said>,
-    report: host::Report,
 }
 
 /// Decisions that came out differently, by how.
@@ -81,6 +82,9 @@ pub struct Impact {
     pub to: Digest,
     pub models: Digest,
     pub currency: String,
+    /// Events before this time led up to what is compared; absent when everything is. Budgets count from the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     pub events: u64,
     /// Recorded events that could not be opened: their member was erased.
     pub erased: u64,
@@ -106,48 +110,84 @@ impl Impact {
     }
 }
 
-/// Runs recorded events under both bundles, on a thread each. `progress` hears how many events one side has done.
-///
-/// # Errors
-/// When a bundle cannot be negotiated, or a brain breaks an invariant.
-pub fn assess(
-    recorded: &Recorded,
-    from: &Arc<Bundle>,
-    to: &Arc<Bundle>,
-    models: (Models, Models),
-    progress: impl Fn(u64) + Sync,
-) -> Result<Impact, host::Error> {
-    let digest = models.0.digest();
-    let (before, after) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| side(recorded, to, models.1, |_| {}));
-        let before = side(recorded, from, models.0, &progress);
-        // A panic on the other side is this side's panic too.
-        let after = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (before, after)
-    });
-    let (before, after) = (before?, after?);
-    Ok(compare(recorded, digest, from, &before, &after))
+/// Recorded events under two policies, taken as they come.
+pub struct Assessment {
+    sides: [Side; 2],
+    models: Digest,
+    currency: String,
+    since: Option<Timestamp>,
+    events: u64,
+    erased: u64,
 }
 
-fn side(
-    recorded: &Recorded,
-    bundle: &Arc<Bundle>,
-    models: Models,
-    progress: impl Fn(u64),
-) -> Result<Side, host::Error> {
-    let middle =
-        recorded.events.get(recorded.events.len() / 2).map_or(Timestamp(0), |event| event.event_time);
-    let options = host::Options::around(middle);
-    let mut host = Host::new(Arc::clone(bundle), models, &options)?;
-    let names = Names::of(bundle);
-    let mut said = BTreeMap::new();
-    for (done, event) in (1u64..).zip(&recorded.events) {
-        for decision in host.take(event)? {
-            said.insert(decision.event.event_id.to_string(), names.said(&decision));
-        }
-        progress(done);
+impl Assessment {
+    /// An assessment before the first event, with models for each side; `since` is told in the report.
+    ///
+    /// # Errors
+    /// When a bundle cannot be negotiated.
+    pub fn new(
+        from: &Arc<Bundle>,
+        to: &Arc<Bundle>,
+        models: (Models, Models),
+        since: Option<Timestamp>,
+    ) -> Result<Assessment, host::Error> {
+        let digest = models.0.digest();
+        Ok(Assessment {
+            sides: [Side::new(from, models.0)?, Side::new(to, models.1)?],
+            models: digest,
+            currency: from.program().currency.clone(),
+            since,
+            events: 0,
+            erased: 0,
+        })
     }
-    Ok(Side { said, report: host.report() })
+
+    /// Runs more recorded events under both policies, on a thread each. `progress` hears how many one side has done.
+    ///
+    /// # Errors
+    /// When a brain breaks an invariant.
+    pub fn take(&mut self, recorded: &Recorded, progress: impl Fn(u64) + Sync) -> Result<(), host::Error> {
+        self.events += recorded.events.len().saturating_sub(recorded.leading) as u64;
+        self.erased += recorded.erased;
+        let [before, after] = &mut self.sides;
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| after.take(recorded, |_| {}));
+            let before = before.take(recorded, &progress);
+            // A panic on the other side is this side's panic too.
+            before.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    /// What came out differently so far.
+    pub fn report(&self) -> Impact {
+        compare(self)
+    }
+}
+
+impl Side {
+    fn new(bundle: &Arc<Bundle>, models: Models) -> Result<Side, host::Error> {
+        // Recorded events were admitted when they came; no limit on their age applies any more.
+        let options = host::Options::around(Timestamp(0));
+        let host = Host::new(Arc::clone(bundle), models, &options)?;
+        Ok(Side { names: Names::of(bundle), host, said: BTreeMap::new() })
+    }
+
+    fn take(&mut self, recorded: &Recorded, progress: impl Fn(u64)) -> Result<(), host::Error> {
+        for (features, score) in &recorded.scores {
+            self.host.remember(*features, *score);
+        }
+        for (at, event) in recorded.events.iter().enumerate() {
+            let decisions = self.host.take(event)?;
+            if at >= recorded.leading {
+                let said = decisions
+                    .iter()
+                    .map(|decision| (decision.event.event_id.to_string(), self.names.said(decision)));
+                self.said.extend(said);
+            }
+            progress(at as u64 + 1);
+        }
+        Ok(())
+    }
 }
 
 /// The ids of a bundle, shared by everything that was said under it.
@@ -188,7 +228,9 @@ impl Said {
     }
 }
 
-fn compare(recorded: &Recorded, models: Digest, from: &Bundle, before: &Side, after: &Side) -> Impact {
+fn compare(assessment: &Assessment) -> Impact {
+    let [before, after] = &assessment.sides;
+    let reports = [before.host.report(), after.host.report()];
     let mut flips: BTreeMap<(String, String, &'static str), u64> = BTreeMap::new();
     let events: BTreeSet<&String> = before.said.keys().chain(after.said.keys()).collect();
     for event in events {
@@ -211,12 +253,13 @@ fn compare(recorded: &Recorded, models: Digest, from: &Bundle, before: &Side, af
     let promises = |side: &Side| side.said.values().filter(|said| said.reward.is_some()).count();
     Impact {
         v: 1,
-        from: before.report.bundle,
-        to: after.report.bundle,
-        models,
-        currency: from.program().currency.clone(),
-        events: recorded.events.len() as u64,
-        erased: recorded.erased,
+        from: reports[0].bundle,
+        to: reports[1].bundle,
+        models: assessment.models,
+        currency: assessment.currency.clone(),
+        since: assessment.since,
+        events: assessment.events,
+        erased: assessment.erased,
         decisions: change(&|side| count(side.said.len())),
         promises: change(&|side| count(promises(side))),
         cost_micros: change(&|side| side.said.values().map(|said| said.cost.0).sum()),
@@ -225,7 +268,7 @@ fn compare(recorded: &Recorded, models: Digest, from: &Bundle, before: &Side, af
         flips,
         segments: slices(sides, |said| said.segment.clone()),
         rewards: slices(sides, |said| said.reward.clone()),
-        budgets: budgets(before, after),
+        budgets: budgets(&reports),
         reasons: reasons(sides),
     }
 }
@@ -259,14 +302,14 @@ fn slices(sides: [&Side; 2], group: impl Fn(&Said) -> Option<Arc<str>>) -> Vec<S
     slices.into_iter().map(|(id, slice)| Slice { id: id.to_string(), ..slice }).collect()
 }
 
-fn budgets(before: &Side, after: &Side) -> Vec<Burn> {
-    let of = |side: &Side, id: &str| {
-        let budget = side.report.budgets.iter().find(|budget| budget.id == id);
+fn budgets([before, after]: &[host::Report; 2]) -> Vec<Burn> {
+    let of = |report: &host::Report, id: &str| {
+        let budget = report.budgets.iter().find(|budget| budget.id == id);
         budget
             .map_or((0, 0), |budget| (budget.limit_micros, budget.committed_micros + budget.reserved_micros))
     };
     let ids: BTreeSet<&String> =
-        before.report.budgets.iter().chain(&after.report.budgets).map(|budget| &budget.id).collect();
+        before.budgets.iter().chain(&after.budgets).map(|budget| &budget.id).collect();
     let burn = |id: &String| {
         let (one, other) = (of(before, id), of(after, id));
         Burn {
