@@ -7,7 +7,8 @@ use std::sync::Arc;
 use agents::policy::{Canary, GlobalPolicy, Opening, Periods, Standing, budgets};
 use domain::time::DAY;
 use domain::{Ppm, Timestamp};
-use policies::{Bundle, Stops};
+use policies::source::File;
+use policies::{Bundle, Sources, Stops};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -18,8 +19,23 @@ fn in_force() -> Arc<Bundle> {
 
 /// The grocery program with a larger global budget and one more reward, of which there are 40.
 fn candidate() -> Arc<Bundle> {
-    let text = String::from_utf8(in_force().canonical().to_vec()).unwrap();
-    let more = r#"
+    let sources = Sources::from_canonical(in_force().canonical()).unwrap();
+    let mut files: Vec<(&str, String)> =
+        File::ALL.iter().map(|file| (file.name(), sources.text(*file).to_owned())).collect();
+    for (name, text) in &mut files {
+        match *name {
+            "program.toml" => *text = text.replace("limit = \"4500.00\"", "limit = \"9000.00\""),
+            "catalog.toml" => text.push_str(COFFEE),
+            "moments.toml" => *text = text.replacen("rewards = [", "rewards = [\"coffee\", ", 1),
+            _ => {}
+        }
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let canonical = Sources::from_files(&files).unwrap().canonical();
+    Arc::new(Bundle::from_canonical(&canonical).map_err(|problems| problems.render()).unwrap())
+}
+
+const COFFEE: &str = r#"
 [[reward]]
 id = "coffee"
 name = "A coffee"
@@ -30,28 +46,6 @@ inventory = 40
 touchpoints = ["app", "batch", "pos"]
 prior = { default = "3 %", source = "a guess" }
 "#;
-    let mut files: Vec<(String, String)> = Vec::new();
-    let mut rest = text.split_once('\n').unwrap().1;
-    while let Some((head, after)) = rest.split_once('\n') {
-        let (name, length) = head.rsplit_once(' ').unwrap();
-        let length: usize = length.parse().unwrap();
-        let mut body = after[..length].replace("limit = \"4500.00\"", "limit = \"9000.00\"");
-        if name == "catalog.toml" {
-            body.push_str(more);
-        }
-        if name == "moments.toml" {
-            body = body.replacen("rewards = [", "rewards = [\"coffee\", ", 1);
-        }
-        files.push((name.to_owned(), body));
-        rest = &after[length + 1..];
-    }
-    let header = text.split_once('\n').unwrap().0;
-    let mut canonical = format!("{header}\n");
-    for (name, body) in files {
-        canonical.push_str(&format!("{name} {}\n{body}\n", body.len()));
-    }
-    Arc::new(Bundle::from_canonical(canonical.as_bytes()).map_err(|problems| problems.render()).unwrap())
-}
 
 /// Limits of one side by budget.
 fn by_id(bundle: &Bundle, opening: &Opening) -> BTreeMap<Arc<str>, i64> {

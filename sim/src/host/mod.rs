@@ -92,6 +92,7 @@ pub struct Host {
     models_digest: Digest,
     /// Scores the same models gave before, by the digest of the features.
     known: HashMap<u64, Score>,
+    pub misses: u64,
     seed: u64,
     clock: Timestamp,
     admission: Admission,
@@ -114,6 +115,7 @@ impl Host {
             models_digest: models.digest(),
             models,
             known: HashMap::new(),
+            misses: 0,
             seed: options.seed,
             clock: Timestamp(i64::MIN),
             admission: Admission::new(options.limits),
@@ -144,15 +146,16 @@ impl Host {
         }
     }
 
-    /// Takes an event that a live node took, and returns what is decided about it and about the timers before it.
+    /// Takes an event that a live node took at `at`, and returns what is decided about it and about the timers
+    /// before it.
     ///
     /// # Errors
     /// When a brain breaks an invariant.
-    pub fn take(&mut self, event: &Event) -> Result<Vec<Decision>, Error> {
+    pub fn take(&mut self, event: &Event, at: Timestamp) -> Result<Vec<Decision>, Error> {
         self.tally.events += 1;
         self.made = Some(Vec::new());
-        self.fire_timers(event.event_time)?;
-        self.clock = self.clock.max(event.event_time);
+        self.fire_timers(at)?;
+        self.clock = self.clock.max(at);
         self.handle(event)?;
         Ok(self.made.take().unwrap_or_default())
     }
@@ -211,6 +214,7 @@ impl Host {
         if let Some((ltv_91d, churn_60d)) = self.known.get(&digest).copied() {
             return Scores { ltv_91d, churn_60d, source: ScoreSource::Model, features: digest };
         }
+        self.misses += 1;
         let answer = self.models.score(std::slice::from_ref(features)).into_iter().next();
         let (score, source) = match answer {
             Some(Ok(score)) => (score, ScoreSource::Model),

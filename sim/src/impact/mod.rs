@@ -16,7 +16,7 @@ use policies::Bundle;
 use serde::Serialize;
 
 use crate::host::{self, Host};
-pub use recorded::{Error, Recorded, Wanted, read};
+pub use recorded::{Error, Recorded, Taken, Wanted, read};
 
 /// How one side came out at one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Assessment {
     /// # Errors
     /// When a brain breaks an invariant.
     pub fn take(&mut self, recorded: &Recorded, progress: impl Fn(u64) + Sync) -> Result<(), host::Error> {
-        self.events += recorded.events.len().saturating_sub(recorded.leading) as u64;
+        self.events += recorded.events.iter().filter(|taken| taken.counts).count() as u64;
         self.erased += recorded.erased;
         let [before, after] = &mut self.sides;
         std::thread::scope(|scope| {
@@ -176,15 +176,15 @@ impl Side {
         for (features, score) in &recorded.scores {
             self.host.remember(*features, *score);
         }
-        for (at, event) in recorded.events.iter().enumerate() {
-            let decisions = self.host.take(event)?;
-            if at >= recorded.leading {
+        for (done, taken) in (1u64..).zip(&recorded.events) {
+            let decisions = self.host.take(&taken.event, taken.at)?;
+            if taken.counts {
                 let said = decisions
                     .iter()
                     .map(|decision| (decision.event.event_id.to_string(), self.names.said(decision)));
                 self.said.extend(said);
             }
-            progress(at as u64 + 1);
+            progress(done);
         }
         Ok(())
     }

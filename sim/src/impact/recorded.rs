@@ -1,6 +1,6 @@
 //! The events of a ledger, as they were taken.
 
-use domain::record::{MemberRow, PersonalObserved, read_decision};
+use domain::record::{MemberRow, PersonalObserved, PublicObserved, read_decision};
 use domain::{Digest, Event, EventKind, ScoreSource, Timestamp};
 use ledger::{DataKey, KeyError, Keys, Reader, Row, Seq};
 use models::scorer::Score;
@@ -8,12 +8,20 @@ use models::scorer::Score;
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 1_000;
 
-/// What a ledger recorded, in its order, without the members' own timers: each policy sets its own.
+/// An event as a node took it.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    pub event: Event,
+    /// The program's time then.
+    pub at: Timestamp,
+    /// Whether it is compared, or only leads up to what is.
+    pub counts: bool,
+}
+
+/// What a ledger recorded, in the order in which it was taken, without the members' own timers: each policy sets its own.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
-    pub events: Vec<Event>,
-    /// The first so many events only lead up to what is compared.
-    pub leading: usize,
+    pub events: Vec<Taken>,
     /// What the models said, by the digest of the features they saw.
     pub scores: Vec<(u64, Score)>,
     /// Rows that cannot be opened any more.
@@ -58,7 +66,11 @@ pub fn read(
     let last = reader.size()?;
     loop {
         let page = reader.after(recorded.last, PAGE_ROWS)?;
-        let Some(newest) = page.last().map(|row| row.seq) else { return Ok(recorded) };
+        let Some(newest) = page.last().map(|row| row.seq) else {
+            // Rows of different members overtake each other on their way to the ledger.
+            recorded.events.sort_by_key(|taken| taken.at);
+            return Ok(recorded);
+        };
         for row in &page {
             let Some(member) = row.member else { continue };
             match keys.find(member) {
@@ -75,12 +87,14 @@ pub fn read(
 impl Recorded {
     fn row(&mut self, row: &Row, key: &DataKey, wanted: Wanted) -> Result<(), Error> {
         let wrong = |why: String| Error::Row { seq: row.seq, why };
-        let event = match row.about_member(key).map_err(|error| wrong(error.to_string()))? {
+        let (event, at) = match row.about_member(key).map_err(|error| wrong(error.to_string()))? {
             None => return Ok(()),
             Some(MemberRow::Observed { personal }) => {
-                let observed: PersonalObserved =
-                    serde_json::from_slice(&personal).map_err(|error| wrong(error.to_string()))?;
-                observed.event
+                let json = |error: serde_json::Error| wrong(error.to_string());
+                let observed: PersonalObserved = serde_json::from_slice(&personal).map_err(json)?;
+                let body = row.body.as_deref().unwrap_or_default();
+                let public: PublicObserved = serde_json::from_str(body).map_err(json)?;
+                (observed.event, public.observed_at)
             }
             Some(MemberRow::Decision { public, personal, .. }) => {
                 let decision = read_decision(public, &personal).map_err(wrong)?;
@@ -88,12 +102,12 @@ impl Recorded {
                 if let (Some(scores), true) = (scores, decision.models == Some(wanted.models)) {
                     self.scores.push((scores.features, (scores.ltv_91d, scores.churn_60d)));
                 }
-                decision.event
+                (decision.event, decision.considered_at)
             }
         };
         if !matches!(event.kind, EventKind::Quiet { .. } | EventKind::Expired { .. }) {
-            self.leading += usize::from(wanted.since.is_some_and(|since| row.recorded_at < since));
-            self.events.push(event);
+            let counts = wanted.since.is_none_or(|since| row.recorded_at >= since);
+            self.events.push(Taken { event, at, counts });
         }
         Ok(())
     }
