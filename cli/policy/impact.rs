@@ -104,7 +104,7 @@ pub fn run(args: &Args) -> Result {
         None => Ok(Verdict::Ok),
         Some(key) => {
             let place = Place { dir: Some(args.log.clone()), nats: None, prefix: None };
-            let keyed = Keyed { place, key: key.clone(), output: Document::Table };
+            let keyed = Keyed { place, key: key.clone(), write: None, output: Document::Table };
             take(&keyed, Step::Assess { bundle: draft.digest(), impact: digest }, None, "recorded")
         }
     }

@@ -19,6 +19,9 @@ pub struct Keyed {
     /// Your key file (`largesse people add` makes one)
     #[arg(long, value_name = "FILE", env = "LARGESSE_KEY")]
     pub key: PathBuf,
+    /// Sign only: write the request to a file, which counts once it lies in the ledger folder's inbox
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
     pub output: Document,
@@ -191,6 +194,14 @@ pub fn take(keyed: &Keyed, step: Step, bundle: Option<String>, done: &str) -> Re
     };
     let signature = key.sign(&statement.bytes());
     let request = Request { signed: Signed { statement, key: key.public(), signature }, bundle };
+    if let Some(file) = &keyed.write {
+        let bytes = serde_json::to_vec(&request).map_err(Failure::runtime)?;
+        std::fs::write(file, bytes)
+            .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+        let id = &request.signed.statement.id;
+        output::line(&format!("signed; move it to inbox/{id}.json in the ledger's folder within an hour"))?;
+        return Ok(Verdict::Ok);
+    }
     let answer = crate::block_on(async {
         found.ask(&request).await.map_err(|error| match error {
             JudgeError::Ledger(error) => crate::ledger_errors(error),

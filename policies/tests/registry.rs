@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use domain::time::{HOUR, SECOND};
-use domain::{Digest, Timestamp};
-use policies::registry::{Due, Person, Refusal, Registry, Role, Statement, Step, Target, VERSION, explain};
-use policies::{Bundle, RewardKind};
+use domain::{Digest, MemberId, Ppm, Timestamp};
+use policies::registry::{
+    Due, Person, Refusal, Registry, Role, Share, Statement, Step, Target, VERSION, explain,
+};
+use policies::{Bundle, RewardKind, Stops};
+use proptest::prelude::*;
 
 const MINUTE: i64 = 60 * SECOND;
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -149,6 +152,99 @@ fn switches_are_turned_once_and_stay_on_under_every_bundle() {
     assert_eq!(code(desk.ask("auditor", stop(Target::Program))), "REG0008");
     // An approver may act in the safe direction too.
     desk.ask("approver", stop(Target::Program)).unwrap();
+}
+
+#[test]
+fn a_canary_is_approved_first_grows_and_ends_with_whatever_replaces_it() {
+    let mut desk = Desk::open();
+    let (bundle, other) = (Digest::of(b"draft"), Digest::of(b"other"));
+    let canary = |bundle, share| Step::Canary { bundle, share: Ppm(share) };
+    desk.take("author", Step::Submit { bundle, note: String::new() });
+    assert_eq!(code(desk.ask("approver", canary(bundle, 50_000))), "REG0015");
+    let impact = Digest::of(b"report");
+    desk.take("author", Step::Assess { bundle, impact });
+    desk.take("approver", Step::Approve { bundle, impact });
+    desk.approve(other);
+    assert_eq!(code(desk.ask("operator", canary(bundle, 50_000))), "REG0008");
+    for share in [0, 1_000_000, 2_000_000] {
+        assert_eq!(code(desk.ask("approver", canary(bundle, share))), "REG0027");
+    }
+    assert_eq!(code(desk.ask("approver", canary(desk.bundle.digest(), 50_000))), "REG0016");
+    let before = desk.registry.clone();
+    desk.take("approver", canary(bundle, 50_000));
+    assert!(!desk.registry.decides_as(&before));
+    desk.take("approver", canary(bundle, 200_000));
+    assert_eq!(desk.registry.canary().unwrap().of, Share { bundle, share: Ppm(200_000) });
+    assert_eq!(code(desk.ask("approver", canary(other, 50_000))), "REG0028");
+    assert_eq!(code(desk.ask("operator", Step::Withdraw { bundle: other })), "REG0029");
+    desk.take("operator", Step::Withdraw { bundle });
+    assert_eq!(desk.registry.canary(), None);
+    for ending in [Step::Activate { bundle: other }, Step::RollBack { to: desk.bundle.digest() }] {
+        desk.take("approver", canary(bundle, 50_000));
+        desk.take("director", ending);
+        assert_eq!(desk.registry.canary(), None);
+    }
+    // A schedule that comes due ends it too.
+    desk.take("approver", canary(bundle, 50_000));
+    let due = Due { v: VERSION, bundle: other, scheduled_by: String::new() };
+    desk.registry.take_due(&due, desk.now);
+    assert_eq!(desk.registry.canary(), None);
+}
+
+#[test]
+fn a_shadow_changes_nothing_and_a_schedule_can_be_withdrawn() {
+    let mut desk = Desk::open();
+    let bundle = Digest::of(b"draft");
+    assert_eq!(code(desk.ask("author", Step::Shadow { bundle })), "REG0009");
+    desk.approve(bundle);
+    let before = desk.registry.clone();
+    desk.take("author", Step::Shadow { bundle });
+    assert_eq!(code(desk.ask("author", Step::Shadow { bundle })), "REG0026");
+    assert_eq!(desk.registry.shadows()[&bundle], desk.now);
+    desk.take("approver", Step::Schedule { bundle, at: desk.now.plus(HOUR) });
+    desk.take("operator", Step::Withdraw { bundle });
+    assert_eq!((desk.registry.scheduled(), desk.registry.shadows().len()), (None, 0));
+    assert!(desk.registry.decides_as(&before));
+}
+
+#[test]
+fn a_rule_stops_what_it_lets_through_and_no_guardrail_can_be_stopped() {
+    let mut desk = Desk::open();
+    let stop = |id: &str| Step::Stop { target: Target::Rule(id.to_owned()), note: String::new() };
+    let reward = desk.bundle.reward_named("cinema").unwrap();
+    desk.take("operator", stop("catalog.cinema.eligible.regular"));
+    let expected = Stops { rewards: 1 << reward.0, ..Stops::default() };
+    assert_eq!(desk.registry.stops(&desk.bundle), expected);
+    let guardrails = desk.bundle.rules().iter().filter(|rule| rule.file == "guardrails.toml");
+    for guardrail in guardrails {
+        assert_eq!(code(desk.ask("operator", stop(&guardrail.id))), "REG0021", "{}", guardrail.id);
+    }
+    let partner = Target::Partner("Lichtspiel".to_owned());
+    assert_eq!(code(desk.ask("operator", Step::Stop { target: partner, note: String::new() })), "REG0021");
+}
+
+proptest! {
+    /// Whoever the candidate decides about at a share, it decides about at every larger one.
+    #[test]
+    fn members_keep_their_side_while_the_share_grows(
+        candidate in any::<[u8; 32]>(),
+        small in 1u32..500_000,
+        more in 1u32..499_999,
+    ) {
+        let at = |share: u32| Share { bundle: Digest(candidate), share: Ppm(share) };
+        let members = (0u32..2_000).map(|number| {
+            let mut id = [0; 16];
+            id.copy_from_slice(&Digest::of(&number.to_be_bytes()).0[..16]);
+            MemberId(id)
+        });
+        let mut taken = 0i64;
+        for member in members {
+            prop_assert!(!at(small).takes(member) || at(small + more).takes(member));
+            taken += i64::from(at(small).takes(member));
+        }
+        // Six standard deviations of 2,000 draws are at most 135 members.
+        prop_assert!((taken - i64::from(small) * 2_000 / 1_000_000).abs() <= 135, "{taken} at {small}");
+    }
 }
 
 #[test]
