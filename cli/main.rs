@@ -77,7 +77,7 @@ enum Command {
     Stop(stop::Stop),
     /// Turn a kill switch off
     Resume(stop::Resume),
-    /// Read and verify the decision log
+    /// Read, verify and prove the decision log
     #[command(subcommand)]
     Log(log::Command),
     /// Recompute decisions from their recorded inputs and compare them byte for byte
@@ -163,6 +163,7 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
         | Error::Truncated { .. }
         | Error::Forked { .. }
         | Error::CheckpointFile { .. }
+        | Error::KeyHistory { .. }
         | Error::BudgetDrift { .. } => exit::Failure::found_bad(error),
         other => exit::Failure::runtime(other),
     }

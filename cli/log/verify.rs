@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::given;
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};
 
@@ -13,9 +14,9 @@ pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The public key you were given when the ledger was made (its verifier.txt), instead of the one in the folder
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    /// The public key you were given (a verifier.txt, or the key itself), instead of the one in the folder
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// A signed head you received earlier; may be given several times
     #[arg(long, value_name = "FILE")]
     head: Vec<PathBuf>,
@@ -26,18 +27,9 @@ pub struct Args {
 
 /// What an auditor brings along.
 fn brought(args: &Args) -> Result<ledger::VerifyOptions> {
-    let read = |path: &PathBuf| {
-        std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))
-    };
-    let trusted = match &args.key {
-        None => None,
-        Some(path) => {
-            let key = ledger::note::Verifier::from_text(&read(path)?);
-            Some(key.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?)
-        }
-    };
-    Ok(ledger::VerifyOptions { trusted, published: args.head.iter().map(read).collect::<Result<_>>()? })
+    let trusted = args.key.as_deref().map(given::key).transpose()?;
+    let published = args.head.iter().map(|path| given::file(path)).collect::<Result<_>>()?;
+    Ok(ledger::VerifyOptions { trusted, published })
 }
 
 pub fn run(args: &Args) -> Result {

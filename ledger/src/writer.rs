@@ -15,6 +15,7 @@ use crate::counter::Added;
 use crate::entry::{Entry, Seq, Snapshot};
 use crate::error::Error;
 use crate::head_file::HeadFile;
+use crate::history::KeyHistory;
 use crate::index::Index;
 use crate::keys::Keys;
 use crate::lock::Lock;
@@ -63,6 +64,7 @@ pub struct Writer {
     pub(crate) index: Index,
     pub(crate) keys: Keys,
     pub(crate) signer: NoteSigner,
+    pub(crate) history: KeyHistory,
     pub(crate) heads: HeadFile,
     /// Signed heads that are in the database but not yet in the file.
     pub(crate) unfiled: Vec<String>,
@@ -157,9 +159,14 @@ impl Writer {
         &self.keys
     }
 
-    /// The key that checks this ledger's heads, to be handed to auditors.
+    /// The key that checks the heads this ledger signs now.
     pub fn verifier(&self) -> &Verifier {
         self.signer.verifier()
+    }
+
+    /// Which ledger this is, whatever key signs now ([`KeyHistory::identity`]).
+    pub fn identity(&self) -> String {
+        self.history.identity()
     }
 
     /// The ledger's folder.

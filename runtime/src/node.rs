@@ -245,10 +245,9 @@ impl Node {
         // Before the ledger, so that a start that cannot succeed writes nothing.
         let reached = reach(options).await?;
         let Opened { mut ledger, reader, policy, escrow } = opening::open(options, &bundle, stops)?;
-        let (bus, source, memory, subjects) =
-            subscribe(options, reached, &ledger.verifier().identity()).await?;
+        let (bus, source, memory, subjects) = subscribe(options, reached, &ledger.identity()).await?;
         opening::record_start(&mut ledger, &reader, &policy, &models, options.heads_lost)?;
-        let (identity, inbox_reader) = (ledger.verifier().identity(), ledger.reader()?);
+        let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
         let position = ledger
             .relay(RELAY)
             .ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;

@@ -7,5 +7,6 @@ mod crash;
 mod guards;
 mod index;
 mod opening;
+mod rotate;
 mod support;
 mod tamper;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use ledger::{Error, Report, Seq, VerifyOptions, Writer, verify};
+use ledger::{Error, KeyHistory, Report, Seq, VerifyOptions, Writer, verify};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -264,9 +264,11 @@ fn a_ledger_signed_anew_with_another_key_is_noticed() {
         std::fs::copy(other.path().join(name), folder.path().join(name)).unwrap();
     }
     assert!(check(folder.path()).is_verified(), "the folder alone is consistent");
-    let options = VerifyOptions { trusted: Some(trusted), ..VerifyOptions::default() };
+    let options = VerifyOptions { trusted: Some(KeyHistory::new(trusted)), ..VerifyOptions::default() };
     let report = verify(folder.path(), &options, |_, _| ()).unwrap();
-    assert!(report.findings[0].what.contains("no signature of key largesse/test/0"), "{:?}", report.findings);
+    let strange = |finding: &ledger::Finding| finding.what.contains("no signature of key largesse/test/0");
+    assert!(report.findings[0].what.contains("signing keys"), "{:?}", report.findings);
+    assert!(report.findings[1..].iter().all(strange), "{:?}", report.findings);
     let options = VerifyOptions { published, ..VerifyOptions::default() };
     assert!(!verify(folder.path(), &options, |_, _| ()).unwrap().is_verified());
 }

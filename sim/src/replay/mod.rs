@@ -204,7 +204,8 @@ impl Replay {
             | Kind::Unmasking
             | Kind::Erasure
             | Kind::SignIn
-            | Kind::Retention => Ok(()),
+            | Kind::Retention
+            | Kind::KeyRotation => Ok(()),
         }
     }
 
