@@ -17,12 +17,11 @@ use crate::output::{self, Document, grouped};
 #[command(after_help = "\
 Give the log's public key, a signed head you received earlier, or both. With a head only, the proof has to be under exactly that head.
 A consistency proof needs both: the head it starts from is yours. Exit 3 names what does not hold.")]
-#[group(id = "trust", required = true, multiple = true, args = ["key", "head"])]
 pub struct Args {
     /// What `largesse log prove` or `largesse log consistency` wrote
     file: PathBuf,
     /// The log's public key: a verifier.txt, or the key itself
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", required_unless_present = "head")]
     key: Option<String>,
     /// A signed head you received earlier
     #[arg(long, value_name = "FILE")]

@@ -21,10 +21,9 @@ use crate::merkle::Frontier;
 use crate::options::Options;
 use crate::relay::load_relays;
 use crate::row::{self, COLUMNS};
-use crate::rows::write_checkpoint;
 use crate::schema::{self, Access};
 use crate::tree::StoredNodes;
-use crate::writer::{Checkpoint, Head, Writer, sign};
+use crate::writer::{Checkpoint, Head, Writer};
 
 /// What a start found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +89,7 @@ impl Writer {
             _lock: lock,
         };
         let heads_filed = writer.unfiled.len();
-        let checkpoint = writer.head_at_start(options.now)?;
+        let checkpoint = writer.sign_head(options.now)?;
         let recovery = Recovery {
             created,
             rows: writer.size(),
@@ -101,18 +100,6 @@ impl Writer {
             torn_note,
         };
         Ok((writer, recovery))
-    }
-
-    /// Signs a head over rows that have none.
-    pub(crate) fn head_at_start(&mut self, now: Timestamp) -> Result<Option<Checkpoint>, Error> {
-        let fresh = self.state.tree.size() > self.state.head_size;
-        let checkpoint = fresh.then(|| sign(&self.signer, &mut self.state, now));
-        if let Some(checkpoint) = &checkpoint {
-            write_checkpoint(&self.connection, checkpoint)?;
-            self.unfiled.push(checkpoint.note.clone());
-        }
-        self.file_heads()?;
-        Ok(checkpoint)
     }
 }
 

@@ -56,9 +56,8 @@ impl Writer {
         self.history = history;
         let checkpoint = match appended.checkpoint {
             Some(checkpoint) => Some(checkpoint),
-            None => self.head_at_start(now)?,
+            None => self.sign_head(now)?,
         };
-        self.file_heads()?;
         write_verifier(&Files::of(self.folder(), None).verifier, &self.history)?;
         self.keys.destroy_retired(self.signer.verifier())?;
         let (seq, from) = (rotation.seq, rotation.from.identity());

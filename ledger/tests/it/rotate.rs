@@ -79,9 +79,9 @@ fn proofs_from_every_time_lead_back_to_the_first_key() {
 fn a_retired_key_is_destroyed_and_its_later_heads_are_refused() {
     let (folder, writer) = ledger();
     drop(writer);
-    // A thief has a copy of the keys from before the rotation.
+    // A thief has a copy of everything from before the rotation.
     let stolen = tempfile::tempdir().unwrap();
-    for file in ["keys.db", "master.key"] {
+    for file in ["ledger.db", "keys.db", "master.key", "checkpoints.txt", "verifier.txt"] {
         std::fs::copy(folder.path().join(file), stolen.path().join(file)).unwrap();
     }
     let [first, _] = rotated(folder.path());
@@ -97,13 +97,22 @@ fn a_retired_key_is_destroyed_and_its_later_heads_are_refused() {
     }
     let refused = Writer::open(&options(folder.path())).map(|_| ()).unwrap_err().to_string();
     assert!(refused.contains("the signing key") && refused.contains("is not there"), "{refused}");
-    // And a head the thief signed elsewhere is told from one of its time.
-    let keys = keys_of(folder.path()).unwrap();
-    let thief = ledger::note::NoteSigner::new(ORIGIN, &[1; 32]);
-    let forged = thief.sign(first.0 + 5, domain::Digest::of(b"forged"));
-    assert!(matches!(keys.open(&forged), Err(NoteError::NotSigned(_))));
+    // Where the thief grows a copy of the log with them, its heads beyond the rotation are told from ours.
+    let mut thief = open(stolen.path());
+    thief.append(NOW, &decisions(&thief, 0..2_000, 20)).unwrap();
+    drop(thief);
+    let forged = Reader::open(stolen.path()).unwrap().last_checkpoint().unwrap().unwrap().note;
+    let retired = keys_of(folder.path()).unwrap().open(&forged);
+    assert!(
+        matches!(retired, Err(NoteError::Retired { seq, size: 2_001, .. }) if seq == first.0),
+        "{retired:?}"
+    );
     let published = VerifyOptions { published: vec![forged], ..VerifyOptions::default() };
-    assert!(!verify(folder.path(), &published, |_, _| ()).unwrap().is_verified());
+    let report = verify(folder.path(), &published, |_, _| ()).unwrap();
+    assert!(
+        report.findings.iter().any(|finding| finding.what.contains("was retired at row 1502")),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -146,7 +155,7 @@ fn a_copy_from_before_a_rotation_is_noticed() {
     rotated(folder.path());
     std::fs::rename(&copy, folder.path().join("ledger.db")).unwrap();
     let refused = Writer::open(&options(folder.path())).map(|_| ());
-    assert!(matches!(refused, Err(Error::Truncated { found: 1, published: 3_904 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Truncated { found: 1, published: 3_903 })), "{refused:?}");
     assert_eq!(check(folder.path(), None).first_bad, Some(Seq(2)));
     // Also when the heads are gone: the public keys know of rows that are not there.
     let without_heads = ledger::Options { heads_lost: true, ..options(folder.path()) };
