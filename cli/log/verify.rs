@@ -1,6 +1,7 @@
 //! `largesse log verify`.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -35,6 +36,7 @@ fn brought(args: &Args) -> Result<ledger::VerifyOptions> {
 pub fn run(args: &Args) -> Result {
     let options = brought(args)?;
     let bar = output::progress("verifying");
+    let started = Instant::now();
     let report = ledger::verify(&args.dir, &options, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
@@ -42,6 +44,7 @@ pub fn run(args: &Args) -> Result {
     bar.finish_and_clear();
     let report = report.map_err(unverifiable)?;
     if args.output == Document::Table {
+        output::say(&pace(report.rows, started.elapsed()));
         let verdict = if report.is_verified() { "verified" } else { "NOT VERIFIED" };
         output::line(&format!(
             "{} rows, {} signed heads, root {}: {verdict}",
@@ -68,6 +71,19 @@ pub fn run(args: &Args) -> Result {
         }))?;
     }
     Ok(if report.is_verified() { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// How fast rows were read: beside the answer, because no two runs say the same.
+fn pace(rows: u64, time: Duration) -> String {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+    let per_second = rows.saturating_mul(1_000) / millis;
+    format!(
+        "{} rows in {}.{:03} s: {} rows/s",
+        grouped(rows),
+        millis / 1_000,
+        millis % 1_000,
+        grouped(per_second)
+    )
 }
 
 /// A proof file that is not there, or holds something else, is a finding; one that may not be read is none.

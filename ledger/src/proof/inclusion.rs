@@ -137,7 +137,7 @@ impl Extra {
         Some(Extra {
             record: BASE64.decode(extra["record"].as_str()?).ok()?,
             sealed_digest: match &extra["sealed_digest"] {
-                Value::Null => None,
+                stated if stated.is_null() => None,
                 stated => Some(digest(stated)?),
             },
             leaf: digest(&extra["leaf"])?,
