@@ -15,8 +15,9 @@ use crate::output::{self, Document, grouped};
 /// Check a proof file without the ledger it is about
 #[derive(clap::Args)]
 #[command(after_help = "\
-Give the log's public key, a signed head you received earlier, or both. With a head only, the proof has to be under exactly that head.
-A consistency proof needs both: the head it starts from is yours. Exit 3 names what does not hold.")]
+Give the log's public key, a signed head you received earlier, or both. With a head only, the
+proof has to be under exactly that head. A consistency proof needs both: the head it starts from
+is yours. Exit 3 names what does not hold.")]
 pub struct Args {
     /// What `largesse log prove` or `largesse log consistency` wrote
     file: PathBuf,

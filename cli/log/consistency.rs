@@ -13,9 +13,10 @@ use crate::output::{Document, grouped};
 /// Prove that the log only grew since an older signed head
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit 3 says that the log is shorter than a head (an older copy was restored, or rows were cut off), or that its first rows are not
-those of a head (a fork). The file is the body of an add-checkpoint request of c2sp.org/tlog-witness; whoever holds OLD checks it with
-`largesse log check-proof FILE --head OLD --key KEY` or with docs/verify/verify.py.")]
+Exit 3 says that the log is shorter than a head (an older copy was restored, or rows were cut
+off), or that its first rows are not those of a head (a fork). The file is the body of an
+add-checkpoint request of c2sp.org/tlog-witness; whoever holds OLD checks it with `largesse log
+check-proof FILE --head OLD --key KEY` or with docs/verify/verify.py.")]
 pub struct Args {
     /// The older head: a file with a signed head, or a number of rows
     #[arg(value_name = "OLD")]

@@ -12,9 +12,9 @@ use crate::output::{Document, grouped};
 /// Write a proof that one row is in the log: a small file that can be checked without the ledger
 #[derive(clap::Args)]
 #[command(after_help = "\
-The file follows c2sp.org/tlog-proof. It holds the row's public columns, the digest of its sealed part, the path to the root and
-the signed head: no personal value. Check it with `largesse log check-proof`, with docs/verify/verify.py, or with any tool that
-knows the format.")]
+The file follows c2sp.org/tlog-proof. It holds the row's public columns, the digest of its sealed
+part, the path to the root and the signed head: no personal value. Check it with `largesse log
+check-proof`, with docs/verify/verify.py, or with any tool that knows the format.")]
 pub struct Args {
     /// Decision id, event id or sequence number
     id: String,

@@ -11,9 +11,10 @@ use crate::output::{self, Document};
 /// Replace the key that signs heads; no node may be running
 #[derive(clap::Args)]
 #[command(after_help = "\
-A row signed by both keys names the new one; every head over that row and later ones is the new key's, and the retired key is
-destroyed. Who holds the old verifier.txt can follow the change; hand out the new one, so that nobody who stole the old key
-can pass for the log. The ledger keeps its identity: the first key names it, whatever key signs.")]
+A row signed by both keys names the new one; every head over that row and later ones is the new
+key's, and the retired key is destroyed. Who holds the old verifier.txt can follow the change; hand
+out the new one, so that nobody who stole the old key can pass for the log. The ledger keeps its
+identity: the first key names it, whatever key signs.")]
 pub struct Args {
     /// Folder of the ledger
     #[arg(long, value_name = "DIR")]

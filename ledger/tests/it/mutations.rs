@@ -161,6 +161,11 @@ fn judge(change: &Change, expect: Option<Expect>, checked: Result<Report, Error>
     }
 }
 
+/// A folder on a memory file system where there is one: the files are written anew for every change.
+fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 #[test]
 fn ten_thousand_changes_are_found_and_the_first_bad_row_is_named() {
     let logs: Vec<Log> = SIZES.into_iter().map(Log::of).collect();
@@ -169,7 +174,7 @@ fn ten_thousand_changes_are_found_and_the_first_bad_row_is_named() {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let folder: TempDir = tempfile::tempdir().unwrap();
+                let folder = in_memory();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= MUTATIONS {
