@@ -313,7 +313,7 @@ fn rows_written_anew_are_a_fork_of_the_head_an_auditor_holds() {
 }
 
 #[test]
-fn a_rotated_key_is_followed_by_everybody_and_a_running_node_keeps_its_own() {
+fn a_rotated_key_is_followed_by_everybody() {
     let dir = folder();
     let ledger = demo(dir.path());
     let (proof, held, old_key) =
