@@ -1,7 +1,12 @@
-//! `largesse log`: read and verify the decision log.
+//! `largesse log`: read, verify and prove the decision log.
 
+mod check_proof;
+mod consistency;
 mod explain;
+mod given;
 mod list;
+mod prove;
+mod rotate_key;
 mod show;
 mod verify;
 
@@ -10,7 +15,7 @@ use ledger::{Reader, Row, Seq};
 
 use crate::exit::{Failure, Result};
 
-/// Read and verify the decision log
+/// Read, verify and prove the decision log
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// List rows, newest first, filtered
@@ -21,6 +26,14 @@ pub enum Command {
     Explain(explain::Args),
     /// Rescan everything: rows, tree, signed heads, budgets; exit 3 names the first bad row
     Verify(verify::Args),
+    /// Write a proof that one row is in the log, to be checked without the ledger
+    Prove(prove::Args),
+    /// Check a proof file without the ledger it is about; exit 3 names what does not hold
+    CheckProof(check_proof::Args),
+    /// Prove that the log only grew since an older signed head; exit 3 names a restored copy or a fork
+    Consistency(consistency::Args),
+    /// Replace the key that signs heads; no node may be running
+    RotateKey(rotate_key::Args),
 }
 
 pub fn run(command: &Command) -> Result {
@@ -29,6 +42,10 @@ pub fn run(command: &Command) -> Result {
         Command::Show(args) => show::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Prove(args) => prove::run(args),
+        Command::CheckProof(args) => check_proof::run(args),
+        Command::Consistency(args) => consistency::run(args),
+        Command::RotateKey(args) => rotate_key::run(args),
     }
 }
 

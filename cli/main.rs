@@ -78,7 +78,7 @@ enum Command {
     Stop(stop::Switch),
     /// Turn a kill switch off
     Resume(stop::Switch),
-    /// Read and verify the decision log
+    /// Read, verify and prove the decision log
     #[command(subcommand)]
     Log(log::Command),
     /// Recompute decisions from their recorded inputs and compare them byte for byte
@@ -164,6 +164,7 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
         | Error::Truncated { .. }
         | Error::Forked { .. }
         | Error::CheckpointFile { .. }
+        | Error::KeyHistory { .. }
         | Error::BudgetDrift { .. } => exit::Failure::found_bad(error),
         other => exit::Failure::runtime(other),
     }

@@ -1,9 +1,11 @@
 //! `largesse log verify`.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::given;
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};
 
@@ -13,9 +15,9 @@ pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The public key you were given when the ledger was made (its verifier.txt), instead of the one in the folder
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    /// The public key you were given (a verifier.txt, or the key itself), instead of the one in the folder
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// A signed head you received earlier; may be given several times
     #[arg(long, value_name = "FILE")]
     head: Vec<PathBuf>,
@@ -26,23 +28,15 @@ pub struct Args {
 
 /// What an auditor brings along.
 fn brought(args: &Args) -> Result<ledger::VerifyOptions> {
-    let read = |path: &PathBuf| {
-        std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))
-    };
-    let trusted = match &args.key {
-        None => None,
-        Some(path) => {
-            let key = ledger::note::Verifier::from_text(&read(path)?);
-            Some(key.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?)
-        }
-    };
-    Ok(ledger::VerifyOptions { trusted, published: args.head.iter().map(read).collect::<Result<_>>()? })
+    let trusted = args.key.as_deref().map(given::key).transpose()?;
+    let published = args.head.iter().map(|path| given::file(path)).collect::<Result<_>>()?;
+    Ok(ledger::VerifyOptions { trusted, published })
 }
 
 pub fn run(args: &Args) -> Result {
     let options = brought(args)?;
     let bar = output::progress("verifying");
+    let started = Instant::now();
     let report = ledger::verify(&args.dir, &options, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
@@ -50,6 +44,7 @@ pub fn run(args: &Args) -> Result {
     bar.finish_and_clear();
     let report = report.map_err(unverifiable)?;
     if args.output == Document::Table {
+        output::say(&pace(report.rows, started.elapsed()));
         let verdict = if report.is_verified() { "verified" } else { "NOT VERIFIED" };
         output::line(&format!(
             "{} rows, {} signed heads, root {}: {verdict}",
@@ -76,6 +71,19 @@ pub fn run(args: &Args) -> Result {
         }))?;
     }
     Ok(if report.is_verified() { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// How fast rows were read: beside the answer, because no two runs say the same.
+fn pace(rows: u64, time: Duration) -> String {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+    let per_second = rows.saturating_mul(1_000) / millis;
+    format!(
+        "{} rows in {}.{:03} s: {} rows/s",
+        grouped(rows),
+        millis / 1_000,
+        millis % 1_000,
+        grouped(per_second)
+    )
 }
 
 /// A proof file that is not there, or holds something else, is a finding; one that may not be read is none.

@@ -18,7 +18,7 @@ const PREFIX: &[u8] = b"largesse/record/1\n";
 const ABSENT: u32 = u32::MAX;
 
 /// The public columns of one row, as they are stored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Public<'a> {
     pub seq: i64,
     pub record_id: &'a [u8],
@@ -77,6 +77,62 @@ impl Public<'_> {
     }
 }
 
+impl<'a> Public<'a> {
+    /// Reads canonical bytes; `None` unless they are those of one row and nothing else.
+    pub fn decode(bytes: &'a [u8]) -> Option<Public<'a>> {
+        let mut fields = Fields(bytes.strip_prefix(PREFIX)?);
+        let public = Public {
+            seq: fields.number()??,
+            record_id: fields.bytes()??,
+            kind: fields.number()??,
+            recorded_at: fields.number()??,
+            event_time: fields.number()?,
+            partition: fields.number()??,
+            epoch: fields.number()??,
+            member: fields.bytes()?,
+            event_id: fields.text()?,
+            outcome: fields.number()?,
+            reason: fields.number()?,
+            segment: fields.text()?,
+            reward: fields.text()?,
+            touchpoint: fields.number()?,
+            bundle: fields.bytes()?,
+            models: fields.bytes()?,
+            semantics: fields.number()??,
+            debits: fields.text()?,
+            body: fields.text()?,
+        };
+        fields.0.is_empty().then_some(public)
+    }
+}
+
+/// What is left of canonical bytes. The outer `None` is damage, the inner one an absent value.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn bytes(&mut self) -> Option<Option<&'a [u8]>> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        let length = u32::from_be_bytes(*length);
+        if length == ABSENT {
+            self.0 = rest;
+            return Some(None);
+        }
+        let (value, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        self.0 = rest;
+        Some(Some(value))
+    }
+
+    fn number(&mut self) -> Option<Option<i64>> {
+        let Some(value) = self.bytes()? else { return Some(None) };
+        Some(Some(i64::from_be_bytes(value.try_into().ok()?)))
+    }
+
+    fn text(&mut self) -> Option<Option<&'a str>> {
+        let Some(value) = self.bytes()? else { return Some(None) };
+        Some(Some(std::str::from_utf8(value).ok()?))
+    }
+}
+
 fn number(out: &mut Vec<u8>, value: Option<i64>) {
     bytes(out, value.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
 }
@@ -128,6 +184,18 @@ mod tests {
             leaf(ROW, None).to_string(),
             "39d28b2f96e4aa41ecd4c7c87d7a6bdc2f52da3bd8912237f21562b01035690d"
         );
+    }
+
+    #[test]
+    fn canonical_bytes_are_read_back_and_nothing_else_is() {
+        let mut bytes = Vec::new();
+        ROW.encode(&mut bytes);
+        assert_eq!(Public::decode(&bytes), Some(ROW));
+        for cut in 0..bytes.len() {
+            assert_eq!(Public::decode(&bytes[..cut]), None, "cut at {cut}");
+        }
+        bytes.push(0);
+        assert_eq!(Public::decode(&bytes), None);
     }
 
     #[test]

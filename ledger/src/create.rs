@@ -35,7 +35,7 @@ pub(crate) fn create(files: &Files, options: &Options) -> Result<Keys, Error> {
         // A creation that was cut short may have left any of these.
         let _ = std::fs::remove_file(name);
     }
-    let signer = keys.signer(&options.origin)?;
+    let signer = keys.first_signer(&options.origin)?;
     let mut connection = schema::connect(&building, Access::Write)?;
     let transaction = connection.transaction()?;
     schema::create(&transaction)?;

@@ -38,6 +38,16 @@ pub enum Error {
     )]
     CheckpointFile { path: PathBuf, why: String },
     #[error(
+        "the signing keys row {seq} tells of cannot be trusted: {why}; run `largesse log verify`, then restore the latest copy \
+         that passes it"
+    )]
+    KeyHistory { seq: Seq, why: String },
+    #[error(
+        "row {seq} is not under this signed head yet, which covers {signed} rows; heads are signed every second while a node \
+         runs, and when one starts"
+    )]
+    NotYetSigned { seq: Seq, signed: u64 },
+    #[error(
         "budget {budget:?} disagrees with the log: {why}; run `largesse log verify` before anything is spent from it"
     )]
     BudgetDrift { budget: String, why: String },
@@ -94,6 +104,8 @@ impl Error {
             Error::Truncated { .. } => "LEDGER_TRUNCATED",
             Error::Forked { .. } => "LEDGER_FORKED",
             Error::CheckpointFile { .. } => "LEDGER_CHECKPOINT_FILE",
+            Error::KeyHistory { .. } => "LEDGER_KEY_HISTORY",
+            Error::NotYetSigned { .. } => "LEDGER_NOT_YET_SIGNED",
             Error::BudgetDrift { .. } => "LEDGER_BUDGET_DRIFT",
             Error::OldSqlite { .. } => "LEDGER_OLD_SQLITE",
             Error::DuplicateEvent { .. } => "LEDGER_DUPLICATE_EVENT",

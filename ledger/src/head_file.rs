@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::note::{Head, NOTE_BYTES_MAX, NoteError, Verifier};
+use crate::history::KeyHistory;
+use crate::note::{Head, NOTE_BYTES_MAX, NoteError};
 
 /// Ends every note of the file; a note itself never holds two empty lines in a row.
 const SEPARATOR: &[u8] = b"\n\n\n";
@@ -60,12 +61,12 @@ impl HeadFile {
     }
 
     /// The last head in the file, if there is one.
-    pub(crate) fn last(&mut self, verifier: &Verifier) -> Result<Option<Head>, Error> {
+    pub(crate) fn last(&mut self, keys: &KeyHistory) -> Result<Option<Head>, Error> {
         let length = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
         let tail = self.tail(length)?;
         let Some(whole) = tail.strip_suffix(SEPARATOR) else { return Ok(None) };
         let note = String::from_utf8_lossy(&whole[end_of_last(whole).unwrap_or(0)..]).into_owned();
-        let opened = verifier.open(&format!("{note}\n"));
+        let opened = keys.open(&format!("{note}\n"));
         opened.map(Some).map_err(|error| self.distrust(error.to_string()))
     }
 
@@ -85,7 +86,7 @@ fn end_of_last(bytes: &[u8]) -> Option<usize> {
 /// Reads every note of a checkpoint file in order and hands each head, or what is wrong with it, to `each`.
 pub(crate) fn read_all(
     path: &Path,
-    verifier: &Verifier,
+    keys: &KeyHistory,
     mut each: impl FnMut(Result<Head, NoteError>),
 ) -> Result<(), Error> {
     let io = |error| Error::io("read the checkpoint file", path, error);
@@ -99,7 +100,7 @@ pub(crate) fn read_all(
         empty = if note.len() - before == 1 { empty + 1 } else { 0 };
         if empty == 2 || note.len() > NOTE_BYTES_MAX {
             note.truncate(note.trim_end_matches('\n').len() + 1);
-            each(verifier.open(&note));
+            each(keys.open(&note));
             note.clear();
             empty = 0;
         }
@@ -117,6 +118,7 @@ mod tests {
     #[test]
     fn a_note_torn_at_any_byte_leaves_the_notes_before_it() {
         let signer = NoteSigner::new("largesse/test/0", &[3; 32]);
+        let keys = KeyHistory::new(signer.verifier().clone());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heads");
         let mut heads = HeadFile::open(&path, "largesse/test/0").unwrap().0;
@@ -128,25 +130,23 @@ mod tests {
             std::fs::write(&path, &two[..cut]).unwrap();
             let (mut heads, torn) = HeadFile::open(&path, "largesse/test/0").unwrap();
             assert!(torn, "cut at {cut}");
-            assert_eq!(heads.last(signer.verifier()).unwrap().unwrap().size, 1, "cut at {cut}");
+            assert_eq!(heads.last(&keys).unwrap().unwrap().size, 1, "cut at {cut}");
             heads.append(&signer.sign(2, Digest::of(b"2"))).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), two, "cut at {cut}");
         }
         let (mut sizes, mut bad) = (Vec::new(), 0);
-        read_all(&path, signer.verifier(), |head| {
-            head.map_or_else(|_| bad += 1, |head| sizes.push(head.size))
-        })
-        .unwrap();
+        read_all(&path, &keys, |head| head.map_or_else(|_| bad += 1, |head| sizes.push(head.size))).unwrap();
         assert_eq!((sizes, bad), (vec![1, 2], 0));
     }
 
     #[test]
     fn an_empty_file_holds_no_head_and_a_long_text_is_not_trusted() {
         let signer = NoteSigner::new("largesse/test/0", &[3; 32]);
+        let keys = KeyHistory::new(signer.verifier().clone());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heads");
         let (mut heads, torn) = HeadFile::open(&path, "largesse/test/0").unwrap();
-        assert!(!torn && heads.last(signer.verifier()).unwrap().is_none());
+        assert!(!torn && heads.last(&keys).unwrap().is_none());
         std::fs::write(&path, "x".repeat(100_000)).unwrap();
         assert!(matches!(HeadFile::open(&path, "largesse/test/0"), Err(Error::CheckpointFile { .. })));
     }

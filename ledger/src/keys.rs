@@ -5,6 +5,7 @@
 //! Nothing here ever decides who may unmask; callers log that first.
 
 mod files;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,6 @@ use zeroize::Zeroizing;
 pub(crate) use files::sync_folder;
 use files::{check, read_master, refuse_exposed, restrict, secret, set_up, write_master};
 
-use crate::note::NoteSigner;
 use crate::seal::{DataKey, hmac};
 
 /// `application_id` of keys.db: "LGSK".
@@ -178,10 +178,10 @@ impl Keys {
         self.0.ledger_id
     }
 
-    pub(crate) fn signer(&self, origin: &str) -> Result<NoteSigner, KeyError> {
-        let reading = lock(&self.0.reading);
-        let seed = secret(&reading, &self.0.master, "signing", Path::new("keys.db"))?;
-        Ok(NoteSigner::new(origin, &seed))
+    /// The connection that writes.
+    fn writing(&self) -> Result<MutexGuard<'_, Connection>, KeyError> {
+        let writing = self.0.writing.as_ref().map(lock);
+        writing.ok_or_else(|| unusable("keys.db", "it was opened for reading".to_owned()))
     }
 
     /// The pseudonym of a member: 128 bits of HMAC-SHA256 over the program's own identifier.

@@ -54,6 +54,7 @@ kinds! {
     43 Erasure "erasure" "A member's key was destroyed."
     44 SignIn "sign_in" "A person signed in or was refused."
     45 Retention "retention" "Old sealed parts or bodies were pruned."
+    46 KeyRotation "key_rotation" "The key that signs heads was replaced by another."
 }
 
 impl Kind {

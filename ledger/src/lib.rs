@@ -1,13 +1,13 @@
 //! What was decided, for ever: the append-only record of one node, and the proof that it stayed so.
 //!
 //! A ledger is a folder: `ledger.db` (SQLite), `keys.db` and `master.key` (which unseal personal parts),
-//! `checkpoints.txt` (signed heads outside the database), `verifier.txt` (the public key for auditors) and `lock`.
+//! `checkpoints.txt` (signed heads outside the database), `verifier.txt` (the public keys for auditors) and `lock`.
 //!
 //! One thread owns the [`Writer`]; any thread may have a [`Reader`] and share the [`Keys`]. This crate never
 //! decides, publishes, reads a clock for what it records, or keeps a personal value in clear. It knows no tokio, NATS or ONNX.
 //!
 //! Start reading at [`Writer::append`], then `canon` (what a leaf commits to), `merkle`, `recovery` (what a
-//! start checks) and `verify` (what a full check checks).
+//! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check).
 
 mod budget;
 mod canon;
@@ -19,6 +19,7 @@ mod error;
 mod files;
 mod filter;
 mod head_file;
+mod history;
 mod index;
 mod keys;
 mod kind;
@@ -29,9 +30,11 @@ pub mod note;
 mod options;
 pub mod person;
 mod posting;
+pub mod proof;
 mod reader;
 mod recovery;
 mod relay;
+mod rotate;
 mod row;
 mod rows;
 mod schema;
@@ -48,6 +51,7 @@ pub use entry::{
 pub use error::Error;
 pub use files::Files;
 pub use filter::Filter;
+pub use history::{KeyHistory, ROTATIONS_MAX, Rotation};
 pub use keys::{KeyError, Keys};
 pub use kind::Kind;
 pub use lock::refuse_in_use;
@@ -57,7 +61,8 @@ pub use posting::Posting;
 pub use reader::{Count, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
 pub use recovery::Recovery;
 pub use relay::{RELAYS, RelayPosition};
+pub use rotate::Rotated;
 pub use row::Row;
 pub use seal::{DataKey, DoesNotOpen, Sealed};
-pub use verify::{FINDINGS_MAX, Finding, Report, VerifyOptions, identity_of, verify};
+pub use verify::{FINDINGS_MAX, Finding, Report, VerifyOptions, identity_of, keys_of, verify};
 pub use writer::{Appended, BATCH_MAX, Checkpoint, Writer};

@@ -31,8 +31,14 @@ pub enum NoteError {
     Malformed(&'static str),
     #[error("the note is about log {found:?}, not {expected:?}")]
     OtherLog { found: String, expected: String },
-    #[error("the note carries no signature of key {0}")]
+    #[error("the note carries no signature of key {0}; another key signed it, or nobody")]
     NotSigned(String),
+    #[error("a head of {size} rows is signed by key {key}, which was retired at row {seq}")]
+    Retired { key: String, seq: u64, size: u64 },
+    #[error("a head of {size} rows is signed by key {key}, which came into force at row {seq} only")]
+    Early { key: String, seq: u64, size: u64 },
+    #[error("the key rotation of row {seq} to {to} does not follow the present key {current}")]
+    OtherRotation { seq: u64, to: String, current: String },
     #[error("the signature of key {0} is wrong: the note was changed")]
     BadSignature(String),
     #[error("{0:?} is not a verifier key (name+hash+base64)")]
@@ -45,14 +51,36 @@ impl Head {
         format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root.0))
     }
 
+    /// What a note states, whoever signed it.
+    ///
+    /// # Errors
+    /// When it is no note about a head.
+    pub fn claimed(note: &str) -> Result<Head, NoteError> {
+        let (text, _) = split(note)?;
+        Head::parse(text).ok_or(NoteError::Malformed("no origin, size and root"))
+    }
+
     fn parse(text: &str) -> Option<Head> {
         let mut lines = text.lines();
         let origin = lines.next().filter(|origin| !origin.is_empty())?.to_owned();
-        let digits = lines.next()?;
-        let size = digits.parse().ok().filter(|size: &u64| size.to_string() == digits)?;
+        let size = number(lines.next()?)?;
         let root = BASE64.decode(lines.next()?).ok()?.try_into().ok()?;
         Some(Head { origin, size, root: Digest(root) })
     }
+}
+
+/// The text and the signature lines of a note.
+pub(crate) fn split(note: &str) -> Result<(&str, &str), NoteError> {
+    if note.len() > NOTE_BYTES_MAX {
+        return Err(NoteError::Malformed("longer than any note"));
+    }
+    let at = note.rfind("\n\n").ok_or(NoteError::Malformed("no blank line before the signatures"))?;
+    Ok((&note[..=at], &note[at + 2..]))
+}
+
+/// A number as notes write it: decimal digits without leading zeroes.
+pub(crate) fn number(digits: &str) -> Option<u64> {
+    digits.parse().ok().filter(|number: &u64| number.to_string() == digits)
 }
 
 /// The public key that checks a log's heads; its name is the log's origin.
@@ -64,7 +92,7 @@ pub struct Verifier {
 
 impl Verifier {
     /// First four bytes of SHA-256(name, newline, algorithm, key).
-    fn key_id(&self) -> [u8; 4] {
+    pub(crate) fn key_id(&self) -> [u8; 4] {
         let digest = Sha256::new()
             .chain_update(&self.name)
             .chain_update([b'\n', ED25519])
@@ -110,11 +138,7 @@ impl Verifier {
     /// # Errors
     /// What is wrong with the note.
     pub fn open(&self, note: &str) -> Result<Head, NoteError> {
-        if note.len() > NOTE_BYTES_MAX {
-            return Err(NoteError::Malformed("longer than any note"));
-        }
-        let at = note.rfind("\n\n").ok_or(NoteError::Malformed("no blank line before the signatures"))?;
-        let (text, signatures) = (&note[..=at], &note[at + 2..]);
+        let (text, signatures) = split(note)?;
         self.check(text, signatures)?;
         let head = Head::parse(text).ok_or(NoteError::Malformed("no origin, size and root"))?;
         if head.origin == self.name {
@@ -124,7 +148,8 @@ impl Verifier {
         }
     }
 
-    fn check(&self, text: &str, signatures: &str) -> Result<(), NoteError> {
+    /// Whether one of the signature lines is this key's, and right for the text.
+    pub(crate) fn check(&self, text: &str, signatures: &str) -> Result<(), NoteError> {
         for line in signatures.lines() {
             let line = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed("bad signature line"))?;
             let (name, encoded) = line.split_once(' ').ok_or(NoteError::Malformed("bad signature line"))?;
@@ -133,11 +158,11 @@ impl Verifier {
             let Some(signature) = bytes.strip_prefix(&self.key_id()).filter(|_| name == self.name) else {
                 continue;
             };
-            let wrong = || NoteError::BadSignature(self.name.clone());
+            let wrong = || NoteError::BadSignature(self.identity());
             let signature = Signature::from_slice(signature).map_err(|_| wrong())?;
             return self.key.verify_strict(text.as_bytes(), &signature).map_err(|_| wrong());
         }
-        Err(NoteError::NotSigned(self.name.clone()))
+        Err(NoteError::NotSigned(self.identity()))
     }
 }
 
@@ -163,9 +188,14 @@ impl NoteSigner {
     /// The signed note for the head with this size and root.
     pub fn sign(&self, size: u64, root: Digest) -> String {
         let text = Head { origin: self.verifier.name.clone(), size, root }.text();
+        format!("{text}\n{}", self.signature(&text))
+    }
+
+    /// The signature line for a text.
+    pub(crate) fn signature(&self, text: &str) -> String {
         let signature = self.key.sign(text.as_bytes());
         let bytes = [self.verifier.key_id().as_slice(), &signature.to_bytes()].concat();
-        format!("{text}\n\u{2014} {} {}\n", self.verifier.name, BASE64.encode(bytes))
+        format!("\u{2014} {} {}\n", self.verifier.name, BASE64.encode(bytes))
     }
 }
 
@@ -186,7 +216,7 @@ mod tests {
         let changed = PETER_TEXT.replace("your problem is", "my problem is");
         assert_eq!(
             verifier.check(&changed, PETER_SIGNATURE),
-            Err(NoteError::BadSignature("PeterNeumann".into()))
+            Err(NoteError::BadSignature("PeterNeumann+c74f20a3".into()))
         );
     }
 
@@ -197,9 +227,43 @@ mod tests {
         let head = signer.verifier().open(&note).unwrap();
         assert_eq!((head.size, head.root), (42, Digest::of(b"root")));
         let other = NoteSigner::new("largesse/acme/0", &[4; 32]);
-        assert_eq!(other.verifier().open(&note), Err(NoteError::NotSigned("largesse/acme/0".into())));
+        let missing = NoteError::NotSigned(other.verifier().identity());
+        assert_eq!(other.verifier().open(&note), Err(missing));
         let larger = note.replace("\n42\n", "\n43\n");
-        assert_eq!(signer.verifier().open(&larger), Err(NoteError::BadSignature("largesse/acme/0".into())));
+        let bad = NoteError::BadSignature(signer.verifier().identity());
+        assert_eq!(signer.verifier().open(&larger), Err(bad));
+    }
+
+    /// What the C2SP library of another house says about a note: the text, when it accepts it.
+    fn accepted_elsewhere(verifier: &Verifier, note: &str) -> Option<Vec<u8>> {
+        let verifier = signed_note::StandardVerifier::new(&verifier.to_text()).unwrap();
+        let known = signed_note::VerifierList::new(vec![Box::new(verifier)]);
+        let note = signed_note::Note::from_bytes(note.as_bytes()).ok()?;
+        note.verify(&known).ok()?;
+        Some(note.text().to_vec())
+    }
+
+    #[test]
+    fn another_library_accepts_the_same_notes_and_refuses_the_same() {
+        let signer = NoteSigner::new("largesse/acme/0", &[3; 32]);
+        let note = signer.sign(42, Digest::of(b"root"));
+        let text = accepted_elsewhere(signer.verifier(), &note).unwrap();
+        let head = tlog_tiles::Checkpoint::from_bytes(&text).unwrap();
+        assert_eq!(
+            (head.origin(), head.size(), head.hash().0),
+            ("largesse/acme/0", 42, Digest::of(b"root").0)
+        );
+        let stranger = NoteSigner::new("witness.example", &[4; 32]);
+        let witnessed = format!("{note}{}", stranger.signature(std::str::from_utf8(&text).unwrap()));
+        assert!(signer.verifier().open(&witnessed).is_ok());
+        assert!(accepted_elsewhere(signer.verifier(), &witnessed).is_some());
+        for at in 0..note.len() {
+            let mut changed = note.clone().into_bytes();
+            changed[at] = if changed[at] == b'x' { b'y' } else { b'x' };
+            let Ok(changed) = String::from_utf8(changed) else { continue };
+            assert!(signer.verifier().open(&changed).is_err(), "byte {at}");
+            assert!(accepted_elsewhere(signer.verifier(), &changed).is_none(), "byte {at}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A reader never holds a snapshot between calls: an open one would keep the WAL from being reused (it once grew
 //! to 525 MB). Long listings are read page by page.
 
+mod prove;
+
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;

@@ -13,18 +13,17 @@ use crate::entry::Seq;
 use crate::error::Error;
 use crate::files::Files;
 use crate::head_file::HeadFile;
+use crate::history::KeyHistory;
 use crate::index::Index;
 use crate::keys::Keys;
 use crate::lock::Lock;
 use crate::merkle::Frontier;
-use crate::note::{NoteSigner, Verifier};
 use crate::options::Options;
 use crate::relay::load_relays;
 use crate::row::{self, COLUMNS};
-use crate::rows::write_checkpoint;
 use crate::schema::{self, Access};
 use crate::tree::StoredNodes;
-use crate::writer::{Checkpoint, Head, Writer, sign};
+use crate::writer::{Checkpoint, Head, Writer};
 
 /// What a start found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +59,13 @@ impl Writer {
             schema::bound(&connection, bytes_max)?;
         }
         check_guards(&connection)?;
-        let origin = meta_text(&connection, "origin")?;
-        let signer = keys.signer(&origin)?;
-        check_identity(&connection, &keys, &signer, options, &files)?;
+        check_identity(&connection, &keys, options, &files)?;
         let state = load_head(&connection)?;
-        let (mut heads, torn_note) = HeadFile::open(&files.heads, signer.verifier().name())?;
-        let filed = compare_with_published(&connection, &mut heads, signer.verifier(), state.tree.size())?;
+        let history = crate::rotate::known(&connection, &files.verifier)?;
+        let (mut heads, torn_note) = HeadFile::open(&files.heads, history.origin())?;
+        let filed = compare_with_published(&connection, &mut heads, &history, state.tree.size())?;
+        check_rotations_are_recorded(&history, state.tree.size(), &files)?;
+        let signer = keys.signer_of(history.current())?;
         if filed == 0 && !options.heads_lost {
             check_nothing_was_filed(&connection, &files)?;
         }
@@ -81,6 +81,7 @@ impl Writer {
             balances,
             keys,
             signer,
+            history,
             heads,
             options: options.clone(),
             stopped: None,
@@ -88,7 +89,7 @@ impl Writer {
             _lock: lock,
         };
         let heads_filed = writer.unfiled.len();
-        let checkpoint = writer.head_at_start(options.now)?;
+        let checkpoint = writer.sign_head(options.now)?;
         let recovery = Recovery {
             created,
             rows: writer.size(),
@@ -99,17 +100,6 @@ impl Writer {
             torn_note,
         };
         Ok((writer, recovery))
-    }
-
-    fn head_at_start(&mut self, now: Timestamp) -> Result<Option<Checkpoint>, Error> {
-        let fresh = self.state.tree.size() > self.state.head_size;
-        let checkpoint = fresh.then(|| sign(&self.signer, &mut self.state, now));
-        if let Some(checkpoint) = &checkpoint {
-            write_checkpoint(&self.connection, checkpoint)?;
-            self.unfiled.push(checkpoint.note.clone());
-        }
-        self.file_heads()?;
-        Ok(checkpoint)
     }
 }
 
@@ -126,7 +116,6 @@ pub(crate) fn check_guards(connection: &Connection) -> Result<(), Error> {
 fn check_identity(
     connection: &Connection,
     keys: &Keys,
-    signer: &NoteSigner,
     options: &Options,
     files: &Files,
 ) -> Result<(), Error> {
@@ -134,7 +123,7 @@ fn check_identity(
         return Err(crate::keys::KeyError::OtherLedger(files.keys.clone()).into());
     }
     let partition: i64 = meta(connection, "partition")?;
-    let name = signer.verifier().name();
+    let name = meta_text(connection, "origin")?;
     if name != options.origin || partition != i64::from(options.partition) {
         let found = format!(
             "it is log {name:?}, partition {partition}, not {:?}, partition {}",
@@ -195,15 +184,24 @@ fn check_last_tile(connection: &Connection, size: u64) -> Result<(), Error> {
 fn compare_with_published(
     connection: &Connection,
     heads: &mut HeadFile,
-    verifier: &Verifier,
+    history: &KeyHistory,
     size: u64,
 ) -> Result<u64, Error> {
-    let Some(head) = heads.last(verifier)? else { return Ok(0) };
+    let Some(head) = heads.last(history)? else { return Ok(0) };
     if head.size > size {
         return Err(Error::Truncated { found: size, published: head.size });
     }
     let root = Frontier::load(&StoredNodes(connection), head.size)?.root();
     if root == head.root { Ok(head.size) } else { Err(Error::Forked { size: head.size }) }
+}
+
+/// With the heads lost, only `verifier.txt` may still know that this copy is older than a key rotation.
+fn check_rotations_are_recorded(history: &KeyHistory, size: u64, files: &Files) -> Result<(), Error> {
+    let Some(rotation) = history.rotations().last().filter(|rotation| rotation.seq.0 > size) else {
+        return Ok(());
+    };
+    let why = format!("it tells of a key rotation at row {}, the ledger ends at row {size}", rotation.seq);
+    Err(Error::CheckpointFile { path: files.verifier.clone(), why })
 }
 
 /// A head is filed before the next one is made, so with two in the database the file has held one.

@@ -15,7 +15,8 @@ use crate::entry::Seq;
 use crate::error::Error;
 use crate::files::Files;
 use crate::head_file;
-use crate::note::{Head, NoteError, Verifier};
+use crate::history::KeyHistory;
+use crate::note::{Head, NoteError};
 use crate::recovery::meta_text;
 use crate::schema::{self, Access};
 use scan::Scan;
@@ -27,7 +28,7 @@ pub const FINDINGS_MAX: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct VerifyOptions {
     /// The public key an auditor was given when the ledger was made. Without it the one in the folder is used.
-    pub trusted: Option<Verifier>,
+    pub trusted: Option<KeyHistory>,
     /// Signed heads that were published elsewhere (NATS, log output, a write-once place).
     pub published: Vec<String>,
 }
@@ -122,13 +123,9 @@ fn collect_heads(
     through: u64,
     report: &mut Report,
 ) -> Result<Heads, Error> {
-    let verifier = match &options.trusted {
-        Some(trusted) => trusted.clone(),
-        None => folder_verifier(&files.verifier)?,
-    };
-    if meta_text(connection, "origin").ok().as_deref() != Some(verifier.name()) {
-        report
-            .find(None, format!("the ledger is not log {:?} of the key it is checked with", verifier.name()));
+    let keys = keys_to_check_with(connection, files, options, report)?;
+    if meta_text(connection, "origin").ok().as_deref() != Some(keys.origin()) {
+        report.find(None, format!("the ledger is not log {:?} of the key it is checked with", keys.origin()));
     }
     let mut heads = Heads::new();
     let mut add = |opened: Result<Head, NoteError>, place: &'static str, report: &mut Report| match opened {
@@ -143,22 +140,52 @@ fn collect_heads(
     let mut rows = statement.query([through.cast_signed()])?;
     while let Some(row) = rows.next()? {
         let (size, root, note): (i64, [u8; 32], String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let opened = verifier.open(&note);
+        let opened = keys.open(&note);
         if opened.as_ref().is_ok_and(|head| head.size.cast_signed() != size || head.root.0 != root) {
             report.find(Some(Seq(size.unsigned_abs())), "a stored head differs from its own signed note");
         }
         add(opened, IN_DATABASE, report);
     }
     if files.heads.exists() {
-        head_file::read_all(&files.heads, &verifier, |opened| add(opened, IN_FILE, report))?;
+        head_file::read_all(&files.heads, &keys, |opened| add(opened, IN_FILE, report))?;
     } else {
         report.find(None, "the checkpoint file is missing");
     }
     for note in &options.published {
-        add(verifier.open(note), "that was published", report);
+        add(keys.open(note), "that was published", report);
     }
     heads_are_filed(&heads, report);
     Ok(heads)
+}
+
+/// The keys the log itself tells of, where they are those that are trusted; otherwise only the latter.
+fn keys_to_check_with(
+    connection: &Connection,
+    files: &Files,
+    options: &VerifyOptions,
+    report: &mut Report,
+) -> Result<KeyHistory, Error> {
+    let trusted = match &options.trusted {
+        Some(trusted) => trusted.clone(),
+        None => folder_keys(&files.verifier)?,
+    };
+    match crate::rotate::recorded(connection) {
+        Ok(recorded) if recorded.contains(&trusted) => return Ok(recorded),
+        Ok(recorded) => {
+            let (own, given) = (recorded.current().identity(), trusted.current().identity());
+            report.find(
+                None,
+                format!(
+                    "the log's signing keys, up to {own}, do not lead to {given}, which it is checked with"
+                ),
+            );
+        }
+        Err(Error::KeyHistory { seq, why }) => report.find(Some(seq), format!("its signing key: {why}")),
+        // The scan meets the same damage and says where it is.
+        Err(Error::Damaged(_) | Error::Sqlite(_)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(trusted)
 }
 
 /// Every head of the database is in the file, too; only the newest may still be on its way there.
@@ -176,22 +203,30 @@ fn heads_are_filed(heads: &Heads, report: &mut Report) {
     }
 }
 
-/// Which ledger a folder holds ([`Verifier::identity`]); `None` when it holds none.
+/// Which ledger a folder holds ([`KeyHistory::identity`]); `None` when it holds none.
 ///
 /// # Errors
-/// When its public key cannot be read.
+/// When its public keys cannot be read.
 pub fn identity_of(folder: &Path) -> Result<Option<String>, Error> {
     let files = Files::of(folder, None);
     if !files.database.exists() {
         return Ok(None);
     }
-    Ok(Some(folder_verifier(&files.verifier)?.identity()))
+    Ok(Some(folder_keys(&files.verifier)?.identity()))
 }
 
-fn folder_verifier(path: &Path) -> Result<Verifier, Error> {
+/// The public keys beside the ledger in a folder.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn keys_of(folder: &Path) -> Result<KeyHistory, Error> {
+    folder_keys(&Files::of(folder, None).verifier)
+}
+
+pub(crate) fn folder_keys(path: &Path) -> Result<KeyHistory, Error> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Error::io("read the verifier key", path, error))?;
     let untrusted =
         |error: NoteError| Error::CheckpointFile { path: path.to_owned(), why: error.to_string() };
-    Verifier::from_text(&text).map_err(untrusted)
+    KeyHistory::from_text(&text).map_err(untrusted)
 }

@@ -3,6 +3,8 @@
 //! Owned by one plain thread. It never publishes, never decides and never reads a clock: time arrives with each
 //! call. Start reading at [`Writer::append`]; opening and its checks are in [`crate::recovery`].
 
+mod heads;
+
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -15,6 +17,7 @@ use crate::counter::Added;
 use crate::entry::{Entry, Seq, Snapshot};
 use crate::error::Error;
 use crate::head_file::HeadFile;
+use crate::history::KeyHistory;
 use crate::index::Index;
 use crate::keys::Keys;
 use crate::lock::Lock;
@@ -63,6 +66,7 @@ pub struct Writer {
     pub(crate) index: Index,
     pub(crate) keys: Keys,
     pub(crate) signer: NoteSigner,
+    pub(crate) history: KeyHistory,
     pub(crate) heads: HeadFile,
     /// Signed heads that are in the database but not yet in the file.
     pub(crate) unfiled: Vec<String>,
@@ -112,7 +116,7 @@ impl Writer {
     /// As [`Writer::append`].
     pub fn tick(&mut self, now: Timestamp) -> Result<Option<Checkpoint>, Error> {
         let moved = self.relays.iter().any(|relay| relay.position.get().0 != relay.durable);
-        let due = self.head_due(&self.state, now);
+        let due = heads::is_due(&self.state, &self.options, now);
         if !moved && !due && self.unfiled.is_empty() {
             return Ok(None);
         }
@@ -157,20 +161,19 @@ impl Writer {
         &self.keys
     }
 
-    /// The key that checks this ledger's heads, to be handed to auditors.
+    /// The key that checks the heads this ledger signs now.
     pub fn verifier(&self) -> &Verifier {
         self.signer.verifier()
+    }
+
+    /// Which ledger this is, whatever key signs now ([`KeyHistory::identity`]).
+    pub fn identity(&self) -> String {
+        self.history.identity()
     }
 
     /// The ledger's folder.
     pub fn folder(&self) -> &Path {
         &self.options.folder
-    }
-
-    fn head_due(&self, state: &Head, now: Timestamp) -> bool {
-        let rows = state.tree.size() - state.head_size;
-        rows >= self.options.head_every_rows
-            || rows > 0 && now.since(state.head_time) >= self.options.head_every_micros
     }
 
     fn transact(
@@ -267,25 +270,13 @@ impl Writer {
         }
         self.balances.write(&transaction)?;
         write_relays(&transaction, &self.relays)?;
-        let rows = state.tree.size() - state.head_size;
-        let due = rows >= self.options.head_every_rows
-            || rows > 0 && now.since(state.head_time) >= self.options.head_every_micros;
-        let checkpoint = due.then(|| sign(&self.signer, &mut state, now));
+        let due = heads::is_due(&state, &self.options, now);
+        let checkpoint = due.then(|| heads::sign(&self.signer, &mut state, now));
         if let Some(checkpoint) = &checkpoint {
             write_checkpoint(&transaction, checkpoint)?;
         }
         transaction.commit()?;
         Ok((state, Appended { first, count: batch.len() as u64, checkpoint }))
-    }
-
-    /// Appends signed heads to the checkpoint file. They are durable in the database already, so a failure
-    /// here is reported before the next batch, not as a failure of the one they belong to.
-    pub(crate) fn file_heads(&mut self) -> Result<(), Error> {
-        while let Some(note) = self.unfiled.first() {
-            self.heads.append(note)?;
-            self.unfiled.remove(0);
-        }
-        Ok(())
     }
 }
 
@@ -294,10 +285,4 @@ impl Drop for Writer {
         // What is not filed now is filed at the next start.
         let _ = self.file_heads();
     }
-}
-
-pub(crate) fn sign(signer: &NoteSigner, state: &mut Head, now: Timestamp) -> Checkpoint {
-    let (size, root) = (state.tree.size(), state.tree.root());
-    (state.head_size, state.head_time) = (size, now);
-    Checkpoint { size, root, time: now, note: signer.sign(size, root) }
 }

@@ -236,14 +236,13 @@ impl Node {
         let server = reached.clone();
         let Opened { mut ledger, reader, policy, purse, candidate } = opening::open(options, in_force)?;
         let bundle = Arc::clone(policy.bundle());
-        let (bus, source, memory, subjects) =
-            subscribe(options, reached, &ledger.verifier().identity()).await?;
+        let (bus, source, memory, subjects) = subscribe(options, reached, &ledger.identity()).await?;
         let sides = policies::registry::Sides {
             stops: policy.stops(),
             canary: candidate.as_ref().map(|candidate| candidate.side),
         };
         opening::record_start(&mut ledger, &reader, &policy, &sides, &models, options.heads_lost)?;
-        let (identity, inbox_reader) = (ledger.verifier().identity(), ledger.reader()?);
+        let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
         let door = match server {
             Some(server) => {
                 let registry = registry::load(&inbox_reader, &identity)?;

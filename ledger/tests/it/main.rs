@@ -6,6 +6,8 @@ mod append;
 mod crash;
 mod guards;
 mod index;
+mod mutations;
 mod opening;
+mod rotate;
 mod support;
 mod tamper;

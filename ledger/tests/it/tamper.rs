@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use ledger::{Error, Report, Seq, VerifyOptions, Writer, verify};
+use ledger::{Error, KeyHistory, Report, Seq, VerifyOptions, Writer, verify};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -46,19 +46,15 @@ fn check(folder: &Path) -> Report {
 }
 
 /// Runs `sql` with all guards lifted and put back afterwards, as a careful intruder would.
-fn tamper(folder: &Path, sql: &str) {
+pub fn tamper(folder: &Path, sql: &str) {
     let intruder = intruder(folder);
     let mut triggers =
         intruder.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
     let triggers: Vec<(String, String)> =
         triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
-    for (name, _) in &triggers {
-        intruder.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-    }
-    intruder.execute_batch(sql).unwrap();
-    for (_, sql) in &triggers {
-        intruder.execute_batch(sql).unwrap();
-    }
+    let drops: String = triggers.iter().map(|(name, _)| format!("DROP TRIGGER {name};")).collect();
+    let puts: String = triggers.iter().map(|(_, sql)| format!("{sql};")).collect();
+    intruder.execute_batch(&format!("BEGIN; {drops} {sql}; {puts} COMMIT")).unwrap();
 }
 
 #[track_caller]
@@ -172,7 +168,7 @@ fn rehashed_rows_contradict_the_signed_heads() {
 }
 
 /// Recomputes leaf `seq` and the stored nodes above it from the changed columns.
-fn mend(folder: &Path, seq: i64) {
+pub fn mend(folder: &Path, seq: i64) {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute("ATTACH ?1 AS l", [folder.join("ledger.db").to_str().unwrap()]).unwrap();
     let leaf: [u8; 32] = connection
@@ -264,9 +260,11 @@ fn a_ledger_signed_anew_with_another_key_is_noticed() {
         std::fs::copy(other.path().join(name), folder.path().join(name)).unwrap();
     }
     assert!(check(folder.path()).is_verified(), "the folder alone is consistent");
-    let options = VerifyOptions { trusted: Some(trusted), ..VerifyOptions::default() };
+    let options = VerifyOptions { trusted: Some(KeyHistory::new(trusted)), ..VerifyOptions::default() };
     let report = verify(folder.path(), &options, |_, _| ()).unwrap();
-    assert!(report.findings[0].what.contains("no signature of key largesse/test/0"), "{:?}", report.findings);
+    let strange = |finding: &ledger::Finding| finding.what.contains("no signature of key largesse/test/0");
+    assert!(report.findings[0].what.contains("signing keys"), "{:?}", report.findings);
+    assert!(report.findings[1..].iter().all(strange), "{:?}", report.findings);
     let options = VerifyOptions { published, ..VerifyOptions::default() };
     assert!(!verify(folder.path(), &options, |_, _| ()).unwrap().is_verified());
 }

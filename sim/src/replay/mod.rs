@@ -188,7 +188,8 @@ impl Replay {
             | Kind::Unmasking
             | Kind::Erasure
             | Kind::SignIn
-            | Kind::Retention => Ok(()),
+            | Kind::Retention
+            | Kind::KeyRotation => Ok(()),
         }
     }
 

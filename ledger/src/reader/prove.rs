@@ -1,0 +1,110 @@
+//! Proofs from the stored tree. Each is checked before it is handed out, so a changed ledger cannot give one that fails
+//! elsewhere.
+
+use domain::Digest;
+use rusqlite::OptionalExtension;
+
+use super::{Reader, read_checkpoint};
+use crate::entry::Seq;
+use crate::error::Error;
+use crate::history::KeyHistory;
+use crate::merkle::{self, Frontier};
+use crate::note::Head;
+use crate::proof::{ConsistencyProof, InclusionProof};
+use crate::recovery::last_seq;
+use crate::row::{self, COLUMNS};
+use crate::tree::StoredNodes;
+use crate::writer::Checkpoint;
+
+impl Reader {
+    /// The keys of this log, as its own rows tell them.
+    ///
+    /// # Errors
+    /// When a row about keys is not what it was.
+    pub fn key_history(&self) -> Result<KeyHistory, Error> {
+        crate::rotate::recorded(self.start())
+    }
+
+    /// The signed head over exactly `size` rows, if one was made.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn checkpoint(&self, size: u64) -> Result<Option<Checkpoint>, Error> {
+        let sql = "SELECT size, root, time, note FROM checkpoint WHERE size = ?1";
+        self.one(sql, [size.cast_signed()], read_checkpoint)
+    }
+
+    /// The root over the first `size` rows.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] when there are fewer; when the file cannot be read.
+    pub fn root_at(&self, size: u64) -> Result<Digest, Error> {
+        let found = last_seq(self.start())?.0;
+        if found < size {
+            return Err(Error::Truncated { found, published: size });
+        }
+        Ok(Frontier::load(&StoredNodes(self.start()), size)?.root())
+    }
+
+    /// Whether a head is one of this log.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] when the log is shorter, [`Error::Forked`] when its rows are others.
+    pub fn holds(&self, head: &Head) -> Result<(), Error> {
+        if self.root_at(head.size)? == head.root { Ok(()) } else { Err(Error::Forked { size: head.size }) }
+    }
+
+    /// Proves that a row is under a signed head of this log.
+    ///
+    /// # Errors
+    /// [`Error::NotYetSigned`] when the head is of fewer rows; otherwise what is wrong with the ledger.
+    pub fn prove(&self, seq: Seq, head: &Head, note: &str) -> Result<InclusionProof, Error> {
+        if seq.0 == 0 || seq.0 > head.size {
+            return Err(Error::NotYetSigned { seq, signed: head.size });
+        }
+        self.holds(head)?;
+        let (record, sealed_digest, leaf) = self.leaf(seq)?;
+        let path = self.inclusion(seq, head.size)?;
+        if !merkle::included(&leaf, seq.0 - 1, head.size, &path, &head.root) {
+            return Err(Error::Damaged(format!("row {seq} is not under the head of {} rows", head.size)));
+        }
+        let keys = self.key_history()?;
+        let rotations = keys.rotations().iter().filter(|rotation| rotation.seq.0 <= head.size);
+        let rotations = rotations.map(|rotation| rotation.note.clone()).collect();
+        Ok(InclusionProof { seq, record, sealed_digest, leaf, path, rotations, head: note.to_owned() })
+    }
+
+    /// The canonical bytes of a row, the digest of its sealed part, and the leaf recomputed from both.
+    fn leaf(&self, seq: Seq) -> Result<(Vec<u8>, Option<Digest>, Digest), Error> {
+        let mut statement =
+            self.start().prepare_cached(&format!("SELECT {COLUMNS} FROM record WHERE seq = ?1"))?;
+        let read = |stored: &rusqlite::Row<'_>| {
+            let (mut record, public) = (Vec::new(), row::public(stored)?);
+            let digest = stored.get::<_, Option<[u8; 32]>>(row::SEALED_DIGEST)?.map(Digest);
+            let leaf = public.leaf(digest.as_ref().map(|digest| digest.0.as_slice()), &mut record);
+            Ok((record, digest, leaf, Digest(stored.get(row::LEAF)?)))
+        };
+        let found = statement.query_row([seq.0.cast_signed()], read).optional();
+        let found = found.map_err(|error| self.fail(error))?;
+        let (record, digest, leaf, stored) =
+            found.ok_or_else(|| Error::Damaged(format!("row {seq} is missing")))?;
+        if leaf != stored {
+            return Err(Error::Damaged(format!("row {seq} does not hash to its leaf")));
+        }
+        Ok((record, digest, leaf))
+    }
+
+    /// Proves that the first `old` rows are those of the log at a newer signed head.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] and [`Error::Forked`] when `head` is not of this log; [`Error::Damaged`] when the stored tree
+    /// contradicts itself.
+    pub fn prove_consistency(&self, old: u64, head: &Head, note: &str) -> Result<ConsistencyProof, Error> {
+        self.holds(head)?;
+        let (path, root) = (self.consistency(old, head.size)?, self.root_at(old)?);
+        if old > head.size || !merkle::consistent(old, &root, head.size, &head.root, &path) {
+            return Err(Error::Damaged(format!("no path leads from {old} to {} rows", head.size)));
+        }
+        Ok(ConsistencyProof { old, path, head: note.to_owned() })
+    }
+}

@@ -1,0 +1,233 @@
+//! Ten thousand changes to copies of a log, each found by the full check; and no alarm where nothing was changed.
+
+mod changes;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ledger::note::Head;
+use ledger::{Error, KeyHistory, Options, Report, Seq, VerifyOptions, Writer, verify};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use tempfile::TempDir;
+
+use crate::support::*;
+use changes::{Change, Expect, mutate};
+
+const MUTATIONS: u64 = 10_000;
+
+/// Sizes of the logs: nothing but the first row, two rows, less than a tile, just more than one, and more than two.
+const SIZES: [u64; 7] = [1, 2, 12, 30, 80, 257, 520];
+
+/// Small numbers from a seed, the same on each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ mixed >> 31) % end
+    }
+
+    fn of<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+}
+
+/// A closed log in memory, and an older copy of it.
+struct Log {
+    size: u64,
+    files: BTreeMap<String, Vec<u8>>,
+    old: Vec<u8>,
+    old_heads: Vec<u8>,
+    old_size: u64,
+    heads: Vec<String>,
+    keys: KeyHistory,
+    contents: Contents,
+}
+
+fn small(folder: &Path) -> Options {
+    Options { head_every_rows: 16, index_turn_rows: 64, ..options(folder) }
+}
+
+/// Writes up to `size` rows in batches of any length; a log of 30 rows or more gets a new signing key on the way.
+fn grow(writer: &mut Writer, size: u64, random: &mut Random) {
+    while writer.size() < size {
+        let from = writer.size();
+        if from == 21 {
+            writer.rotate_key(NOW).unwrap();
+            continue;
+        }
+        let until = if from < 21 { size.min(21) } else { size };
+        let count = (1 + random.below(40)).min(until - from);
+        writer.append(NOW, &decisions(writer, from..from + count, 20)).unwrap();
+    }
+}
+
+fn read(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect()
+}
+
+impl Log {
+    fn of(size: u64) -> Log {
+        let (folder, mut random) = (tempfile::tempdir().unwrap(), Random(size));
+        let mut writer = Writer::open(&small(folder.path())).unwrap().0;
+        grow(&mut writer, size.div_ceil(2), &mut random);
+        let old_size = writer.size();
+        writer.sign_head(NOW).unwrap();
+        drop(writer);
+        let mut files = read(folder.path());
+        let (old, old_heads) = (files.remove("ledger.db").unwrap(), files.remove("checkpoints.txt").unwrap());
+        let mut writer = Writer::open(&small(folder.path())).unwrap().0;
+        grow(&mut writer, size, &mut random);
+        writer.sign_head(NOW).unwrap();
+        drop(writer);
+        let contents = contents(folder.path()).unwrap();
+        let keys = ledger::keys_of(folder.path()).unwrap();
+        let files = read(folder.path());
+        let text = String::from_utf8(files["checkpoints.txt"].clone()).unwrap();
+        let heads = text.split_terminator("\n\n\n").map(|note| format!("{note}\n")).collect();
+        Log { size, files, old, old_heads, old_size, heads, keys, contents }
+    }
+
+    /// Puts the log into a folder as it was.
+    fn lay(&self, folder: &Path) {
+        for name in ["ledger.db-wal", "ledger.db-shm"] {
+            let _absent = std::fs::remove_file(folder.join(name));
+        }
+        for name in ["ledger.db", "checkpoints.txt", "verifier.txt"] {
+            std::fs::write(folder.join(name), &self.files[name]).unwrap();
+        }
+    }
+
+    /// The last head over fewer than `seq` rows: up to there a log that was hashed anew still fits its heads.
+    fn head_before(&self, seq: u64) -> u64 {
+        let sizes = self.heads.iter().map(|note| Head::claimed(note).unwrap().size);
+        sizes.filter(|size| *size < seq).max().unwrap_or(0)
+    }
+}
+
+/// What the log consists of, table by table and row by row. SQLite's free space and its own indexes are not part of it.
+type Contents = Vec<Vec<Vec<Value>>>;
+
+const TABLES: [&str; 7] = [
+    "record ORDER BY seq",
+    "log_node ORDER BY level, idx",
+    "checkpoint ORDER BY size",
+    "budget ORDER BY id",
+    "counter ORDER BY kind, outcome, reason",
+    "event_index ORDER BY hash, seq",
+    "member_index ORDER BY hash, seq",
+];
+
+fn contents(folder: &Path) -> rusqlite::Result<Contents> {
+    let connection = Connection::open(folder.join("ledger.db"))?;
+    let table = |table: &&str| {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
+        let columns = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get(at)).collect();
+        statement.query_map([], row)?.collect()
+    };
+    TABLES.iter().map(table).collect()
+}
+
+/// What a changed file must lead to: as its contents differ, row by row.
+fn expected_of_bytes(log: &Log, folder: &Path) -> Option<Expect> {
+    let Ok(found) = contents(folder) else { return Some(Expect::Found) };
+    if found == log.contents {
+        return None;
+    }
+    let rows = found[0].iter().zip(&log.contents[0]);
+    let first = rows.take_while(|(found, was)| found == was).count() as u64 + 1;
+    Some(if found[0] == log.contents[0] { Expect::Found } else { Expect::Row(first) })
+}
+
+fn judge(change: &Change, expect: Option<Expect>, checked: Result<Report, Error>) -> Result<(), String> {
+    let report = match (checked, expect) {
+        (Err(_), _) if change.breaks => return Ok(()),
+        (Err(error), _) => return Err(format!("not checked: {error}")),
+        (Ok(report), _) => report,
+    };
+    match expect {
+        None => Ok(()),
+        Some(_) if report.is_verified() => Err("nothing was found".to_owned()),
+        Some(Expect::Row(seq)) if report.first_bad != Some(Seq(seq)) => {
+            Err(format!("first bad row {:?}, not {seq}: {:?}", report.first_bad, report.findings))
+        }
+        Some(Expect::Row(_) | Expect::Found | Expect::Bytes) => Ok(()),
+    }
+}
+
+/// A folder on a memory file system where there is one: the files are written anew for every change.
+fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+#[test]
+fn ten_thousand_changes_are_found_and_the_first_bad_row_is_named() {
+    let logs: Vec<Log> = SIZES.into_iter().map(Log::of).collect();
+    let (next, in_vain) = (AtomicU64::new(0), AtomicU64::new(0));
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let folder = in_memory();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= MUTATIONS {
+                        return;
+                    }
+                    let mut random = Random(number);
+                    let log = random.of(&logs);
+                    log.lay(folder.path());
+                    let change = mutate(log, folder.path(), &mut random);
+                    let expect = match change.expect {
+                        Expect::Bytes => expected_of_bytes(log, folder.path()),
+                        known @ (Expect::Row(_) | Expect::Found) => Some(known),
+                    };
+                    in_vain.fetch_add(u64::from(expect.is_none()), Ordering::Relaxed);
+                    let checked = verify(folder.path(), &change.options, |_, _| ());
+                    if let Err(why) = judge(&change, expect, checked) {
+                        panic!("change {number}, log of {} rows: {}: {why}", log.size, change.what);
+                    }
+                }
+            });
+        }
+    });
+    // Bits in SQLite's free space change nothing; if there were many of them, this test would say little.
+    let in_vain = in_vain.into_inner();
+    assert!(in_vain < MUTATIONS / 20, "{in_vain} changes changed nothing");
+}
+
+#[test]
+fn clean_logs_of_every_small_size_raise_no_alarm() {
+    let (folder, mut random) = (tempfile::tempdir().unwrap(), Random(1));
+    let mut writer = Writer::open(&small(folder.path())).unwrap().0;
+    let clean = |folder: &Path| {
+        let report = verify(folder, &VerifyOptions::default(), |_, _| ()).unwrap();
+        assert_eq!((report.findings, report.first_bad), (Vec::new(), None));
+        report.rows
+    };
+    // While it is written, at every size, and after each restart.
+    for size in 1..=560 {
+        grow(&mut writer, size, &mut random);
+        assert_eq!(clean(folder.path()), size);
+        if random.below(40) == 0 {
+            drop(writer);
+            assert_eq!(clean(folder.path()), size);
+            writer = Writer::open(&small(folder.path())).unwrap().0;
+            assert_eq!(clean(folder.path()), size);
+        }
+    }
+    // And as a stranger's copy, against every head that was ever signed.
+    for size in SIZES.into_iter().chain([3, 16, 21, 22, 23, 100, 255, 256, 511, 512, 513]) {
+        let (log, folder) = (Log::of(size), tempfile::tempdir().unwrap());
+        log.lay(folder.path());
+        let options = VerifyOptions { trusted: Some(log.keys.clone()), published: log.heads.clone() };
+        let report = verify(folder.path(), &options, |_, _| ()).unwrap();
+        assert_eq!((report.findings, report.rows), (Vec::new(), size));
+    }
+}
