@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use ledger::{Keys, Reader};
 use policies::findings::Finding;
+use sim::explain::counterfactual::{Change, Counterfactual};
+use sim::explain::member::MemberAnswer;
 use sim::explain::{self, CandidateAnswer, Explanation, FeatureAnswer};
 
 use crate::exit::{Failure, Result, Verdict};
@@ -20,9 +22,19 @@ pub struct Args {
     /// Also list every fact the policy could read, and what the models saw with the rows it came from
     #[arg(long)]
     facts: bool,
+    /// For whom: an analyst, or the member it is about (plain words; no values, prices or predictions)
+    #[arg(long = "for", value_enum, default_value = "analyst", value_name = "WHOM")]
+    whom: Whom,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
     output: Document,
+}
+
+/// Who reads the explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Whom {
+    Analyst,
+    Member,
 }
 
 pub fn run(args: &Args) -> Result {
@@ -35,12 +47,27 @@ pub fn run(args: &Args) -> Result {
         explain::Error::Ledger(error) => crate::ledger_errors(error),
         explain::Error::Row { .. } => Failure::runtime(error),
     })?;
-    if args.output == Document::Table {
-        output::line(&text(&explanation, args.facts))?;
-    } else {
-        output::json(&explanation)?;
+    match (args.whom, args.output) {
+        (Whom::Analyst, Document::Table) => output::line(&text(&explanation, args.facts))?,
+        (Whom::Analyst, Document::Json) => output::json(&explanation)?,
+        (Whom::Member, Document::Table) => output::line(&to_member(&explanation.for_member()))?,
+        (Whom::Member, Document::Json) => output::json(&explanation.for_member())?,
     }
     Ok(Verdict::Ok)
+}
+
+/// The answer as the member reads it.
+fn to_member(answer: &MemberAnswer) -> String {
+    let mut lines = answer.said.clone();
+    let rule = answer.rule.as_ref().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
+    lines.push(format!("{}{rule}", answer.because));
+    if !answer.looked_at.is_empty() {
+        lines.push("What we looked at:".to_owned());
+        lines.extend(answer.looked_at.iter().map(|fact| format!("  {fact}")));
+    }
+    lines.extend(answer.otherwise.clone());
+    lines.push(answer.rights.clone());
+    lines.join("\n")
 }
 
 /// The explanation as people read it.
@@ -91,14 +118,14 @@ fn head(explanation: &Explanation) -> Vec<String> {
 
 fn candidates(explanation: &Explanation) -> String {
     let mut table = output::plain_table();
-    table.set_header(["reward", "cost", "value", "price", "net", "why"]);
+    table.set_header(["reward", "cost", "value", "price", "net", "forgone", "why"]);
     for candidate in &explanation.candidates {
         table.add_row(cells(candidate));
     }
     output::trimmed(&table)
 }
 
-fn cells(candidate: &CandidateAnswer) -> [String; 6] {
+fn cells(candidate: &CandidateAnswer) -> [String; 7] {
     let rule = candidate.rule.as_ref().map(|rule| format!(" ({rule})")).unwrap_or_default();
     [
         candidate.reward.clone(),
@@ -106,6 +133,7 @@ fn cells(candidate: &CandidateAnswer) -> [String; 6] {
         candidate.value.to_string(),
         candidate.price.to_string(),
         candidate.net.to_string(),
+        candidate.forgone.to_string(),
         format!("{}: {}{rule}", candidate.reason, candidate.text),
     ]
 }
@@ -125,6 +153,18 @@ fn against(findings: &[Finding], what: &str) -> Vec<String> {
         format!("  {what}: {} {said}{found}", finding.id)
     };
     findings.iter().map(show).collect()
+}
+
+/// What would have led to another answer.
+fn otherwise(counterfactual: &Counterfactual) -> String {
+    let change =
+        |change: &Change| format!("{} had been {} instead of {}", change.what, change.to, change.from);
+    let changes: Vec<String> = counterfactual.changes.iter().map(change).collect();
+    let came = counterfactual.reward.as_ref().map_or_else(
+        || "nothing would have been promised".to_owned(),
+        |reward| format!("{reward} would have been promised, at a net value of {}", counterfactual.net),
+    );
+    format!("  otherwise: if {}, {came}", changes.join(" and "))
 }
 
 /// Most rows of one feature that are named; JSON has all of them.
@@ -157,6 +197,7 @@ fn tail(explanation: &Explanation) -> Vec<String> {
         money(explanation.chosen_net, currency),
         money(explanation.opportunity, currency)
     )];
+    lines.extend(explanation.counterfactual.as_ref().map(otherwise));
     match &explanation.negotiation {
         Some(plan) => lines.push(format!(
             "  prices of row {}: {} in {} rounds, at most {} from the best possible plan",

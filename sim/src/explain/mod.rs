@@ -2,6 +2,11 @@
 //!
 //! Conditions are evaluated again on the recorded facts under the recorded bundle, so the answer is the same
 //! months and versions later. Nothing here decides; it looks up, re-evaluates and names.
+//!
+//! [`counterfactual`] says what would have led to another answer, [`member`] what the member may be told.
+
+pub mod counterfactual;
+pub mod member;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +21,8 @@ use policies::findings::Finding;
 use policies::registry::Sides;
 use policies::{Bundle, MomentIndex, RuleIndex, Situation, Stops};
 use serde::Serialize;
+
+use counterfactual::{Counterfactual, Scene};
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 500;
@@ -47,6 +54,10 @@ pub struct CandidateAnswer {
     pub price: Micros,
     /// Value minus price minus the member's own price for one contact.
     pub net: Micros,
+    /// What the segment's lever added to the value, or took from it.
+    pub lever: Micros,
+    /// The net value that was forgone because the candidate was kept out; zero for the chosen and what was worth less.
+    pub forgone: Micros,
     /// What rules found about this reward, with the values they looked at; only what speaks against it.
     pub against: Vec<Finding>,
 }
@@ -102,6 +113,8 @@ pub struct Explanation {
     pub best_net: Micros,
     pub chosen_net: Micros,
     pub cause: domain::Cause,
+    /// The smallest change under which something else would have come of it.
+    pub counterfactual: Option<Counterfactual>,
     pub explored: bool,
     pub negotiation: Option<Negotiation>,
     pub bundle: domain::Digest,
@@ -124,6 +137,8 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         grants: &grants,
         stops: stops(reader, row.seq, decision.bundle)?,
     };
+    let scene = Scene { decision: &decision, bundle: &bundle, stops: situation.stops, grants: &grants };
+    let counterfactual = scene.smallest();
     let mut findings = bundle.findings(MomentIndex(decision.moment), decision.segment, &situation);
     findings.retain(|finding| finding.refuses);
     let rule = |rule: Option<u16>| Some(bundle.rule(RuleIndex(rule?))?.id.to_string());
@@ -158,6 +173,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         best_net: decision.best_net,
         chosen_net: decision.chosen_net,
         cause: decision.cause,
+        counterfactual,
         explored: decision.explored,
         negotiation: negotiation(reader, row.seq, &decision)?,
         bundle: decision.bundle,
@@ -252,6 +268,8 @@ impl Past {
 fn candidates(decision: &Decision, bundle: &Bundle, findings: &[Finding]) -> Vec<CandidateAnswer> {
     let answer = |candidate: &domain::Candidate| {
         let terms = bundle.reward(candidate.reward);
+        let net = candidate.value - candidate.price - decision.opportunity;
+        let kept_out = decision.chosen != Some(candidate.reward);
         let about = |finding: &&Finding| finding.stage == policies::findings::Stage::Reward(candidate.reward);
         CandidateAnswer {
             reward: terms.id.clone(),
@@ -262,11 +280,20 @@ fn candidates(decision: &Decision, bundle: &Bundle, findings: &[Finding]) -> Vec
             rule: candidate.rule.and_then(|rule| Some(bundle.rule(RuleIndex(rule))?.id.to_string())),
             value: candidate.value,
             price: candidate.price,
-            net: candidate.value - candidate.price - decision.opportunity,
+            net,
+            lever: lever(decision, bundle, candidate.reward),
+            forgone: if kept_out { (net - decision.chosen_net).max(Micros::ZERO) } else { Micros::ZERO },
             against: findings.iter().filter(about).cloned().collect(),
         }
     };
     decision.candidates.iter().map(answer).collect()
+}
+
+/// What the segment's lever changes in the value of a reward.
+fn lever(decision: &Decision, bundle: &Bundle, reward: domain::RewardIndex) -> Micros {
+    let (Some(segment), Some(scores)) = (decision.segment, &decision.scores) else { return Micros::ZERO };
+    let value = bundle.value(segment, reward, scores.ltv_91d, scores.churn_60d);
+    value.levered - value.raw
 }
 
 /// The plan whose table the decision used: the last one recorded before it with that table.
