@@ -191,7 +191,7 @@ fn summarise(dir: &Path, ran: &Ran) -> Result<report::Summary> {
     });
     bar.finish_and_clear();
     let verified = verified.map_err(crate::ledger_errors)?;
-    let replayed = crate::replay::with_progress(dir, None)?;
+    let replayed = crate::replay::with_progress(dir, sim::replay::Options::default())?;
     let reader = Reader::open(dir).map_err(crate::ledger_errors)?;
     let budgets = reader.budgets().map_err(crate::ledger_errors)?;
     Ok(report::Summary::of(ran, &verified, &replayed, &budgets))

@@ -5,6 +5,7 @@ mod consistency;
 mod explain;
 mod given;
 mod list;
+mod losses;
 mod prove;
 mod rotate_key;
 mod show;
@@ -24,6 +25,8 @@ pub enum Command {
     Show(show::Args),
     /// Say why a decision was made, and why not each losing candidate
     Explain(explain::Args),
+    /// Say what each rule, cap and budget kept back, in money
+    Losses(losses::Args),
     /// Rescan everything: rows, tree, signed heads, budgets; exit 3 names the first bad row
     Verify(verify::Args),
     /// Write a proof that one row is in the log, to be checked without the ledger
@@ -41,6 +44,7 @@ pub fn run(command: &Command) -> Result {
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Losses(args) => losses::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Prove(args) => prove::run(args),
         Command::CheckProof(args) => check_proof::run(args),

@@ -80,7 +80,7 @@ fn load(folder: &Path) -> Result<Bundle> {
 ///
 /// # Errors
 /// When there is none, or more than one.
-fn named(what: &str, dir: Option<&Path>) -> Result<Bundle> {
+pub fn named(what: &str, dir: Option<&Path>) -> Result<Bundle> {
     let folder = Path::new(what);
     if folder.is_dir() {
         return load(folder);

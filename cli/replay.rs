@@ -1,8 +1,13 @@
 //! `largesse replay`: decisions recomputed from their recorded inputs.
 
+mod under;
+
 use std::path::{Path, PathBuf};
 
 use ledger::Reader;
+use models::Models;
+use models::engine::{Choice, Engine};
+use models::scorer::Source;
 use sim::replay::{self, Report};
 
 use crate::exit::{Failure, Result, Verdict};
@@ -23,9 +28,29 @@ pub struct Args {
     range: Option<String>,
     /// One decision: its id, event id or sequence number
     id: Option<String>,
+    /// Also run the models again on the rebuilt features and compare their scores, within a small tolerance
+    #[arg(long, conflicts_with = "under")]
+    reinfer: bool,
+    /// Answer instead what would have been decided under another policy: a folder, or a digest the ledger holds
+    #[arg(long, value_name = "BUNDLE")]
+    under: Option<String>,
+    /// libonnxruntime.so to run the models with instead of the embedded engine
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    onnxruntime: Option<PathBuf>,
+    /// Folder of the models, instead of the shipped ones
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
     output: Document,
+}
+
+/// The models the arguments name.
+fn models(args: &Args) -> Result<Models> {
+    let choice = args.onnxruntime.clone().map_or(Choice::Embedded, Choice::Library);
+    let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
+    let source = args.models.clone().map_or(Source::Shipped, Source::Folder);
+    Models::load(&engine, &source).map_err(Failure::unavailable)
 }
 
 pub fn run(args: &Args) -> Result {
@@ -56,7 +81,11 @@ pub fn run(args: &Args) -> Result {
         }
         (None, None) => None,
     };
-    let report = with_progress(&args.dir, scope)?;
+    if let Some(other) = &args.under {
+        return under::run(args, other, scope);
+    }
+    let reinfer = if args.reinfer { Some(models(args)?) } else { None };
+    let report = with_progress(&args.dir, replay::Options { rows: scope, reinfer })?;
     if args.output == Document::Table {
         show(&report, args.all)?;
     } else {
@@ -74,9 +103,9 @@ fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u64>> {
 }
 
 /// Replays with a progress bar on a terminal.
-pub fn with_progress(dir: &Path, scope: Option<std::ops::RangeInclusive<u64>>) -> Result<Report> {
+pub fn with_progress(dir: &Path, options: replay::Options) -> Result<Report> {
     let bar = output::progress("replaying");
-    let report = replay::replay(dir, scope, |done, of| {
+    let report = replay::replay(dir, options, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     });
@@ -109,6 +138,16 @@ fn show(report: &Report, all: bool) -> Result<()> {
              demand answers are checked with --all only"
         )
     })?;
+    if let Some(reinferred) = &report.reinferred {
+        output::line(&format!(
+            "{} decisions scored again, {} of them exactly as recorded; at most {} and {} ppm off; {} scored by other models or none",
+            grouped(reinferred.decisions),
+            grouped(reinferred.identical),
+            domain::Micros(i64::try_from(reinferred.spend_off_max).unwrap_or(i64::MAX)),
+            reinferred.churn_off_max,
+            grouped(reinferred.other_models),
+        ))?;
+    }
     if report.erased > 0 {
         output::line(&format!(
             "{} rows cannot be replayed: their member was erased",

@@ -47,7 +47,7 @@ async fn run(options: &Options, events: &[(u64, String)]) -> u64 {
 }
 
 fn assert_replays(dir: &Path) {
-    let report = sim::replay::replay(dir, None, |_, _| {}).unwrap();
+    let report = sim::replay::replay(dir, sim::replay::Options::default(), |_, _| {}).unwrap();
     assert!(report.decisions > 200, "{} decisions", report.decisions);
     assert!(report.is_identical(), "{} differ: {:#?}", report.mismatches, report.differences.first());
 }

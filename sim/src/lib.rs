@@ -4,10 +4,12 @@
 //! randomness of its own. It never sees `runtime`.
 //!
 //! Start reading at [`host`] (events driven through the brains on a virtual clock), [`replay`] (a ledger's
-//! decisions recomputed), [`impact`] (recorded events under another policy) or [`planner_bench`] (allocation against the exact optimum).
+//! decisions recomputed), [`impact`] (recorded events under another policy) or [`planner_bench`] (allocation against the exact optimum);
+//! [`explain`] and [`losses`] answer questions about a ledger.
 
 pub mod explain;
 pub mod host;
 pub mod impact;
+pub mod losses;
 pub mod planner_bench;
 pub mod replay;

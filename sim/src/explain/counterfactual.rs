@@ -20,6 +20,8 @@ const CHANGES_MAX: usize = 3;
 const INT_MAX: i64 = 9_999;
 const MONEY_MAX: i64 = 1_000_000_000_000;
 const RATIO_MAX: i64 = 10_000_000;
+/// Where a customer value at stake, ltv x p x (1 - p), is largest.
+const CHURN_PEAK: i64 = 500_000;
 /// Money is said in hundredths.
 const CENT: i64 = 10_000;
 
@@ -215,7 +217,7 @@ impl Scene<'_> {
         let worth = |world: &World| {
             matches!(self.execute(world, Some(target)), Ending::Promised(..) | Ending::Uncovered)
         };
-        for (field, most) in [(Field::MemberChurn60d, 1_000_000), (Field::MemberLtv91d, MONEY_MAX)] {
+        for (field, most) in [(Field::MemberChurn60d, CHURN_PEAK), (Field::MemberLtv91d, MONEY_MAX)] {
             let found = nearest(world, field, most, &worth);
             if found.is_some() {
                 return found;

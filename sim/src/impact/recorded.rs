@@ -16,6 +16,8 @@ pub struct Taken {
     pub at: Timestamp,
     /// Whether it is compared, or only leads up to what is.
     pub counts: bool,
+    /// Its row.
+    pub seq: Seq,
 }
 
 /// What a ledger recorded, in the order in which it was taken, without the members' own timers: each policy sets its own.
@@ -107,7 +109,7 @@ impl Recorded {
         };
         if !matches!(event.kind, EventKind::Quiet { .. } | EventKind::Expired { .. }) {
             let counts = wanted.since.is_none_or(|since| row.recorded_at >= since);
-            self.events.push(Taken { event, at, counts });
+            self.events.push(Taken { event, at, counts, seq: row.seq });
         }
         Ok(())
     }

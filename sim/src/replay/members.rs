@@ -7,7 +7,9 @@ use agents::segment::verdict;
 use domain::record::{self, Forms, PersonalObserved, PublicObserved};
 use domain::{Decision, Event, MemberId, Scores, Timestamp};
 use ledger::{DataKey, KeyError, Keys, Kind, Reader, Row, Seq};
+use models::features::FeatureVector;
 
+use super::reinfer::{Reinference, Reinferred};
 use super::run::{Run, Runs};
 use super::{Difference, Error, Report};
 
@@ -22,6 +24,7 @@ pub enum Rebuilt {
 /// Every member met so far.
 pub struct Members {
     keys: Keys,
+    reinference: Option<Reinference>,
     members: BTreeMap<MemberId, Option<Known>>,
 }
 
@@ -36,8 +39,13 @@ struct Known {
 
 impl Members {
     /// No members yet.
-    pub fn new(keys: Keys) -> Members {
-        Members { keys, members: BTreeMap::new() }
+    pub fn new(keys: Keys, reinference: Option<Reinference>) -> Members {
+        Members { keys, reinference, members: BTreeMap::new() }
+    }
+
+    /// What the models said again.
+    pub fn reinferred(&self) -> Option<Reinferred> {
+        self.reinference.as_ref().map(|reinference| reinference.so_far)
     }
 
     /// Recomputes a row about a member and moves the member on.
@@ -47,6 +55,7 @@ impl Members {
         id: MemberId,
         run: &mut Run,
         report: &mut Report,
+        compare: bool,
     ) -> Result<Rebuilt, Error> {
         let known = match self.members.get_mut(&id) {
             Some(known) => known,
@@ -74,7 +83,8 @@ impl Members {
         };
         let found = Forms { public: body.clone().into_bytes(), personal };
         let again = if row.kind == Kind::Decision {
-            decision(row, &found, &mut known.member, run, report)?
+            let reinference = self.reinference.as_mut().filter(|_| compare);
+            decision(row, &found, &mut known.member, run, report, reinference)?
         } else {
             observed(row, &found, &mut known.member, run)?
         };
@@ -110,10 +120,15 @@ fn decision(
     member: &mut Member,
     run: &mut Run,
     report: &mut Report,
+    reinference: Option<&mut Reinference>,
 ) -> Result<Forms, Error> {
     let recorded = record::read_decision(&found.public, &found.personal)
         .map_err(|why| Error::Row { seq: row.seq, why })?;
-    let again = decide_again(&recorded, member, run, report);
+    let again = decide_again(&recorded, member, run, report, |features, report| {
+        if let Some(reinference) = reinference {
+            reinference.ask(row.seq, features, &recorded, report);
+        }
+    });
     // The member goes on from what was recorded, so that one difference is reported once.
     if let (Some(reward), Some(segment)) = (&row.reward, &row.segment)
         && let Some(promise) = Promise::of(&recorded, reward, segment)
@@ -132,6 +147,7 @@ fn decide_again(
     member: &mut Member,
     run: &mut Run,
     report: &mut Report,
+    scored: impl FnOnce(&FeatureVector, &mut Report),
 ) -> Option<Decision> {
     let bundle = std::sync::Arc::clone(run.bundle());
     let seal = verdict::Seal {
@@ -144,7 +160,11 @@ fn decide_again(
     };
     let considered = match member.handle(&recorded.event, recorded.considered_at, &bundle, run.stops()) {
         Step::Denied(considered, refusal) => return Some(verdict::denied(&considered, refusal, &seal)),
-        Step::Score(considered) | Step::Unscored(considered) => considered,
+        Step::Score(considered) => {
+            scored(&considered.features, report);
+            considered
+        }
+        Step::Unscored(considered) => considered,
         Step::Observed { .. } | Step::Refused(_) => return None,
     };
     // The row that was scored must be the one the events lead to; the scores themselves came from outside.

@@ -10,6 +10,7 @@
 pub mod compare;
 mod members;
 mod recorded;
+mod reinfer;
 mod run;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,15 @@ use agents::negotiation::{Period, Plan};
 use agents::policy::GlobalPolicy;
 use domain::{Digest, SEMANTICS_VERSION};
 use ledger::{Keys, Kind, Reader, Row, Seq};
+use models::Models;
 use policies::Bundle;
 use policies::registry::Sides;
 use serde::Serialize;
 
 pub use compare::Difference;
 use members::{Members, Rebuilt};
+use reinfer::Reinference;
+pub use reinfer::Reinferred;
 use run::{Control, Run, Runs};
 
 /// Rows read at a time.
@@ -63,6 +67,9 @@ pub struct Report {
     pub certificates: u64,
     /// Demand answers recomputed from the segments' own rows and compared.
     pub answers: u64,
+    /// What the models said when they were run again; absent where that was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reinferred: Option<Reinferred>,
     /// Rows that cannot be replayed because their member was erased or their parts were pruned.
     pub erased: u64,
     /// The first differences, in ledger order.
@@ -83,24 +90,30 @@ impl Report {
     }
 }
 
-/// Replays the ledger in `folder` from its first row and compares the rows of `scope`; `None` is all of them.
+/// What is replayed, and how.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Rows to compare; all when absent.
+    pub rows: Option<RangeInclusive<u64>>,
+    /// Models to run again on the rebuilt features; recorded scores are taken as they are when absent.
+    pub reinfer: Option<Models>,
+}
+
+/// Replays the ledger in `folder` from its first row and compares what the options name.
 ///
 /// `progress(done, of)` is called once per page of rows.
 ///
 /// # Errors
 /// When the ledger cannot be read, or was written under other semantics. What merely differs is in the report.
-pub fn replay(
-    folder: &Path,
-    scope: Option<RangeInclusive<u64>>,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<Report, Error> {
+pub fn replay(folder: &Path, options: Options, mut progress: impl FnMut(u64, u64)) -> Result<Report, Error> {
+    let Options { rows: scope, reinfer } = options;
     let reader = Reader::open(folder)?;
     let keys = Keys::open_in(folder, None)?;
     let last = scope.as_ref().map_or(u64::MAX, |scope| *scope.end()).min(reader.size()?);
     let controls = controls(&reader)?;
     let mut replay = Replay {
         bundles: BTreeMap::new(),
-        members: Members::new(keys),
+        members: Members::new(keys, reinfer.map(Reinference::new)),
         run: None,
         controls,
         scope,
@@ -118,6 +131,7 @@ pub fn replay(
         seq = page.last().map_or(seq, |row| row.seq);
         progress(seq.0.min(last), last);
     }
+    replay.report.reinferred = replay.members.reinferred();
     if let (Some(run), None) = (&mut replay.run, &replay.scope) {
         run.finish(&mut replay.report);
         replay.members.compare_timers(&reader, run, &mut replay.report)?;
@@ -260,7 +274,7 @@ impl Replay {
         let mut elsewhere = Report::default();
         let report = if self.scope.is_none() { &mut self.report } else { &mut elsewhere };
         let member = row.member.ok_or(Error::Row { seq: row.seq, why: "it names no member".to_owned() })?;
-        let rebuilt = self.members.rebuild(row, member, run.of(member), report)?;
+        let rebuilt = self.members.rebuild(row, member, run.of(member), report, compare)?;
         match (rebuilt, compare) {
             (Rebuilt::Erased, _) => self.report.erased += 1,
             (Rebuilt::Same(_), false) | (Rebuilt::Different(_, _), false) => {}

@@ -1,0 +1,86 @@
+//! What an explanation adds to the record: what would have led to another answer, and what a member may be told.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{folder, purchases, run, run_json, text};
+use ledger::{Filter, Keys, Kind, Reader};
+use sim::explain::{self, Explanation};
+
+/// Explanations of many decisions of a small demo.
+fn explained(dir: &std::path::Path) -> Vec<Explanation> {
+    let events = dir.join("events.csv");
+    purchases(&events, 120);
+    run_json(&["demo", "--events", text(&events), "--dir", text(&dir.join("ledger")), "--output", "json"]);
+    let reader = Reader::open(&dir.join("ledger")).unwrap();
+    let keys = Keys::open_in(&dir.join("ledger"), None).unwrap();
+    let filter = Filter { kind: Some(Kind::Decision), limit: 300, ..Filter::default() };
+    let rows = reader.list(&filter).unwrap();
+    rows.iter().map(|row| explain::explain(&reader, &keys, row).unwrap()).collect()
+}
+
+#[test]
+fn what_would_have_led_to_another_answer_names_the_value_at_which_it_turns() {
+    let folder = folder();
+    let explanations = explained(folder.path());
+    let mut by_reason: BTreeMap<&str, Vec<&Explanation>> = BTreeMap::new();
+    for explanation in &explanations {
+        by_reason.entry(explanation.reason.name()).or_default().push(explanation);
+    }
+    let turned = |reason: &str, fact: &str| -> Vec<String> {
+        let of_reason = by_reason.get(reason).into_iter().flatten();
+        let changes = of_reason.filter_map(|explanation| explanation.counterfactual.as_ref());
+        let changes = changes.flat_map(|counterfactual| &counterfactual.changes);
+        changes.filter(|change| change.what == fact).map(|change| change.to.clone()).collect()
+    };
+    // The starter waits 48 hours after a promise, and keeps quiet from 21 hours to 8.
+    let cool_downs = turned("COOL_DOWN", "member.hours_since_offer");
+    assert!(!cool_downs.is_empty() && cool_downs.iter().all(|hours| hours == "48"), "{cool_downs:?}");
+    let promised = explanations.iter().filter(|explanation| explanation.reward.is_some());
+    let mut turning = 0;
+    for explanation in promised {
+        let Some(counterfactual) = &explanation.counterfactual else { continue };
+        turning += 1;
+        let [change] = counterfactual.changes.as_slice() else { panic!("{counterfactual:?}") };
+        assert_eq!(change.what, "member.churn_60d");
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        assert!(number(&change.to) < number(&change.from), "{change:?}");
+        assert_ne!(counterfactual.reward, explanation.reward, "the same would have been promised");
+    }
+    assert!(turning > 0, "no promise turned");
+    for explanation in &explanations {
+        let control = explanation.outcome == domain::Outcome::Control;
+        assert!(!control || explanation.counterfactual.is_none(), "chance has no other answer");
+    }
+}
+
+#[test]
+fn a_member_hears_facts_and_rule_and_nothing_about_worth() {
+    let folder = folder();
+    let explanations = explained(folder.path());
+    for explanation in &explanations {
+        let answer = serde_json::to_string(&explanation.for_member()).unwrap();
+        let scores =
+            explanation.scores.map(|scores| [scores.ltv_91d.to_string(), scores.churn_60d.to_string()]);
+        for secret in scores.iter().flatten().filter(|number| number.len() > 4) {
+            assert!(!answer.contains(secret.as_str()), "row {}: {answer}", explanation.seq);
+        }
+        let candidates = explanation.candidates.iter().flat_map(|candidate| [candidate.value, candidate.net]);
+        for money in candidates.filter(|money| money.0 % 10_000 != 0) {
+            assert!(!answer.contains(&money.to_string()), "row {}: {answer}", explanation.seq);
+        }
+        assert!(!answer.contains(&explanation.bundle.to_string()));
+    }
+    let suppressed =
+        explanations.iter().find(|explanation| explanation.reason.name() == "COOL_DOWN").unwrap();
+    let (ledger, row) = (folder.path().join("ledger"), suppressed.seq.to_string());
+    let said = run(&["log", "explain", &row, "--for", "member", "--dir", text(&ledger)]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    for part in
+        ["We did not promise you anything.", "guardrails.cool_down_hours", "hours since the last promise"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+}
