@@ -29,7 +29,7 @@ pub struct Add {
     /// Name, one word
     name: String,
     /// Roles; may be given several times
-    #[arg(long = "role", value_name = "ROLE", value_parser = role, required = true)]
+    #[arg(long = "role", value_name = "ROLE", value_parser = role, value_delimiter = ',', required = true)]
     roles: Vec<Role>,
     /// Where to write the new key file
     #[arg(long, value_name = "FILE", required_unless_present = "public", conflicts_with = "public")]

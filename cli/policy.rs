@@ -6,6 +6,7 @@ mod history;
 mod impact;
 mod init;
 mod place;
+mod report;
 mod steps;
 mod test;
 
@@ -31,6 +32,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Compute what a draft would have decided on a recorded ledger
     Impact(impact::Args),
+    /// Show the newest recorded impact report of a submitted bundle
+    Report(report::Args),
     /// Hand in a checked and tested bundle
     Submit(steps::Submit),
     /// Approve a submitted bundle with the impact report you looked at
@@ -56,6 +59,7 @@ pub fn run(command: &Command) -> Result {
         Command::Test(args) => test::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Impact(args) => impact::run(args),
+        Command::Report(args) => report::run(args),
         Command::Submit(args) => steps::submit(args),
         Command::Approve(args) => steps::approve(args),
         Command::Shadow(args) => steps::shadow(args),

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use runtime::config::Error as ConfigError;
 use runtime::metrics::CountersSnapshot;
-use runtime::{Node, Options};
+use runtime::{Node, NodeError, Options};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::node_errors;
 use crate::output::{self, grouped};
+
+/// How long a run that cannot start waits before it is tried again, doubling up to the second.
+const AGAIN_FIRST: std::time::Duration = std::time::Duration::from_millis(100);
+const AGAIN_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Longest time from SIGTERM to exit: stop intake, drain, last signed head.
 const SHUTDOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -69,8 +73,12 @@ pub fn run(args: &Args) -> Result {
     super::block_on(async {
         let signal = signalled();
         tokio::pin!(signal);
+        let mut again = false;
         loop {
-            let node = Node::start(&options).await.map_err(node_errors)?;
+            let node = tokio::select! {
+                started = start(&options, again) => started.map_err(node_errors)?,
+                () = &mut signal => return Ok(Verdict::Ok),
+            };
             announce(&node, &options);
             let changed = node.changed();
             let goes_on = tokio::select! {
@@ -86,11 +94,28 @@ pub fn run(args: &Args) -> Result {
             };
             finish(node).await?;
             options.heads_lost = false;
+            again = true;
             if !goes_on {
                 return Ok(Verdict::Ok);
             }
         }
     })
+}
+
+/// Starts a run. A node that ran before waits for a server that is away and for somebody who takes a step on the
+/// ledger at this moment: both come back, and it was told to go on.
+async fn start(options: &Options, again: bool) -> std::result::Result<Node, NodeError> {
+    let mut wait = AGAIN_FIRST;
+    loop {
+        match Node::start(options).await {
+            Err(error @ (NodeError::Bus(_) | NodeError::Ledger(ledger::Error::Locked { .. }))) if again => {
+                output::say(&format!("largesse: {error}; trying again"));
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(AGAIN_MAX);
+            }
+            started => return started,
+        }
+    }
 }
 
 /// Ends one run of the node and says what it did.

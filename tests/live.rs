@@ -243,7 +243,18 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
     let signed = Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() };
     bucket.put("request.swapped", serde_json::to_vec(&signed).unwrap().into()).await.unwrap();
     bucket.put("request.garbled", "no request".into()).await.unwrap();
-    for (id, code) in [("swapped", "REG0011"), ("garbled", "REG0023")] {
+    // A stranger's request that names a bundle which never comes: nothing is fetched for it.
+    let mut strange = signed.clone();
+    strange.statement.by = "nobody".to_owned();
+    let meta = format!(
+        r#"{{"name":"{}","bucket":"LARGESSE_BUNDLES","nuid":"none","size":9,"chunks":1,"digest":"SHA-256="}}"#,
+        "1".repeat(64)
+    );
+    let name = base64(&"1".repeat(64));
+    context.publish(format!("$O.LARGESSE_BUNDLES.M.{name}"), meta.into()).await.unwrap().await.unwrap();
+    strange.statement.step = Step::Submit { bundle: "1".repeat(64).parse().unwrap(), note: String::new() };
+    bucket.put("request.strange", serde_json::to_vec(&strange).unwrap().into()).await.unwrap();
+    for (id, code) in [("swapped", "REG0011"), ("garbled", "REG0023"), ("strange", "REG0003")] {
         let answer = loop {
             match bucket.get(format!("answer.{id}")).await.unwrap() {
                 Some(answer) => break String::from_utf8(answer.to_vec()).unwrap(),
@@ -259,4 +270,98 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
         office.history().iter().map(|step| step["what"].as_str().unwrap().to_owned()).collect();
     let without_runs: Vec<_> = steps.iter().filter(|step| *step != "started").collect();
     assert_eq!(without_runs, ["submit", "assess", "approve", "activate", "roll_back"]);
+}
+
+/// The switches of the newest run, as its start row says.
+fn stopped_rewards(office: &Office) -> u32 {
+    let sql = "SELECT body ->> '$.stops.rewards' FROM record WHERE kind = 2 ORDER BY seq DESC LIMIT 1";
+    query(&office.ledger(), sql).parse::<u64>().unwrap().count_ones()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_taken_one_right_after_the_other_all_hold() {
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    // Each ends the run; what follows may fall between two runs.
+    let rewards = ["cinema", "fuel-10c", "voucher-3", "voucher-5", "voucher-10", "points-50"];
+    for reward in rewards {
+        office.taken("otto", &["stop", "--reward", reward]);
+    }
+    eventually("the last stop", || stopped_rewards(&office) == 6);
+    std::thread::scope(|scope| {
+        for reward in rewards {
+            let office = &office;
+            scope.spawn(move || office.taken("berta", &["resume", "--reward", reward]));
+        }
+    });
+    eventually("the last resume", || stopped_rewards(&office) == 0);
+    assert!(node.try_wait().unwrap().is_none(), "the node ended");
+    assert_eq!(terminate(&mut node), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_taken_while_the_server_is_away_is_obeyed_when_it_is_back() {
+    let mut server = NatsServer::start();
+    let office = Office { dir: folder() };
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    server.kill();
+    office.taken("otto", &["stop", "--program"]);
+    // The run ends, and the next cannot start.
+    std::thread::sleep(Duration::from_secs(1));
+    office.taken("otto", &["stop", "--reward", "cinema"]);
+    server.restart();
+    eventually("the next run", || runs(&office) >= 2 && stopped_rewards(&office) == 1);
+    assert!(node.try_wait().unwrap().is_none(), "the node ended");
+    publish(server.url(), 0..200).await;
+    eventually("the events", || rows(&office) >= 200);
+    assert_eq!(granted(&office), 0, "promised although the program is stopped");
+    assert_eq!(terminate(&mut node), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_follows_the_policy_in_force_also_through_runs_without_an_event() {
+    let server = NatsServer::start();
+    let (office, mut node, digest) = with_approved_draft(&server);
+    let limit = |expected: &str| {
+        let sql = "SELECT limit_micros / 1000000 FROM budget WHERE id = 'global'";
+        let found = query(&office.ledger(), sql);
+        assert_eq!(found, expected, "the global limit");
+    };
+    publish(server.url(), 0..50).await;
+    eventually("the first events", || rows(&office) >= 50);
+    limit("4500");
+    office.taken("berta", &["policy", "activate", &digest]);
+    eventually("the activation", || runs(&office) == 2);
+    limit("3000");
+    office.taken("otto", &["stop", "--reward", "cinema"]);
+    eventually("the stop", || runs(&office) == 3);
+    publish(server.url(), 100..150).await;
+    eventually("more events", || rows(&office) >= 100);
+    limit("3000");
+    office.taken("otto", &["policy", "rollback"]);
+    eventually("the roll-back", || runs(&office) == 4);
+    limit("4500");
+    assert_eq!(terminate(&mut node), Some(0));
+    let verified = run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"]);
+    assert_eq!(verified["verified"], true);
+}
+
+/// URL-safe base64 with padding, as object stores name their metadata.
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut out = String::new();
+    for chunk in text.as_bytes().chunks(3) {
+        let bits =
+            chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+            out.push(if place <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
 }

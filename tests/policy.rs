@@ -108,7 +108,7 @@ async fn forged_replayed_old_and_foreign_statements_are_refused() {
     };
     let signed = |statement: Statement, key: &PersonKey| Request {
         signed: Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() },
-        bundle: None,
+        attachment: None,
     };
     let put = async |request: Request| match ask(&ledger, &request).await.unwrap() {
         Answer::Taken { .. } => "taken".to_owned(),

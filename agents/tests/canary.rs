@@ -71,11 +71,15 @@ proptest! {
         let balances: BTreeMap<Arc<str>, (i64, i64)> =
             first.raised.iter().map(|(id, limit)| (Arc::clone(id), (limit.0, used(limit.0)))).collect();
         let periods = Periods { opened: 1, end: Some(first.window.to) };
-        let former = Some(budgets::allowances(&in_force(), None));
         let (stable, candidate) = (in_force(), candidate());
         let canary = Canary::new(Arc::clone(&candidate), Ppm(share));
-        let mut both = policy(Standing { balances: balances.clone(), former }, periods, Some(canary));
-        let mut recorded: BTreeMap<Arc<str>, i64> = balances.iter().map(|(id, (limit, _))| (Arc::clone(id), *limit)).collect();
+        let mut standing = Standing { balances: balances.clone() };
+        let allowed = budgets::allowances(&stable, Some((&candidate, Ppm(share))));
+        let started = standing.reanchored(&budgets::allowances(&stable, None), &allowed);
+        standing.opened(&started);
+        let mut both = policy(standing, periods, Some(canary));
+        let mut recorded: BTreeMap<Arc<str>, i64> =
+            balances.iter().map(|(id, (limit, _))| (Arc::clone(id), *limit)).chain(started).collect();
         let mut now = START;
         for step in days {
             now = now.plus(step * DAY);
@@ -114,9 +118,26 @@ fn stock_that_only_the_candidate_has_counts_for_its_share_and_in_full_once_it_is
     assert_eq!(coffee(&opening.raised), Some(10));
     // The candidate goes into force in the same period.
     let balances = opening.raised.iter().map(|(id, limit)| (Arc::clone(id), (limit.0, 0))).collect();
-    let former = Some(budgets::allowances(&stable, Some((&candidate, Ppm(250_000)))));
-    let periods = Periods { opened: 1, end: Some(opening.window.to) };
-    let mut after =
-        GlobalPolicy::new(candidate, Stops::default(), periods, Standing { balances, former }, None).unwrap();
-    assert_eq!(coffee(&after.open(START).remove(0).raised), Some(40));
+    let last = budgets::allowances(&stable, Some((&candidate, Ppm(250_000))));
+    let changed = Standing { balances }.reanchored(&last, &budgets::allowances(&candidate, None));
+    assert_eq!(changed.get("inventory/coffee"), Some(&40));
+}
+
+/// Policies that come and go within one period leave each budget at what the one in force allows, or at what is
+/// promised already.
+#[test]
+fn limits_follow_the_policy_in_force_however_often_it_changes() {
+    let id: Arc<str> = Arc::from("global");
+    let allowed = |amount: i64| BTreeMap::from([(Arc::clone(&id), amount)]);
+    let mut standing = Standing { balances: BTreeMap::from([(Arc::clone(&id), (4_500, 800))]) };
+    for (last, now, limit) in [(4_500, 3_000, 3_000), (3_000, 5_000, 5_000), (5_000, 500, 800)] {
+        let changed = standing.reanchored(&allowed(last), &allowed(now));
+        standing.opened(&changed);
+        assert_eq!(standing.balances[&id].0, limit);
+    }
+    // A policy without the budget, and back: nothing is added, nothing is lost.
+    let mut standing = Standing { balances: BTreeMap::from([(Arc::clone(&id), (60, 7))]) };
+    standing.opened(&standing.reanchored(&allowed(60), &BTreeMap::new()));
+    standing.opened(&standing.reanchored(&allowed(60), &allowed(60)));
+    assert_eq!(standing.balances[&id], (60, 7));
 }

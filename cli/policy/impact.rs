@@ -105,7 +105,8 @@ pub fn run(args: &Args) -> Result {
         Some(key) => {
             let place = Place { dir: Some(args.log.clone()), nats: None, prefix: None };
             let keyed = Keyed { place, key: key.clone(), write: None, output: Document::Table };
-            take(&keyed, Step::Assess { bundle: draft.digest(), impact: digest }, None, "recorded")
+            let step = Step::Assess { bundle: draft.digest(), impact: digest };
+            take(&keyed, step, Some(report.text()), "recorded")
         }
     }
 }
@@ -156,7 +157,8 @@ fn in_force(registry: &Registry, reader: &Reader) -> Result<Bundle> {
     runtime::opening::recorded_bundle(reader, digest).map_err(crate::node_errors)
 }
 
-fn text(report: &Impact) -> String {
+/// The report as people read it.
+pub fn text(report: &Impact) -> String {
     let currency = report.currency.as_str();
     let amount = |change: Change| {
         format!(
@@ -189,7 +191,7 @@ fn text(report: &Impact) -> String {
         let mut table = output::plain_table();
         table.set_header(["decisions", "now", "under the draft", "its reason"]);
         for flip in report.flips.iter().take(FLIPS_SHOWN) {
-            table.add_row([&grouped(flip.decisions), &flip.from, &flip.to, flip.reason]);
+            table.add_row([&grouped(flip.decisions), &flip.from, &flip.to, &flip.reason]);
         }
         lines.extend([String::new(), output::trimmed(&table)]);
         if report.flips.len() > FLIPS_SHOWN {
@@ -210,7 +212,7 @@ fn text(report: &Impact) -> String {
     let mut table = output::plain_table();
     table.set_header(["no promise because of", "decisions"]);
     for (reason, change) in report.reasons.iter().filter(|(_, change)| change.from != change.to) {
-        table.add_row([(*reason).to_owned(), numbers(*change)]);
+        table.add_row([reason.clone(), numbers(*change)]);
     }
     lines.extend([String::new(), output::trimmed(&table)]);
     lines.join("\n")

@@ -181,7 +181,7 @@ pub fn rollback(args: &Rollback) -> Result {
 ///
 /// # Errors
 /// Exit 3 with a code when it is refused; exit 4 when nobody could judge it.
-pub fn take(keyed: &Keyed, step: Step, bundle: Option<String>, done: &str) -> Result {
+pub fn take(keyed: &Keyed, step: Step, attachment: Option<String>, done: &str) -> Result {
     let key = PersonKey::load(&keyed.key).map_err(Failure::usage)?;
     let found = keyed.place.find()?;
     let statement = Statement {
@@ -193,7 +193,7 @@ pub fn take(keyed: &Keyed, step: Step, bundle: Option<String>, done: &str) -> Re
         step,
     };
     let signature = key.sign(&statement.bytes());
-    let request = Request { signed: Signed { statement, key: key.public(), signature }, bundle };
+    let request = Request { signed: Signed { statement, key: key.public(), signature }, attachment };
     if let Some(file) = &keyed.write {
         let bytes = serde_json::to_vec(&request).map_err(Failure::runtime)?;
         std::fs::write(file, bytes)

@@ -67,6 +67,12 @@ fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<cases::Case>> {
 /// Exit 3 with the first failure.
 pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<()> {
     let cases = read(folder, bundle)?;
+    if cases.is_empty() {
+        return Err(Failure::found_bad(anyhow::anyhow!(
+            "{} has no tests; write what the policy must answer in tests/*.toml (`largesse policy test --help`)",
+            folder.display()
+        )));
+    }
     let failed = cases::run(bundle, &cases);
     match failed.first() {
         None => Ok(()),

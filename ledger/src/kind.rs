@@ -55,6 +55,7 @@ kinds! {
     44 SignIn "sign_in" "A person signed in or was refused."
     45 Retention "retention" "Old sealed parts or bodies were pruned."
     46 KeyRotation "key_rotation" "The key that signs heads was replaced by another."
+    47 ImpactReport "impact_report" "What a policy would have decided, as somebody assessed it."
 }
 
 impl Kind {

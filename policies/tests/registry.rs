@@ -45,14 +45,14 @@ impl Desk {
             _ => vec![Role::Author, Role::Approver, Role::Operator],
         };
         let person = Person { name: statement.by.clone(), roles };
-        self.registry.admit(statement, &person, self.now, &self.bundle)
+        self.registry.admit(statement, &person, self.now, std::slice::from_ref(&self.bundle))
     }
 
     fn take(&mut self, by: &str, step: Step) {
         self.now = self.now.plus(MINUTE);
         let statement = self.statement(by, step);
         self.judge(&statement).unwrap();
-        self.registry.take(&statement);
+        self.registry.take(&statement, self.now);
         self.taken += 1;
     }
 
@@ -205,6 +205,28 @@ fn a_shadow_changes_nothing_and_a_schedule_can_be_withdrawn() {
     desk.take("operator", Step::Withdraw { bundle });
     assert_eq!((desk.registry.scheduled(), desk.registry.shadows().len()), (None, 0));
     assert!(desk.registry.decides_as(&before));
+}
+
+#[test]
+fn a_schedule_falls_with_its_approval_and_none_is_made_for_what_is_in_force() {
+    let mut desk = Desk::open();
+    let (bundle, other) = (Digest::of(b"draft"), Digest::of(b"other"));
+    let at = desk.now.plus(5 * HOUR);
+    let in_force = Step::Schedule { bundle: desk.bundle.digest(), at };
+    assert_eq!(code(desk.ask("approver", in_force)), "REG0016");
+    desk.approve(bundle);
+    desk.approve(other);
+    desk.take("approver", Step::Schedule { bundle, at });
+    assert_eq!(code(desk.ask("approver", Step::Schedule { bundle: other, at })), "REG0030");
+    assert!(desk.registry.due(at).is_some());
+    desk.take("author", Step::Assess { bundle, impact: Digest::of(b"a newer report") });
+    assert!(desk.registry.due(at).is_none());
+    // What goes into force again is still preceded by what was before it.
+    let before = desk.registry.in_force();
+    desk.take("approver", Step::Activate { bundle: other });
+    let due = Due { v: VERSION, bundle: other, scheduled_by: String::new() };
+    desk.registry.take_due(&due, desk.now);
+    assert_eq!(desk.registry.before(), before);
 }
 
 #[test]

@@ -227,21 +227,21 @@ impl Node {
     /// # Errors
     /// Names the part that could not start, what was found and what to do.
     pub async fn start(options: &Options) -> Result<Node, NodeError> {
-        let in_force = opening::in_force(options)?;
         let models = load_models(options)?;
         let engine = models.engine().clone();
         let models_digest = models.digest();
         // Before the ledger, so that a start that cannot succeed writes nothing.
         let reached = reach(options).await?;
         let server = reached.clone();
-        let Opened { mut ledger, reader, policy, purse, candidate } = opening::open(options, in_force)?;
-        let bundle = Arc::clone(policy.bundle());
-        let (bus, source, memory, subjects) = subscribe(options, reached, &ledger.identity()).await?;
+        let mut opened = opening::open(options)?;
+        let (bus, source, memory, subjects) = subscribe(options, reached, &opened.ledger.identity()).await?;
         let sides = policies::registry::Sides {
-            stops: policy.stops(),
-            canary: candidate.as_ref().map(|candidate| candidate.side),
+            stops: opened.policy.stops(),
+            canary: opened.candidate.as_ref().map(|candidate| candidate.side),
         };
-        opening::record_start(&mut ledger, &reader, &policy, &sides, &models, options.heads_lost)?;
+        opening::record_start(&mut opened, &sides, &models, options.heads_lost)?;
+        let Opened { ledger, reader, policy, purse, candidate, .. } = opened;
+        let bundle = Arc::clone(policy.bundle());
         let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
         let door = match server {
             Some(server) => {

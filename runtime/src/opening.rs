@@ -1,15 +1,14 @@
 //! What the ledger says when a node takes it up, and what the node writes first.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agents::negotiation::{Layout, Period};
 use agents::policy::{Canary, GlobalPolicy, Periods, Standing, budgets};
 use agents::segment::Escrow;
-use domain::Digest;
-use ledger::{Entry, Filter, Kind, Reader, Row, Seq};
+use domain::{Digest, Micros};
+use ledger::{Debit, Entry, Filter, Kind, Reader, Row, Seq};
 use models::scorer::Models;
-use policies::registry::{CanarySide, Sides};
+use policies::registry::{CanarySide, Share, Sides};
 use policies::{Bundle, Stops};
 use serde::Serialize;
 use uuid::Uuid;
@@ -29,6 +28,8 @@ pub struct Opened {
     pub policy: GlobalPolicy,
     pub purse: Arc<Purse>,
     pub candidate: Option<Beginning>,
+    /// Limits that change with what is in force; recorded by the row that starts the run.
+    pub reanchored: budgets::Allowances,
 }
 
 /// A canary whose agents are about to be made.
@@ -54,35 +55,27 @@ pub fn origin(bundle: &Bundle) -> String {
 }
 
 /// What a run decides by.
-pub struct InForce {
-    pub bundle: Arc<Bundle>,
-    pub stops: Stops,
-    pub canary: Option<(CanarySide, Arc<Bundle>)>,
+struct InForce {
+    bundle: Arc<Bundle>,
+    stops: Stops,
+    canary: Option<(CanarySide, Arc<Bundle>)>,
 }
 
 /// What the ledger's registry has in force, or, where nobody chose anything yet, the configured bundle.
-///
-/// # Errors
-/// When the configured bundle has mistakes, or the ledger cannot be read.
-pub fn in_force(options: &Options) -> Result<InForce, NodeError> {
-    let configured = || load_bundle(options.policy.as_ref());
-    let Some(identity) = ledger::identity_of(&options.dir)? else {
-        return Ok(InForce { bundle: Arc::new(configured()?), stops: Stops::default(), canary: None });
-    };
-    let reader = Reader::open(&options.dir)?;
-    let registry = registry::load(&reader, &identity)?;
+fn in_force(options: &Options, reader: &Reader, identity: &str) -> Result<InForce, NodeError> {
+    let registry = registry::load(reader, identity)?;
     let bundle = match registry.chosen() {
         Some(chosen) => {
             if options.policy.is_some() {
                 tracing::info!(bundle = %chosen, "the registry's policy is in force, not the configured folder");
             }
-            recorded_bundle(&reader, chosen)?
+            recorded_bundle(reader, chosen)?
         }
-        None => configured()?,
+        None => load_bundle(options.policy.as_ref())?,
     };
     let canary = match registry.canary() {
         Some(canary) => {
-            let candidate = recorded_bundle(&reader, canary.of.bundle)?;
+            let candidate = recorded_bundle(reader, canary.of.bundle)?;
             Some((CanarySide { of: canary.of, stops: registry.stops(&candidate) }, Arc::new(candidate)))
         }
         None => None,
@@ -90,17 +83,25 @@ pub fn in_force(options: &Options) -> Result<InForce, NodeError> {
     Ok(InForce { stops: registry.stops(&bundle), bundle: Arc::new(bundle), canary })
 }
 
-/// Opens the ledger for a node that decides by this.
+/// Opens the ledger, and finds in it what to decide by: in this order, so that no step is taken in between.
 ///
 /// # Errors
-/// When the ledger refuses, or a row that is needed cannot be used.
-pub fn open(options: &Options, in_force: InForce) -> Result<Opened, NodeError> {
-    let InForce { bundle, stops, canary } = in_force;
+/// When the configured bundle has mistakes, the ledger refuses, or a row that is needed cannot be used.
+pub fn open(options: &Options) -> Result<Opened, NodeError> {
+    let origin = match ledger::identity_of(&options.dir)? {
+        Some(_) => Reader::open(&options.dir)?.origin()?,
+        None => origin(&load_bundle(options.policy.as_ref())?),
+    };
     let heads_lost = options.heads_lost;
-    let options = ledger::Options::new(&options.dir, &origin(&bundle), clock::wall());
-    let (ledger, recovery) = ledger::Writer::open(&ledger::Options { heads_lost, ..options })?;
+    let new = ledger::Options::new(&options.dir, &origin, clock::wall());
+    let (ledger, recovery) = ledger::Writer::open(&ledger::Options { heads_lost, ..new })?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = ledger.reader()?;
+    let InForce { bundle, stops, canary } = in_force(options, &reader, &ledger.identity())?;
+    if self::origin(&bundle) != origin {
+        let found = format!("it is log {origin:?}, the policy is for {:?}", self::origin(&bundle));
+        return Err(ledger::Error::Foreign { path: options.dir.clone(), found }.into());
+    }
     let shape = |bundle: &Bundle| NodeError::Shape {
         segments: bundle.segments().len(),
         rewards: bundle.rewards().len(),
@@ -117,12 +118,19 @@ pub fn open(options: &Options, in_force: InForce) -> Result<Opened, NodeError> {
         None => None,
     };
     let (lent, candidate) = candidate.unzip();
-    let standing = standing(&reader, &bundle, lent.as_ref())?;
-    let policy = GlobalPolicy::new(Arc::clone(&bundle), stops, periods(&reader)?, standing, lent);
+    let (mut standing, periods) = (standing(&reader)?, periods(&reader)?);
+    let allowed = budgets::allowances(&bundle, lent.as_ref().map(|canary| (&*canary.bundle, canary.share)));
+    // Before the first period there is nothing that could change.
+    let reanchored = match periods.end {
+        Some(_) => standing.reanchored(&last_allowances(&reader)?, &allowed),
+        None => budgets::Allowances::new(),
+    };
+    standing.opened(&reanchored);
+    let policy = GlobalPolicy::new(Arc::clone(&bundle), stops, periods, standing, lent);
     let policy = policy.ok_or_else(|| shape(&bundle))?;
     let purse =
         Arc::new(Purse::new(Arc::clone(&bundle), escrow(&ledger, &bundle, policy.layout(), |_| true)));
-    Ok(Opened { ledger, reader, policy, purse, candidate })
+    Ok(Opened { ledger, reader, policy, purse, candidate, reanchored })
 }
 
 /// The newest row of a kind.
@@ -139,33 +147,38 @@ fn periods(reader: &Reader) -> Result<Periods, NodeError> {
     Ok(Periods { opened: period.period, end: Some(period.to) })
 }
 
-/// The budgets, and what the last run allowed where that was something else.
-fn standing(reader: &Reader, bundle: &Bundle, canary: Option<&Canary>) -> Result<Standing, NodeError> {
+/// The budgets as the ledger holds them.
+fn standing(reader: &Reader) -> Result<Standing, NodeError> {
     let balances = reader.budgets()?.into_iter();
-    let balances: BTreeMap<_, _> = balances
-        .map(|(id, balance)| {
-            (Arc::from(id), (balance.limit.0, balance.reserved.0.saturating_add(balance.committed.0)))
-        })
-        .collect();
-    let allowed = budgets::allowances(bundle, canary.map(|canary| (&*canary.bundle, canary.share)));
-    let former = match newest(reader, Kind::Start)? {
-        Some(start) => former_allowances(reader, &start)?.filter(|former| *former != allowed),
-        None => None,
-    };
-    Ok(Standing { balances, former })
+    let balances = balances.map(|(id, balance)| {
+        (Arc::from(id), (balance.limit.0, balance.reserved.0.saturating_add(balance.committed.0)))
+    });
+    Ok(Standing { balances: balances.collect() })
 }
 
-/// What one period allowed in the run that a row started.
-fn former_allowances(reader: &Reader, start: &Row) -> Result<Option<budgets::Allowances>, NodeError> {
-    let Some(bundle) = start.bundle else { return Ok(None) };
-    let sides: Sides = serde_json::from_str(start.body.as_deref().unwrap_or_default())
-        .map_err(|error| NodeError::Row { seq: start.seq, why: error.to_string() })?;
-    let candidate = match sides.canary {
-        Some(canary) => Some((recorded_bundle(reader, canary.of.bundle)?, canary.of.share)),
-        None => None,
-    };
-    let candidate = candidate.as_ref().map(|(bundle, share)| (bundle, *share));
-    Ok(Some(budgets::allowances(&recorded_bundle(reader, bundle)?, candidate)))
+/// What one period allowed of each budget in the newest run that had it.
+fn last_allowances(reader: &Reader) -> Result<budgets::Allowances, NodeError> {
+    let mut last = budgets::Allowances::new();
+    let mut seen: Vec<(Digest, Option<Share>)> = Vec::new();
+    for start in reader.of_kinds(&[Kind::Start])?.iter().rev() {
+        let Some(bundle) = start.bundle else { continue };
+        let sides: Sides = serde_json::from_str(start.body.as_deref().unwrap_or_default())
+            .map_err(|error| NodeError::Row { seq: start.seq, why: error.to_string() })?;
+        let share = sides.canary.map(|canary| canary.of);
+        if seen.contains(&(bundle, share)) {
+            continue;
+        }
+        seen.push((bundle, share));
+        let candidate = match share {
+            Some(share) => Some((recorded_bundle(reader, share.bundle)?, share.share)),
+            None => None,
+        };
+        let candidate = candidate.as_ref().map(|(bundle, share)| (bundle, *share));
+        for (id, allowed) in budgets::allowances(&recorded_bundle(reader, bundle)?, candidate) {
+            last.entry(id).or_insert(allowed);
+        }
+    }
+    Ok(last)
 }
 
 /// The escrow as the ledger's budgets say, with nothing granted yet; `counts` says which budgets it holds.
@@ -203,13 +216,12 @@ struct Start<'a> {
 /// # Errors
 /// When the rows cannot be written.
 pub fn record_start(
-    ledger: &mut ledger::Writer,
-    reader: &Reader,
-    policy: &GlobalPolicy,
+    opened: &mut Opened,
     sides: &Sides,
     models: &Models,
     heads_lost: bool,
 ) -> Result<(), NodeError> {
+    let Opened { ledger, reader, policy, reanchored, .. } = opened;
     let bundle = policy.bundle();
     let entry = |kind, body: String| Entry::new(kind, Uuid::now_v7().into_bytes(), body);
     let engine = models.engine();
@@ -245,6 +257,8 @@ pub fn record_start(
     // Plain values: rendering them cannot fail.
     let mut row = entry(Kind::Start, serde_json::to_string(&start).unwrap_or_default());
     row.bundle = Some(bundle.digest());
+    let limits = reanchored.iter();
+    row.debits = limits.map(|(id, limit)| Debit::limit(Arc::clone(id), Micros(*limit))).collect();
     entries.push(row);
     ledger.append(clock::wall(), &entries)?;
     Ok(())

@@ -66,36 +66,45 @@ pub fn part(amount: i64, share: Ppm) -> i64 {
 pub struct Standing {
     /// Per budget: its limit so far, and what of it is promised or held.
     pub balances: BTreeMap<Arc<str>, (i64, i64)>,
-    /// What one period allowed in the last run, when that was something else.
-    pub former: Option<Allowances>,
 }
 
 impl Standing {
-    /// Limits once `passed` more periods have begun.
+    /// Limits that change when another policy takes over within a period, never below what is already promised.
     ///
-    /// Each period adds what is allowed now; what was not spent carries over. A new bundle changes the period under
-    /// way by the difference between what the two allow, never below what is already promised.
+    /// `last` is what one period allowed when each budget was last in force: the period under way changes by the
+    /// difference. A budget that comes back after a policy without it starts with what it had.
+    pub fn reanchored(&self, last: &Allowances, now: &Allowances) -> Allowances {
+        let changed = |(id, allowed): (&Arc<str>, &i64)| {
+            let Some((limit, used)) = self.balances.get(id) else { return Some((Arc::clone(id), *allowed)) };
+            let change = allowed - last.get(id).unwrap_or(allowed);
+            let total = limit.saturating_add(change).min(AMOUNT_MAX).max(*used);
+            (total != *limit).then(|| (Arc::clone(id), total))
+        };
+        now.iter().filter_map(changed).collect()
+    }
+
+    /// Limits once `passed` more periods have begun: each adds what is allowed now, and what was not spent carries
+    /// over. A budget without a past has at least one period's.
     pub fn limits(&self, allowances: &Allowances, passed: u64) -> Allowances {
         let passed = i64::try_from(passed).unwrap_or(i64::MAX);
         let total = |(id, allowed): (&Arc<str>, &i64)| {
-            let Some((limit, used)) = self.balances.get(id) else {
-                return (Arc::clone(id), allowed.saturating_mul(passed.max(1)).min(AMOUNT_MAX));
+            let total = match self.balances.get(id) {
+                None => allowed.saturating_mul(passed.max(1)).min(AMOUNT_MAX),
+                // Limits stop growing where the negotiation's integers end; until there it takes decades.
+                Some((limit, used)) => {
+                    limit.saturating_add(allowed.saturating_mul(passed)).min(AMOUNT_MAX).max(*used)
+                }
             };
-            let before = self.former.as_ref().filter(|_| passed == 0);
-            let change = before.map_or(0, |former| allowed - former.get(id).copied().unwrap_or(0));
-            let total = limit.saturating_add(allowed.saturating_mul(passed)).saturating_add(change);
-            // Limits stop growing where the negotiation's integers end; until there it takes decades.
-            (Arc::clone(id), total.min(AMOUNT_MAX).max(*used))
+            (Arc::clone(id), total)
         };
         allowances.iter().map(total).collect()
     }
 
-    /// Takes the limits of a period that was opened.
+    /// Takes limits that are recorded.
     pub fn opened(&mut self, limits: &Allowances) {
         for (id, limit) in limits {
             self.balances.entry(Arc::clone(id)).or_default().0 = *limit;
         }
-        self.former = None;
     }
 }
 

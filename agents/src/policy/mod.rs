@@ -122,15 +122,18 @@ impl GlobalPolicy {
         let window = Window { from, to: from.plus(length) };
         self.periods = Periods { opened: self.periods.opened + passed, end: Some(window.to) };
         self.window = Some(window);
-        let raises = passed > 0 || self.standing.former.is_some();
         let candidate = self.canary.as_ref().map(|canary| (&*canary.bundle, canary.share));
         let limits = self.standing.limits(&budgets::allowances(&self.bundle, candidate), passed);
         if let Some(canary) = &mut self.canary {
             canary.lend(&self.bundle, &self.standing, &limits);
         }
+        let is_new = |id: &Arc<str>, limit: i64| {
+            self.standing.balances.get(id).is_none_or(|(recorded, _)| *recorded != limit)
+        };
+        let raised = limits.iter().filter(|(id, limit)| is_new(id, **limit));
+        let raised = raised.map(|(id, limit)| (Arc::clone(id), Micros(*limit))).collect();
         self.standing.opened(&limits);
-        let raised = limits.iter().filter(|_| raises).map(|(id, limit)| (Arc::clone(id), Micros(*limit)));
-        let (raised, period) = (raised.collect(), self.periods.opened);
+        let period = self.periods.opened;
         let lent = |id: &str| self.canary.as_ref().and_then(|canary| canary.lent(id));
         let own = |id: &str| Some(limits.get(id)? - lent(id).unwrap_or(0));
         let mut openings =

@@ -154,11 +154,12 @@ impl Registry {
         &self.stopped
     }
 
-    /// The scheduled bundle whose time has come.
+    /// The scheduled bundle whose time has come, if its approval still stands.
     pub fn due(&self, now: Timestamp) -> Option<&Scheduled> {
         // A clock behind the last step is wrong; it must not decide what time it is.
         let is_behind = self.newest.is_some_and(|newest| now < newest);
-        self.scheduled.as_ref().filter(|scheduled| !is_behind && scheduled.at <= now)
+        let is_approved = |scheduled: &&Scheduled| self.approved(scheduled.bundle).is_ok();
+        self.scheduled.as_ref().filter(|scheduled| !is_behind && scheduled.at <= now).filter(is_approved)
     }
 
     /// The kill switches as positions in a bundle; ids it does not have are kept for the bundles that do.
@@ -172,7 +173,7 @@ impl Registry {
 
     /// Whether a person may take a step now.
     ///
-    /// `in_force` is the bundle the node decides by, for the names of kill switches.
+    /// `bundles` are those that decide or are about to, for the names of kill switches.
     ///
     /// # Errors
     /// Why not.
@@ -181,7 +182,7 @@ impl Registry {
         statement: &Statement,
         person: &Person,
         now: Timestamp,
-        in_force: &Bundle,
+        bundles: &[Bundle],
     ) -> Result<(), Refusal> {
         if statement.v != VERSION {
             return Err(Refusal::UnknownForm(statement.v));
@@ -204,7 +205,7 @@ impl Registry {
             let has = person.roles.clone();
             return Err(Refusal::NotAllowed { by: person.name.clone(), needed, has });
         }
-        self.admit_step(&statement.step, person, now, in_force)
+        self.admit_step(&statement.step, person, now, bundles)
     }
 
     fn admit_step(
@@ -212,7 +213,7 @@ impl Registry {
         step: &Step,
         person: &Person,
         now: Timestamp,
-        in_force: &Bundle,
+        bundles: &[Bundle],
     ) -> Result<(), Refusal> {
         match step {
             Step::Submit { bundle, .. } if self.versions.contains_key(bundle) => {
@@ -231,7 +232,14 @@ impl Registry {
                 }
                 Ok(())
             }
+            Step::Schedule { bundle, .. } if self.in_force() == Some(*bundle) => {
+                Err(Refusal::InForce(*bundle))
+            }
             Step::Schedule { bundle, at } => {
+                let other = self.scheduled.as_ref().filter(|scheduled| scheduled.bundle != *bundle);
+                if let Some(other) = other {
+                    return Err(Refusal::OtherSchedule(other.bundle));
+                }
                 self.approved(*bundle)?;
                 if *at <= now { Err(Refusal::Past(*at)) } else { Ok(()) }
             }
@@ -263,9 +271,9 @@ impl Registry {
                 if self.stopped.contains(target) {
                     return Err(Refusal::Stopped(target.clone()));
                 }
-                match turned_off(target, in_force) {
-                    Some(_) => Ok(()),
-                    None => Err(Refusal::UnknownTarget(target.clone())),
+                match bundles.iter().any(|bundle| turned_off(target, bundle).is_some()) {
+                    true => Ok(()),
+                    false => Err(Refusal::UnknownTarget(target.clone())),
                 }
             }
             Step::Resume { target, .. } if self.stopped.contains(target) => Ok(()),
@@ -285,14 +293,19 @@ impl Registry {
     }
 
     fn approved(&self, bundle: Digest) -> Result<(), Refusal> {
-        if self.version(bundle)?.is_approved() { Ok(()) } else { Err(Refusal::NotApproved(bundle)) }
+        let version = self.version(bundle)?;
+        match (version.is_approved(), version.approvals.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Refusal::NotApproved(bundle)),
+            (false, false) => Err(Refusal::NewerReport(bundle)),
+        }
     }
 
-    /// Folds a recorded statement.
-    pub fn take(&mut self, statement: &Statement) {
+    /// Folds a statement that was recorded at a time of the node's clock.
+    pub fn take(&mut self, statement: &Statement, at: Timestamp) {
         self.seen.insert(statement.id.clone());
-        self.newest = self.newest.max(Some(statement.at));
-        let (by, at) = (&statement.by, statement.at);
+        self.newest = self.newest.max(Some(at));
+        let by = &statement.by;
         match &statement.step {
             Step::Submit { bundle, note } => {
                 let version =
@@ -356,6 +369,12 @@ impl Registry {
     }
 
     fn reign(&mut self, bundle: Digest, since: Timestamp, chosen: bool) {
+        if let Some(reign) = self.reigns.last_mut().filter(|reign| reign.bundle == bundle) {
+            // Nothing goes before it but what went before.
+            reign.chosen |= chosen;
+            self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != bundle);
+            return;
+        }
         self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != bundle);
         self.shadows.remove(&bundle);
         self.canary = None;

@@ -49,7 +49,7 @@ pub enum Refusal {
     Stopped(Target),
     #[error("{} is not stopped", describe(.0))]
     NotStopped(Target),
-    #[error("the bundle in force has no {}", describe(.0))]
+    #[error("there is no {} that could be stopped", describe(.0))]
     UnknownTarget(Target),
     #[error("bundle {0} is in shadow already")]
     InShadow(Digest),
@@ -57,6 +57,12 @@ pub enum Refusal {
     NoShare(Ppm),
     #[error("bundle {0} is the canary; withdraw it, or activate it, before another one begins")]
     OtherCanary(Digest),
+    #[error("the report sent along is not the one the statement names, {0}")]
+    OtherReport(Digest),
+    #[error("bundle {0} is scheduled; withdraw it before another one is")]
+    OtherSchedule(Digest),
+    #[error("bundle {0} was approved with an older impact report; it takes an approval with the newest")]
+    NewerReport(Digest),
     #[error("bundle {0} is neither in shadow, nor a canary, nor scheduled")]
     NotStaged(Digest),
 }
@@ -116,6 +122,9 @@ impl Refusal {
             Refusal::NoShare(_) => "REG0027",
             Refusal::OtherCanary(_) => "REG0028",
             Refusal::NotStaged(_) => "REG0029",
+            Refusal::OtherSchedule(_) => "REG0030",
+            Refusal::OtherReport(_) => "REG0031",
+            Refusal::NewerReport(_) => "REG0015",
         }
     }
 }
@@ -180,6 +189,10 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "REG0028" => {
             "Two canaries at once could not be told apart in their effects. `largesse policy withdraw` ends the one under way."
         }
+        "REG0031" => {
+            "A report is recorded with its digest, so that whoever approves can read it. `largesse policy impact --key` sends both."
+        }
+        "REG0030" => "One bundle waits for its time at once. `largesse policy withdraw` takes it back.",
         "REG0029" => {
             "Only a shadow, a canary or a schedule can be withdrawn. What is in force is rolled back."
         }

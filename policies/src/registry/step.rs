@@ -108,6 +108,23 @@ impl Step {
         }
     }
 
+    /// What has to come along, by its SHA-256: a bundle's canonical bytes, or a report.
+    pub fn attachment(&self) -> Option<Digest> {
+        match self {
+            Step::Submit { bundle, .. } => Some(*bundle),
+            Step::Assess { impact, .. } => Some(*impact),
+            Step::Approve { .. }
+            | Step::Schedule { .. }
+            | Step::Activate { .. }
+            | Step::Shadow { .. }
+            | Step::Canary { .. }
+            | Step::Withdraw { .. }
+            | Step::RollBack { .. }
+            | Step::Stop { .. }
+            | Step::Resume { .. } => None,
+        }
+    }
+
     /// The bundle it is about.
     pub fn bundle(&self) -> Option<Digest> {
         match self {

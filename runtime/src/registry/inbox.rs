@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use domain::Timestamp;
 use ledger::{Reader, Seq};
-use policies::registry::Scheduled;
+use policies::registry::{Scheduled, Signed};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{JudgeError, People, Request, due_entry, judge, last_of, load};
+use super::{JudgeError, People, Request, due_entry, judge, last_of, load, signer};
 use crate::bus::nats::Door;
 use crate::clock;
 use crate::metrics::Stamps;
@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const REQUESTS_MAX: usize = 16;
 /// Largest request that is read: six files of a bundle at most.
 pub const REQUEST_BYTES_MAX: u64 = 8 << 20;
+/// How long the server may take to hand out a bundle or store an answer: meanwhile no other request is judged.
+const DOOR_WITHIN: Duration = Duration::from_secs(3);
 /// How long whoever asks waits for a running node.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
@@ -123,16 +125,14 @@ impl Inbox {
             let Some((door, requests)) = &mut self.door else { return Ok(None) };
             let Ok((id, bytes)) = requests.try_recv() else { return Ok(None) };
             let door = door.clone();
-            let judged = match door.complete(&bytes).await {
+            let judged = match complete(&self.folder.clone(), &door, &id, &bytes).await {
                 Ok(request) => take(request, &self.folder, &self.reader, &self.identity),
-                Err(error) => Err(JudgeError::Malformed {
-                    path: format!("request.{id}").into(),
-                    why: error.to_string(),
-                }),
+                Err(error) => Err(error),
             };
             let (answer, effect) = self.record(judged).await?;
-            if let Err(error) = door.answer(&id, &answer).await {
-                tracing::error!(%error, "a request was judged, but its answer not written");
+            let written = tokio::time::timeout(DOOR_WITHIN, door.answer(&id, &answer)).await;
+            if !matches!(written, Ok(Ok(()))) {
+                tracing::error!(id, "a request was judged, but its answer not written");
             }
             if effect == Outcome::Changed {
                 return Ok(Some(effect));
@@ -178,6 +178,17 @@ impl Inbox {
     }
 }
 
+/// A request with its bundle. Nothing is fetched for somebody who is not in people.toml.
+async fn complete(folder: &Path, door: &Door, id: &str, bytes: &[u8]) -> Result<Request, JudgeError> {
+    let malformed = |why: String| JudgeError::Malformed { path: format!("request.{id}").into(), why };
+    let signed: Signed = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    signer(&People::load(folder)?, &signed)?;
+    match tokio::time::timeout(DOOR_WITHIN, door.complete(signed)).await {
+        Ok(completed) => completed.map_err(|error| malformed(error.to_string())),
+        Err(_) => Err(malformed("its bundle did not come in time".to_owned())),
+    }
+}
+
 /// Whether a request changes what is decided by, and its rows.
 type Taken = (bool, Vec<ledger::Entry>);
 
@@ -187,7 +198,7 @@ fn take(request: Request, folder: &Path, reader: &Reader, identity: &str) -> Res
     let registry = load(reader, identity)?;
     let entries = judge(reader, &registry, &people, &request, clock::wall())?;
     let mut after = registry.clone();
-    after.take(&request.signed.statement);
+    after.take(&request.signed.statement, clock::wall());
     Ok((!after.decides_as(&registry), entries))
 }
 
@@ -210,11 +221,17 @@ fn inbox(folder: &Path) -> PathBuf {
 fn waiting(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(inbox(folder)) else { return Vec::new() };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut paths: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json") && is_file(path))
+        .collect();
     paths.sort();
     paths.truncate(REQUESTS_MAX);
     paths
+}
+
+/// Whether it is a plain file; nothing else is a request, and nothing else may hold up the requests behind it.
+fn is_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
 }
 
 /// Writes the answer and takes the request away.
@@ -230,13 +247,13 @@ fn reply(path: &Path, answer: &Answer) {
 
 /// Puts a request to the ledger in a folder: to the running node, or, where none runs, to the ledger itself.
 ///
+/// The request lies in the inbox while nobody is found who answers; whoever holds the ledger's lock judges it: the
+/// node, or this process once the lock is free.
+///
 /// # Errors
 /// When neither can be reached.
 pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError> {
     let identity = ledger::identity_of(folder)?.ok_or_else(|| ledger::Error::NoLedger(folder.to_owned()))?;
-    if ledger::refuse_in_use(folder).is_ok() {
-        return alone(folder, request, &identity);
-    }
     let malformed = |path: &Path, error: std::io::Error| JudgeError::Malformed {
         path: path.to_owned(),
         why: error.to_string(),
@@ -249,18 +266,53 @@ pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError>
     std::fs::write(&building, bytes)
         .and_then(|()| std::fs::rename(&building, &path))
         .map_err(|error| malformed(&path, error))?;
-    let (answer, deadline) = (path.with_extension("answer"), Instant::now() + ANSWER_WITHIN);
+    let deadline = Instant::now() + ANSWER_WITHIN;
     while Instant::now() < deadline {
-        if let Ok(bytes) = std::fs::read(&answer) {
-            let _left_behind = std::fs::remove_file(&answer);
-            return serde_json::from_slice(&bytes)
-                .map_err(|error| JudgeError::Malformed { path: answer, why: error.to_string() });
+        if let Some(answer) = answered(&path)? {
+            return Ok(answer);
+        }
+        match alone(folder, request, &path, &identity) {
+            Err(JudgeError::Ledger(ledger::Error::Locked { .. })) => {}
+            answered => {
+                let _taken_away = std::fs::remove_file(&path);
+                return answered;
+            }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Withdrawn, so that it does not take effect when nobody expects it any more.
     let _answered_meanwhile = std::fs::remove_file(&path);
     Err(JudgeError::Silent(folder.display().to_string()))
+}
+
+/// The answer to a request in the inbox, once there is one.
+fn answered(path: &Path) -> Result<Option<Answer>, JudgeError> {
+    let answer = path.with_extension("answer");
+    let Ok(bytes) = std::fs::read(&answer) else { return Ok(None) };
+    let _left_behind = std::fs::remove_file(&answer);
+    let parsed = serde_json::from_slice(&bytes);
+    parsed.map(Some).map_err(|error| JudgeError::Malformed { path: answer, why: error.to_string() })
+}
+
+/// Judges and records a request without a node. The ledger is opened first, so that nobody takes a step between the
+/// judgement and the row.
+fn alone(folder: &Path, request: &Request, path: &Path, identity: &str) -> Result<Answer, JudgeError> {
+    // Cheaper than to open a ledger that a node holds.
+    ledger::refuse_in_use(folder)?;
+    let (now, origin) = (clock::wall(), Reader::open(folder)?.origin()?);
+    let (mut writer, _) = ledger::Writer::open(&ledger::Options::new(folder, &origin, now))?;
+    if let Some(answer) = answered(path)? {
+        return Ok(answer);
+    }
+    let reader = writer.reader()?;
+    let people = People::load(folder)?;
+    let registry = load(&reader, identity)?;
+    let entries = match judge(&reader, &registry, &people, request, now) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Answer::refused(&error)),
+    };
+    let appended = writer.append(time_after(now, &reader)?, &entries)?;
+    Ok(Answer::Taken { row: last_of(&entries, appended.first).0 })
 }
 
 /// Puts a request to the node behind a NATS server.
@@ -270,22 +322,6 @@ pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError>
 pub async fn ask_over(door: &Door, request: &Request) -> Result<Answer, JudgeError> {
     let answer = door.ask(request, ANSWER_WITHIN).await?;
     answer.ok_or_else(|| JudgeError::Silent("the NATS server".to_owned()))
-}
-
-/// Judges and records a request without a node.
-fn alone(folder: &Path, request: &Request, identity: &str) -> Result<Answer, JudgeError> {
-    let reader = Reader::open(folder)?;
-    let people = People::load(folder)?;
-    let registry = load(&reader, identity)?;
-    let now = clock::wall();
-    let entries = match judge(&reader, &registry, &people, request, now) {
-        Ok(entries) => entries,
-        Err(error) => return Ok(Answer::refused(&error)),
-    };
-    let options = ledger::Options::new(folder, &reader.origin()?, now);
-    let (mut writer, _) = ledger::Writer::open(&options)?;
-    let appended = writer.append(time_after(now, &reader)?, &entries)?;
-    Ok(Answer::Taken { row: last_of(&entries, appended.first).0 })
 }
 
 /// The time of a row: rows are never recorded before the row before them.

@@ -10,7 +10,7 @@ mod people;
 use std::path::PathBuf;
 
 use domain::{Digest, Timestamp};
-use ledger::{Entry, Kind, Reader, Row, Seq};
+use ledger::{Entry, Filter, Kind, Reader, Row, Seq};
 use policies::Bundle;
 use policies::registry::{Due, Refusal, Registry, Signed, Step};
 use serde::{Deserialize, Serialize};
@@ -25,13 +25,13 @@ use crate::opening::{holding, origin, recorded_bundle};
 /// The kinds of rows the registry is folded from.
 const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
 
-/// A signed statement and, for a submission, the bundle's canonical bytes.
+/// A signed statement, and what it names by digest: a bundle's canonical bytes, or an impact report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     pub signed: Signed,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bundle: Option<String>,
+    pub attachment: Option<String>,
 }
 
 /// Folds the registry from a ledger's rows.
@@ -80,11 +80,28 @@ pub fn read(row: &Row) -> Result<Option<Recorded>, NodeError> {
 fn fold(registry: &mut Registry, row: &Row) -> Result<(), NodeError> {
     match read(row)? {
         Some(Recorded::Started(bundle)) => registry.started(bundle, row.recorded_at),
-        Some(Recorded::Step(signed)) => registry.take(&signed.statement),
+        Some(Recorded::Step(signed)) => registry.take(&signed.statement, row.recorded_at),
         Some(Recorded::Due(due)) => registry.take_due(&due, row.recorded_at),
         None => {}
     }
     Ok(())
+}
+
+/// Who signed a statement.
+///
+/// # Errors
+/// When nobody in people.toml did.
+pub fn signer<'a>(people: &'a People, signed: &Signed) -> Result<&'a PersonEntry, Refusal> {
+    let Signed { statement, key, signature } = signed;
+    let person = people.find(&statement.by).ok_or_else(|| Refusal::UnknownPerson(statement.by.clone()))?;
+    if person.key != *key {
+        return Err(Refusal::OtherKey(statement.by.clone()));
+    }
+    if ledger::person::is_signed(key, &statement.bytes(), signature) {
+        Ok(person)
+    } else {
+        Err(Refusal::Forged)
+    }
 }
 
 /// The rows a request becomes.
@@ -98,22 +115,28 @@ pub fn judge(
     request: &Request,
     now: Timestamp,
 ) -> Result<Vec<Entry>, JudgeError> {
-    let Signed { statement, key, signature } = &request.signed;
-    let person = people.find(&statement.by).ok_or_else(|| Refusal::UnknownPerson(statement.by.clone()))?;
-    if person.key != *key {
-        return Err(Refusal::OtherKey(statement.by.clone()).into());
-    }
-    if !ledger::person::is_signed(key, &statement.bytes(), signature) {
-        return Err(Refusal::Forged.into());
-    }
+    let person = signer(people, &request.signed)?;
+    let statement = &request.signed.statement;
     let in_force = match registry.in_force() {
         Some(digest) => recorded_bundle(reader, digest)?,
         None => return Err(JudgeError::NoRun),
     };
-    registry.admit(statement, &person.person(), now, &in_force)?;
+    let others = registry.canary().map(|canary| canary.of.bundle);
+    let others = others.into_iter().chain(registry.scheduled().map(|scheduled| scheduled.bundle));
+    let mut bundles = others.map(|digest| recorded_bundle(reader, digest)).collect::<Result<Vec<_>, _>>()?;
+    bundles.push(in_force.clone());
+    registry.admit(statement, &person.person(), now, &bundles)?;
     let mut entries = Vec::new();
+    let given = request.attachment.as_deref().unwrap_or_default();
+    if let Step::Assess { bundle, impact } = &statement.step {
+        if Digest::of(given.as_bytes()) != *impact {
+            return Err(Refusal::OtherReport(*impact).into());
+        }
+        let mut row = Entry::new(Kind::ImpactReport, Uuid::now_v7().into_bytes(), given.to_owned());
+        row.bundle = Some(*bundle);
+        entries.push(row);
+    }
     if let Step::Submit { bundle, .. } = &statement.step {
-        let given = request.bundle.as_deref().unwrap_or_default();
         fits(*bundle, given, &in_force)?;
         if holding(reader, *bundle)?.is_none() {
             let mut row = Entry::new(Kind::Bundle, Uuid::now_v7().into_bytes(), given.to_owned());
@@ -156,6 +179,21 @@ fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal
         return Err(other(format!("it counts in {found}, this ledger in {here}")));
     }
     Ok(())
+}
+
+/// The newest impact report of a bundle, as it was recorded.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn report(reader: &Reader, bundle: Digest) -> Result<Option<Row>, NodeError> {
+    let newest = Filter {
+        kind: Some(Kind::ImpactReport),
+        bundle: Some(bundle),
+        newest_first: true,
+        limit: 1,
+        ..Filter::default()
+    };
+    Ok(reader.list(&newest)?.into_iter().next())
 }
 
 /// The row of a schedule that came due.

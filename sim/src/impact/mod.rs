@@ -13,7 +13,7 @@ use std::sync::Arc;
 use domain::{Decision, Digest, MemberId, Micros, Outcome, Reason, Timestamp};
 use models::Models;
 use policies::Bundle;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::host::{self, Host};
 pub use recorded::{Error, Recorded, Taken, Wanted, read};
@@ -38,24 +38,24 @@ struct Side {
 }
 
 /// Decisions that came out differently, by how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flip {
     pub from: String,
     pub to: String,
     /// The reason the draft gives.
-    pub reason: &'static str,
+    pub reason: String,
     pub decisions: u64,
 }
 
 /// One number on both sides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub from: i64,
     pub to: i64,
 }
 
 /// What changes for a segment or a reward.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     pub id: String,
     pub promises: Change,
@@ -67,7 +67,7 @@ pub struct Slice {
 }
 
 /// A budget at the end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Burn {
     pub id: String,
     pub limit: Change,
@@ -75,7 +75,7 @@ pub struct Burn {
 }
 
 /// The report; its digest is what an approval names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Impact {
     pub v: u32,
     pub from: Digest,
@@ -83,7 +83,7 @@ pub struct Impact {
     pub models: Digest,
     pub currency: String,
     /// Events before this time led up to what is compared; absent when everything is. Budgets count from the start.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     pub events: u64,
     /// Recorded events that could not be opened: their member was erased.
@@ -99,14 +99,19 @@ pub struct Impact {
     pub rewards: Vec<Slice>,
     pub budgets: Vec<Burn>,
     /// Decisions without a promise, by reason.
-    pub reasons: BTreeMap<&'static str, Change>,
+    pub reasons: BTreeMap<String, Change>,
 }
 
 impl Impact {
+    /// The text that is recorded.
+    pub fn text(&self) -> String {
+        // Plain values rendered in declaration order: cannot fail, and always the same bytes.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// The digest an approval binds to.
     pub fn digest(&self) -> Digest {
-        // Plain values rendered in declaration order: cannot fail, and always the same bytes.
-        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+        Digest::of(self.text().as_bytes())
     }
 }
 
@@ -260,7 +265,7 @@ fn compare(assessment: &Assessment) -> Impact {
     }
     let mut flips: Vec<Flip> = flips
         .into_iter()
-        .map(|((from, to, reason), decisions)| Flip { from, to, reason, decisions })
+        .map(|((from, to, reason), decisions)| Flip { from, to, reason: reason.to_owned(), decisions })
         .collect();
     flips.sort_by(|a, b| b.decisions.cmp(&a.decisions).then_with(|| (&a.from, &a.to).cmp(&(&b.from, &b.to))));
     let sides = [before, after];
@@ -336,11 +341,11 @@ fn budgets([before, after]: &[host::Report; 2]) -> Vec<Burn> {
     ids.into_iter().map(burn).collect()
 }
 
-fn reasons(sides: [&Side; 2]) -> BTreeMap<&'static str, Change> {
-    let mut reasons: BTreeMap<&'static str, Change> = BTreeMap::new();
+fn reasons(sides: [&Side; 2]) -> BTreeMap<String, Change> {
+    let mut reasons: BTreeMap<String, Change> = BTreeMap::new();
     for (at, side) in sides.into_iter().enumerate() {
         for said in side.said.values().filter(|said| said.reward.is_none()) {
-            let change = reasons.entry(said.reason.name()).or_default();
+            let change = reasons.entry(said.reason.name().to_owned()).or_default();
             *(if at == 0 { &mut change.from } else { &mut change.to }) += 1;
         }
     }

@@ -203,7 +203,8 @@ impl Replay {
             | Kind::Erasure
             | Kind::SignIn
             | Kind::Retention
-            | Kind::KeyRotation => Ok(()),
+            | Kind::KeyRotation
+            | Kind::ImpactReport => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@
 //! | `request.ID` | a signed statement; taken away once it is answered |
 //! | `answer.ID` | what became of it |
 //! | `in_force` | the pointer: what the node decides by, written by the node alone |
-//! | object `DIGEST` | a bundle's canonical bytes |
+//! | object `DIGEST` | a bundle's canonical bytes, or an impact report |
 //!
 //! Whoever may write to the bucket may ask; only a signature of somebody in people.toml is heard.
 
@@ -16,7 +16,7 @@ use async_nats::jetstream::object_store::{self, ObjectStore};
 use bytes::Bytes;
 use domain::Digest;
 use futures::StreamExt;
-use policies::registry::{Share, Signed, Step};
+use policies::registry::{Share, Signed};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -128,29 +128,28 @@ impl Door {
         Ok(())
     }
 
-    /// A request with the bundle it needs.
+    /// A statement with what it names.
     ///
     /// # Errors
-    /// When it is no request, too large, or its bundle is not in the store.
-    pub async fn complete(&self, bytes: &[u8]) -> Result<Request, Error> {
-        let signed: Signed = serde_json::from_slice(bytes).map_err(failed("read a request"))?;
-        let bundle = match signed.statement.step {
-            Step::Submit { bundle, .. } => Some(self.bundle(bundle).await?),
-            _ => None,
+    /// When that is too large or not in the store.
+    pub async fn complete(&self, signed: Signed) -> Result<Request, Error> {
+        let attachment = match signed.statement.step.attachment() {
+            Some(digest) => Some(self.object(digest).await?),
+            None => None,
         };
-        Ok(Request { signed, bundle })
+        Ok(Request { signed, attachment })
     }
 
-    async fn bundle(&self, digest: Digest) -> Result<String, Error> {
+    async fn object(&self, digest: Digest) -> Result<String, Error> {
         let object = self.bundles.get(digest.to_string()).await;
-        let object = object.map_err(failed("find the bundle in the object store"))?;
+        let object = object.map_err(failed("find it in the object store"))?;
         if object.info().size as u64 > REQUEST_BYTES_MAX {
             let why = format!("it is larger than {REQUEST_BYTES_MAX} bytes");
-            return Err(Error::Failed { what: "fetch the bundle", why });
+            return Err(Error::Failed { what: "fetch from the object store", why });
         }
         let mut text = String::new();
         let mut limited = object.take(REQUEST_BYTES_MAX);
-        limited.read_to_string(&mut text).await.map_err(failed("fetch the bundle"))?;
+        limited.read_to_string(&mut text).await.map_err(failed("fetch from the object store"))?;
         Ok(text)
     }
 
@@ -182,9 +181,10 @@ impl Door {
     /// # Errors
     /// When the server does not take it.
     pub async fn ask(&self, request: &Request, within: Duration) -> Result<Option<Answer>, Error> {
-        if let (Some(canonical), Some(digest)) = (&request.bundle, request.signed.statement.step.bundle()) {
+        if let (Some(text), Some(digest)) = (&request.attachment, request.signed.statement.step.attachment())
+        {
             // Whatever lies there under this name: the node compares what it fetches with the digest.
-            self.put(digest, canonical.as_bytes()).await?;
+            self.put(digest, text.as_bytes()).await?;
         }
         let id = &request.signed.statement.id;
         let watch = self.bucket.watch_with_history(format!("answer.{id}")).await;
@@ -206,6 +206,6 @@ impl Door {
 
     async fn put(&self, digest: Digest, mut canonical: &[u8]) -> Result<(), Error> {
         let stored = self.bundles.put(digest.to_string().as_str(), &mut canonical).await;
-        stored.map(|_| ()).map_err(failed("store the bundle"))
+        stored.map(|_| ()).map_err(failed("store it in the object store"))
     }
 }
