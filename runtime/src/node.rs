@@ -227,6 +227,11 @@ impl Node {
     /// # Errors
     /// Names the part that could not start, what was found and what to do.
     pub async fn start(options: &Options) -> Result<Node, NodeError> {
+        // On the heap: whoever waits for it need not carry its kilobytes.
+        Box::pin(Node::begin(options)).await
+    }
+
+    async fn begin(options: &Options) -> Result<Node, NodeError> {
         let models = load_models(options)?;
         let engine = models.engine().clone();
         let models_digest = models.digest();

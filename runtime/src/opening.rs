@@ -249,7 +249,7 @@ pub fn record_start(
         v: 1,
         version: env!("CARGO_PKG_VERSION"),
         semantics: domain::SEMANTICS_VERSION,
-        engine: &engine.name,
+        engine: engine.name,
         engine_version: &engine.version,
         heads_lost,
         sides,

@@ -37,14 +37,16 @@ pub struct Loss {
     pub forgone_micros: i64,
 }
 
+/// What kept something back: cause, reason, rule, segment.
+type Kept = (Cause, &'static str, Option<String>, Option<String>);
+
 /// Sums up what was forgone, most first. `progress(row)` is called once per page.
 ///
 /// # Errors
 /// When the ledger cannot be read or a row is not in its form.
 pub fn losses(reader: &Reader, filter: &Filter, mut progress: impl FnMut(u64)) -> Result<Vec<Loss>, Error> {
     let mut bundles: BTreeMap<Digest, Bundle> = BTreeMap::new();
-    let mut sums: BTreeMap<(Cause, &'static str, Option<String>, Option<String>), (u64, Micros)> =
-        BTreeMap::new();
+    let mut sums: BTreeMap<Kept, (u64, Micros)> = BTreeMap::new();
     let mut after = filter.after;
     loop {
         let page = Filter { kind: Some(Kind::Decision), after, limit: PAGE_ROWS, ..filter.clone() };

@@ -312,10 +312,11 @@ fn with(world: &World, field: Field, value: i64) -> World {
     let (mut next, was) = (world.clone(), world.facts.get(field));
     next.facts.set(field, value);
     if let Some(scores) = &mut next.scores {
-        match field {
-            Field::MemberLtv91d => scores.ltv_91d = Micros(value),
-            Field::MemberChurn60d => scores.churn_60d = Ppm(u32::try_from(value).unwrap_or(u32::MAX)),
-            _ => {}
+        if field == Field::MemberLtv91d {
+            scores.ltv_91d = Micros(value);
+        }
+        if field == Field::MemberChurn60d {
+            scores.churn_60d = Ppm(u32::try_from(value).unwrap_or(u32::MAX));
         }
     }
     let larger = was.abs().max(value.abs()).max(1);
