@@ -1,7 +1,9 @@
 //! `largesse log`: read, verify and prove the decision log.
 
+mod check_evidence;
 mod check_proof;
 mod consistency;
+mod evidence;
 mod explain;
 mod given;
 mod list;
@@ -33,6 +35,10 @@ pub enum Command {
     Prove(prove::Args),
     /// Check a proof file without the ledger it is about; exit 3 names what does not hold
     CheckProof(check_proof::Args),
+    /// Write everything that decisions rest on into one file, each row with its proof
+    Evidence(evidence::Args),
+    /// Check an evidence file without the ledger it is about; exit 3 names what does not hold
+    CheckEvidence(check_evidence::Args),
     /// Prove that the log only grew since an older signed head; exit 3 names a restored copy or a fork
     Consistency(consistency::Args),
     /// Replace the key that signs heads; no node may be running
@@ -48,6 +54,8 @@ pub fn run(command: &Command) -> Result {
         Command::Verify(args) => verify::run(args),
         Command::Prove(args) => prove::run(args),
         Command::CheckProof(args) => check_proof::run(args),
+        Command::Evidence(args) => evidence::run(args),
+        Command::CheckEvidence(args) => check_evidence::run(args),
         Command::Consistency(args) => consistency::run(args),
         Command::RotateKey(args) => rotate_key::run(args),
     }

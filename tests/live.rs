@@ -79,6 +79,19 @@ async fn under_load_every_decision_names_one_bundle_and_a_kill_switch_survives_a
             .map(str::to_owned)
             .collect();
     assert!(bundles.contains(&digest) && bundles.len() == 2, "{bundles:?}");
+    // What a decision under it rests on, as an outsider sees it.
+    let last = format!("SELECT max(seq) FROM record WHERE kind = 11 AND lower(hex(bundle)) = '{digest}'");
+    let (last, file) = (query(&office.ledger(), &last), office.path("evidence.json"));
+    let written =
+        common::run(&["log", "evidence", &last, "--dir", text(&office.ledger()), "--out", text(&file)]);
+    assert!(written.status.success(), "{}", common::stderr(&written));
+    let key = office.ledger().join("verifier.txt");
+    let held = run_json(&["log", "check-evidence", text(&file), "--key", text(&key), "--output", "json"]);
+    let steps = held["decisions"][0]["steps"].as_array().unwrap();
+    let signed: Vec<_> =
+        steps.iter().map(|step| (step[0].as_str().unwrap(), step[1].as_str().unwrap())).collect();
+    let expected = [("submit", "anna"), ("assess", "anna"), ("approve", "berta"), ("activate", "berta")];
+    assert_eq!(signed, expected);
     let replay = run_json(&["replay", "--dir", text(&office.ledger()), "--all", "--output", "json"]);
     assert_eq!(replay["mismatches"], 0, "{replay}");
     assert_eq!(

@@ -3,6 +3,7 @@
 
     verify.py proof FILE --key KEY [--head HEAD]     one row is in the log
     verify.py consistency FILE --key KEY --head HEAD the log only grew since the head you hold
+    verify.py evidence FILE --key KEY [--head HEAD]  every row of an evidence file is in the log, its policies are what they claim
     verify.py checkpoint HEAD --key KEY              a signed head is the log's
 
 KEY is the verifier.txt you were given, HEAD a signed head you received. Exit 0: proven. Exit 3: not, and why.
@@ -229,6 +230,17 @@ def check_proof(text, keys, pinned):
     check_inclusion(leaf, index, size, hashes(lines[3:]), root)
     print(f"proven: row {row['seq']} is in log {origin} of {size} rows")
     print(json.dumps(row, indent=2))
+    return row
+
+
+def check_evidence(text, keys, pinned):
+    items = json.loads(text)["items"]
+    need(items, "the file holds no rows")
+    for item in items:
+        row = check_proof(item["proof"], keys, pinned)
+        need(row["seq"] == item["row"], f"the proof given for row {item['row']} is of row {row['seq']}")
+        if item["what"] == "policy":
+            need(hashlib.sha256(row["body"].encode()).hexdigest() == row["bundle"], f"row {row['seq']} is not the policy it names")
 
 
 def check_growth(text, keys, pinned):
@@ -250,14 +262,14 @@ def check_head(note, keys, _):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["proof", "consistency", "checkpoint"])
+    parser.add_argument("what", choices=["proof", "evidence", "consistency", "checkpoint"])
     parser.add_argument("file")
     parser.add_argument("--key", required=True, help="the verifier.txt you were given")
     parser.add_argument("--head", help="a signed head you received earlier")
     arguments = parser.parse_args()
     if arguments.what == "consistency" and not arguments.head:
         parser.error("a consistency proof needs the head it starts from: --head")
-    check = {"proof": check_proof, "consistency": check_growth, "checkpoint": check_head}[arguments.what]
+    check = {"proof": check_proof, "evidence": check_evidence, "consistency": check_growth, "checkpoint": check_head}[arguments.what]
 
     def read(path):
         try:

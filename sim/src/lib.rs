@@ -5,8 +5,9 @@
 //!
 //! Start reading at [`host`] (events driven through the brains on a virtual clock), [`replay`] (a ledger's
 //! decisions recomputed), [`impact`] (recorded events under another policy) or [`planner_bench`] (allocation against the exact optimum);
-//! [`explain`] and [`losses`] answer questions about a ledger.
+//! [`explain`] and [`losses`] answer questions about a ledger, [`evidence`] collects what outsiders can check.
 
+pub mod evidence;
 pub mod explain;
 pub mod host;
 pub mod impact;

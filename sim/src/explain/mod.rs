@@ -175,7 +175,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         cause: decision.cause,
         counterfactual,
         explored: decision.explored,
-        negotiation: negotiation(reader, row.seq, &decision)?,
+        negotiation: negotiation(reader, row.seq, decision.bundle, decision.table)?,
         bundle: decision.bundle,
         models: decision.models,
         event: decision.event,
@@ -296,8 +296,16 @@ fn lever(decision: &Decision, bundle: &Bundle, reward: domain::RewardIndex) -> M
     value.levered - value.raw
 }
 
-/// The plan whose table the decision used: the last one recorded before it with that table.
-fn negotiation(reader: &Reader, decided: Seq, decision: &Decision) -> Result<Option<Negotiation>, Error> {
+/// The plan whose table a decision by a bundle used: the last one recorded before it with that table.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn negotiation(
+    reader: &Reader,
+    decided: Seq,
+    bundle: domain::Digest,
+    table: u64,
+) -> Result<Option<Negotiation>, Error> {
     let mut before = Some(decided);
     // Tables are in force for a fraction of a second; a decision long after its table is a stale one, and a
     // page of plans reaches back far enough for those too.
@@ -314,8 +322,8 @@ fn negotiation(reader: &Reader, decided: Seq, decision: &Decision) -> Result<Opt
             let Ok(plan) = serde_json::from_str::<Plan>(row.body.as_deref().unwrap_or_default()) else {
                 continue;
             };
-            let same_side = row.bundle.is_none_or(|bundle| bundle == decision.bundle);
-            if same_side && plan.table.as_ref().is_some_and(|held| held.id() == decision.table) {
+            let same_side = row.bundle.is_none_or(|side| side == bundle);
+            if same_side && plan.table.as_ref().is_some_and(|held| held.id() == table) {
                 return Ok(Some(Negotiation {
                     seq: row.seq.0,
                     status: format!("{:?}", plan.certificate.status),

@@ -1,0 +1,271 @@
+//! Evidence about decisions in one file: the rows that a question is answered from, each with its proof.
+//!
+//! For each decision: the row itself, the run and the models it was made by, the policy it names, what people signed
+//! about that policy, and the certificate of the negotiation whose prices it used. Whoever receives the file needs a
+//! public key or a signed head of the log, and nothing else: [`Evidence::check`] holds every proof to it, and then the
+//! rows to each other. Nothing personal is in it.
+
+use std::collections::BTreeMap;
+
+use agents::negotiation::Plan;
+use domain::decision::PublicDecision;
+use domain::digest::hex;
+use domain::{Digest, SEMANTICS_VERSION};
+use ledger::note::Head;
+use ledger::proof::{InclusionProof, ProofError, Trust};
+use ledger::{Kind, Public, Reader, Row, Seq};
+use policies::Bundle;
+use policies::registry::Signed;
+use serde::{Deserialize, Serialize};
+
+use crate::explain;
+
+/// Most decisions in one file.
+pub const DECISIONS_MAX: usize = 100;
+
+/// The form of the file.
+const VERSION: u32 = 1;
+
+/// Why there is no evidence, or why it does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error(transparent)]
+    Explain(#[from] explain::Error),
+    #[error("row {0} is not a decision; evidence is about decisions")]
+    NotADecision(Seq),
+    #[error("the log does not hold {0}")]
+    Missing(String),
+    #[error("not an evidence file: {0}")]
+    Malformed(String),
+    #[error("{what} (row {row}): {why}")]
+    Unproven { what: String, row: u64, why: ProofError },
+    #[error("row {row}: {why}")]
+    Contradiction { row: u64, why: String },
+}
+
+/// A row with what it is evidence of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// `decision`, `run`, `models`, `policy`, `step`, `report` or `negotiation`.
+    pub what: String,
+    pub row: u64,
+    /// The row's proof, as `largesse log prove` writes it.
+    pub proof: String,
+}
+
+/// The file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    pub v: u32,
+    /// The rows of the decisions it is about.
+    pub about: Vec<u64>,
+    pub items: Vec<Item>,
+}
+
+/// What holds about one decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holds {
+    pub row: u64,
+    pub decision: String,
+    pub outcome: String,
+    pub reason: String,
+    /// The policy's digest, recomputed from its bytes.
+    pub policy: Digest,
+    /// What people signed about the policy, in order: step, by whom, row.
+    pub steps: Vec<(String, String, u64)>,
+    /// Whether its prices came from a negotiation whose certificate was verified again; otherwise they were those of
+    /// a period's beginning.
+    pub negotiated: bool,
+}
+
+impl Evidence {
+    /// Collects the evidence about decisions, proven under one head.
+    ///
+    /// # Errors
+    /// When a row is no decision, or the log does not hold what a decision refers to.
+    pub fn gather(reader: &Reader, decisions: &[Row], head: &Head, note: &str) -> Result<Evidence, Error> {
+        let mut rows: BTreeMap<Seq, &'static str> = BTreeMap::new();
+        for row in decisions {
+            if row.kind != Kind::Decision {
+                return Err(Error::NotADecision(row.seq));
+            }
+            rows.insert(row.seq, "decision");
+            referred(reader, row, &mut rows)?;
+        }
+        let items = rows.into_iter().map(|(seq, what)| {
+            let proof = reader.prove(seq, head, note)?;
+            Ok(Item { what: what.to_owned(), row: seq.0, proof: proof.to_text() })
+        });
+        let about = decisions.iter().map(|row| row.seq.0).collect();
+        Ok(Evidence { v: VERSION, about, items: items.collect::<Result<_, Error>>()? })
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn from_text(text: &str) -> Result<Evidence, Error> {
+        let evidence: Evidence =
+            serde_json::from_str(text).map_err(|error| Error::Malformed(error.to_string()))?;
+        if evidence.v != VERSION {
+            return Err(Error::Malformed(format!("form {} is unknown to this build", evidence.v)));
+        }
+        Ok(evidence)
+    }
+
+    /// Holds every proof to a key or head, and the rows to each other.
+    ///
+    /// # Errors
+    /// The first proof that fails, or the first row that contradicts another.
+    pub fn check(&self, trust: &Trust) -> Result<(Head, Vec<Holds>), Error> {
+        let mut head = None;
+        let mut proofs = Vec::new();
+        for item in &self.items {
+            let unproven = |why| Error::Unproven { what: item.what.clone(), row: item.row, why };
+            let proof = InclusionProof::from_text(&item.proof).map_err(unproven)?;
+            head = Some(proof.check(trust).map_err(unproven)?);
+            if proof.seq.0 != item.row {
+                return Err(Error::Malformed(format!(
+                    "the proof given for row {} is of row {}",
+                    item.row, proof.seq
+                )));
+            }
+            proofs.push(proof);
+        }
+        let head = head.ok_or_else(|| Error::Malformed("it holds no rows".to_owned()))?;
+        let mut rows = BTreeMap::new();
+        for (proof, item) in proofs.iter().zip(&self.items) {
+            let unproven = |why| Error::Unproven { what: item.what.clone(), row: item.row, why };
+            rows.insert(item.row, proof.columns().map_err(unproven)?);
+        }
+        let case = Case { rows };
+        let holds = self.about.iter().map(|row| case.decision(*row)).collect::<Result<_, _>>()?;
+        Ok((head, holds))
+    }
+}
+
+/// Every row a decision refers to.
+fn referred(reader: &Reader, row: &Row, rows: &mut BTreeMap<Seq, &'static str>) -> Result<(), Error> {
+    let missing = |what: String| Error::Missing(what);
+    let of_kinds = |kinds: &[Kind]| reader.of_kinds(kinds);
+    let start = of_kinds(&[Kind::Start])?.into_iter().rev().find(|start| start.seq < row.seq);
+    rows.insert(start.ok_or_else(|| missing(format!("the run of row {}", row.seq)))?.seq, "run");
+    if let Some(models) = row.models {
+        let found = of_kinds(&[Kind::Models])?.into_iter().find(|other| other.models == Some(models));
+        rows.insert(found.ok_or_else(|| missing(format!("models {models}")))?.seq, "models");
+    }
+    let bundle = row.bundle.ok_or_else(|| missing(format!("the policy of row {}", row.seq)))?;
+    let policy = of_kinds(&[Kind::Bundle])?.into_iter().find(|other| other.bundle == Some(bundle));
+    rows.insert(policy.ok_or_else(|| missing(format!("policy {bundle}")))?.seq, "policy");
+    let said = of_kinds(&[Kind::Operation, Kind::Approval, Kind::ImpactReport])?;
+    for step in said.iter().filter(|step| step.bundle == Some(bundle) && step.seq < row.seq) {
+        rows.insert(step.seq, if step.kind == Kind::ImpactReport { "report" } else { "step" });
+    }
+    let body = row
+        .body
+        .as_deref()
+        .ok_or_else(|| missing(format!("the public part of row {}: it was pruned", row.seq)))?;
+    let public = public(body, row.seq.0)?;
+    if let Some(plan) = explain::negotiation(reader, row.seq, public.bundle, public.table)? {
+        rows.insert(Seq(plan.seq), "negotiation");
+    }
+    Ok(())
+}
+
+fn public(body: &str, row: u64) -> Result<PublicDecision, Error> {
+    serde_json::from_str(body).map_err(|error| Error::Contradiction { row, why: error.to_string() })
+}
+
+/// Proven rows.
+struct Case<'a> {
+    rows: BTreeMap<u64, Public<'a>>,
+}
+
+impl Case<'_> {
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (u64, &Public<'_>)> {
+        let number = i64::from(kind.number());
+        self.rows.iter().filter(move |(_, row)| row.kind == number).map(|(seq, row)| (*seq, row))
+    }
+
+    fn decision(&self, row: u64) -> Result<Holds, Error> {
+        let wrong = |why: String| Error::Contradiction { row, why };
+        let columns = self.rows.get(&row).ok_or_else(|| wrong("it is not in the file".to_owned()))?;
+        if columns.kind != i64::from(Kind::Decision.number()) {
+            return Err(wrong("it is not a decision".to_owned()));
+        }
+        if columns.semantics != i64::from(SEMANTICS_VERSION) {
+            return Err(wrong(format!("it was made under semantics version {}", columns.semantics)));
+        }
+        let decision = public(columns.body.unwrap_or_default(), row)?;
+        if columns.bundle != Some(&decision.bundle.0) {
+            return Err(wrong("its column and its body name different policies".to_owned()));
+        }
+        let policy = self.policy(row, decision.bundle)?;
+        let mut steps = Vec::new();
+        for (seq, step) in self.of_kind(Kind::Operation).chain(self.of_kind(Kind::Approval)) {
+            if step.bundle == Some(&decision.bundle.0) {
+                steps.extend(signed(seq, step.body.unwrap_or_default())?);
+            }
+        }
+        steps.sort_by_key(|(_, _, seq)| *seq);
+        Ok(Holds {
+            row,
+            decision: decision.decision.to_string(),
+            outcome: decision.outcome.to_string(),
+            reason: decision.reason.name().to_owned(),
+            policy: policy.digest(),
+            steps,
+            negotiated: self.negotiation(row, &decision)?,
+        })
+    }
+
+    /// The policy's bytes have the digest that the decision names.
+    fn policy(&self, row: u64, digest: Digest) -> Result<Bundle, Error> {
+        let wrong = |why: String| Error::Contradiction { row, why };
+        let stored = self.of_kind(Kind::Bundle).find(|(_, stored)| stored.bundle == Some(&digest.0));
+        let (seq, stored) =
+            stored.ok_or_else(|| wrong(format!("policy {} is not in the file", hex(&digest.0))))?;
+        let bundle = Bundle::from_canonical(stored.body.unwrap_or_default().as_bytes());
+        let bundle = bundle.map_err(|problems| Error::Contradiction { row: seq, why: problems.render() })?;
+        if bundle.digest() == digest {
+            Ok(bundle)
+        } else {
+            Err(wrong(format!("row {seq} is not the policy it names")))
+        }
+    }
+
+    /// The certificate of the decision's prices is verified by the independent checker.
+    fn negotiation(&self, row: u64, decision: &PublicDecision) -> Result<bool, Error> {
+        for (seq, certificate) in self.of_kind(Kind::Certificate) {
+            let wrong = |why: String| Error::Contradiction { row: seq, why };
+            let plan: Plan = serde_json::from_str(certificate.body.unwrap_or_default())
+                .map_err(|error| wrong(error.to_string()))?;
+            let same_side = certificate.bundle.is_none_or(|bundle| *bundle == decision.bundle.0);
+            let Some(table) = plan.table.as_ref().filter(|table| same_side && table.id() == decision.table)
+            else {
+                continue;
+            };
+            if seq >= row {
+                return Err(wrong("prices were used before they were recorded".to_owned()));
+            }
+            agents::check::verify_table(&plan.certificate, table)
+                .map_err(|violation| wrong(violation.to_string()))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// A signed step; a schedule that came due was signed before.
+fn signed(row: u64, body: &str) -> Result<Option<(String, String, u64)>, Error> {
+    let Ok(Signed { statement, key, signature }) = serde_json::from_str(body) else { return Ok(None) };
+    if !ledger::person::is_signed(&key, &statement.bytes(), &signature) {
+        let why = format!("the signature of {} does not fit", statement.by);
+        return Err(Error::Contradiction { row, why });
+    }
+    Ok(Some((statement.step.name().to_owned(), statement.by, row)))
+}
