@@ -8,6 +8,7 @@
 //! -> shadow (computed beside, decides nothing) -> canary (decides for a share of the members) -> schedule or
 //! activate -> superseded or rolled back.
 
+mod admit;
 mod canary;
 mod refusal;
 mod step;
@@ -15,8 +16,7 @@ mod switches;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::time::HOUR;
-use domain::{Digest, Ppm, Timestamp};
+use domain::{Digest, Timestamp};
 
 pub use canary::{Canary, CanarySide, Share, Sides};
 pub use refusal::{Refusal, describe, explain, percent};
@@ -24,10 +24,6 @@ pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
 
 use crate::bundle::{Bundle, Stops};
 use switches::turned_off;
-
-/// How far the time of a statement may lie from the node's clock: clocks of people's machines differ, and a
-/// statement that was kept back for long should be looked at again.
-const SIGNED_WITHIN: i64 = HOUR;
 
 /// A person as people.toml knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,136 +165,6 @@ impl Registry {
             stops = stops.and(more);
         }
         stops
-    }
-
-    /// Whether a person may take a step now.
-    ///
-    /// `bundles` are those that decide or are about to, for the names of kill switches.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn admit(
-        &self,
-        statement: &Statement,
-        person: &Person,
-        now: Timestamp,
-        bundles: &[Bundle],
-    ) -> Result<(), Refusal> {
-        if statement.v != VERSION {
-            return Err(Refusal::UnknownForm(statement.v));
-        }
-        if statement.ledger != self.ledger {
-            let expected = self.ledger.clone();
-            return Err(Refusal::OtherLedger { found: statement.ledger.clone(), expected });
-        }
-        if self.seen.contains(&statement.id) {
-            return Err(Refusal::Replayed(statement.id.clone()));
-        }
-        if now.since(statement.at).abs() > SIGNED_WITHIN {
-            return Err(Refusal::WrongTime { signed: statement.at, now });
-        }
-        let needed = statement.step.role();
-        // Whoever may put a policy in force may also act in the safe direction.
-        let allowed = person.roles.contains(&needed)
-            || needed == Role::Operator && person.roles.contains(&Role::Approver);
-        if !allowed {
-            let has = person.roles.clone();
-            return Err(Refusal::NotAllowed { by: person.name.clone(), needed, has });
-        }
-        self.admit_step(&statement.step, person, now, bundles)
-    }
-
-    fn admit_step(
-        &self,
-        step: &Step,
-        person: &Person,
-        now: Timestamp,
-        bundles: &[Bundle],
-    ) -> Result<(), Refusal> {
-        match step {
-            Step::Submit { bundle, .. } if self.versions.contains_key(bundle) => {
-                Err(Refusal::KnownBundle(*bundle))
-            }
-            Step::Submit { .. } => Ok(()),
-            Step::Assess { bundle, .. } => self.version(*bundle).map(|_| ()),
-            Step::Approve { bundle, impact } => {
-                let version = self.version(*bundle)?;
-                let newest = version.impact.ok_or(Refusal::NotAssessed(*bundle))?;
-                if newest != *impact {
-                    return Err(Refusal::StaleApproval { approved: *impact, newest });
-                }
-                if version.by == person.name {
-                    return Err(Refusal::OwnWork(person.name.clone()));
-                }
-                Ok(())
-            }
-            Step::Schedule { bundle, .. } if self.in_force() == Some(*bundle) => {
-                Err(Refusal::InForce(*bundle))
-            }
-            Step::Schedule { bundle, at } => {
-                let other = self.scheduled.as_ref().filter(|scheduled| scheduled.bundle != *bundle);
-                if let Some(other) = other {
-                    return Err(Refusal::OtherSchedule(other.bundle));
-                }
-                self.approved(*bundle)?;
-                if *at <= now { Err(Refusal::Past(*at)) } else { Ok(()) }
-            }
-            Step::Activate { bundle } => {
-                if self.in_force() == Some(*bundle) {
-                    return Err(Refusal::InForce(*bundle));
-                }
-                self.approved(*bundle)
-            }
-            Step::Shadow { bundle } if self.shadows.contains_key(bundle) => Err(Refusal::InShadow(*bundle)),
-            Step::Shadow { bundle } => self.version(*bundle).map(|_| ()),
-            Step::Canary { bundle, share } => {
-                if self.in_force() == Some(*bundle) {
-                    return Err(Refusal::InForce(*bundle));
-                }
-                if share.0 == 0 || share.0 >= Ppm::ONE.0 {
-                    return Err(Refusal::NoShare(*share));
-                }
-                match self.canary {
-                    Some(other) if other.of.bundle != *bundle => Err(Refusal::OtherCanary(other.of.bundle)),
-                    Some(_) | None => self.approved(*bundle),
-                }
-            }
-            Step::Withdraw { bundle } if self.is_staged(*bundle) => Ok(()),
-            Step::Withdraw { bundle } => Err(Refusal::NotStaged(*bundle)),
-            Step::RollBack { to } if self.before() == Some(*to) => Ok(()),
-            Step::RollBack { to } => Err(Refusal::NotBefore(*to)),
-            Step::Stop { target, .. } => {
-                if self.stopped.contains(target) {
-                    return Err(Refusal::Stopped(target.clone()));
-                }
-                match bundles.iter().any(|bundle| turned_off(target, bundle).is_some()) {
-                    true => Ok(()),
-                    false => Err(Refusal::UnknownTarget(target.clone())),
-                }
-            }
-            Step::Resume { target, .. } if self.stopped.contains(target) => Ok(()),
-            Step::Resume { target, .. } => Err(Refusal::NotStopped(target.clone())),
-        }
-    }
-
-    /// Whether the bundle is in shadow, a canary or scheduled.
-    fn is_staged(&self, bundle: Digest) -> bool {
-        self.shadows.contains_key(&bundle)
-            || self.canary.is_some_and(|canary| canary.of.bundle == bundle)
-            || self.scheduled.as_ref().is_some_and(|scheduled| scheduled.bundle == bundle)
-    }
-
-    fn version(&self, bundle: Digest) -> Result<&Version, Refusal> {
-        self.versions.get(&bundle).ok_or(Refusal::UnknownBundle(bundle))
-    }
-
-    fn approved(&self, bundle: Digest) -> Result<(), Refusal> {
-        let version = self.version(bundle)?;
-        match (version.is_approved(), version.approvals.is_empty()) {
-            (true, _) => Ok(()),
-            (false, true) => Err(Refusal::NotApproved(bundle)),
-            (false, false) => Err(Refusal::NewerReport(bundle)),
-        }
     }
 
     /// Folds a statement that was recorded at a time of the node's clock.
