@@ -55,6 +55,7 @@ kinds! {
     44 SignIn "sign_in" "A person signed in or was refused."
     45 Retention "retention" "Old sealed parts or bodies were pruned."
     46 KeyRotation "key_rotation" "The key that signs heads was replaced by another."
+    47 Hold "hold" "A legal hold was added or released: under it nothing is erased or pruned."
 }
 
 impl Kind {

@@ -4,6 +4,7 @@
 
 mod append;
 mod crash;
+mod erase;
 mod guards;
 mod index;
 mod mutations;

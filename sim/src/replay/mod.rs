@@ -189,7 +189,8 @@ impl Replay {
             | Kind::Erasure
             | Kind::SignIn
             | Kind::Retention
-            | Kind::KeyRotation => Ok(()),
+            | Kind::KeyRotation
+            | Kind::Hold => Ok(()),
         }
     }
 
