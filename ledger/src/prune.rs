@@ -18,6 +18,7 @@ use crate::hold::in_force;
 use crate::keys::random;
 use crate::kind::Kind;
 use crate::reader::Reader;
+use crate::relay::RELAYS;
 use crate::writer::{Checkpoint, Writer};
 
 /// Rows cut in one transaction: about a gigabyte of write-ahead log, and two passes over the cut rows each.
@@ -139,7 +140,7 @@ struct Look<'c> {
     held: BTreeSet<MemberId>,
     /// The row that began the present run.
     run: u64,
-    /// Every relay has passed this row.
+    /// The relay of rewards has passed this row.
     relayed: u64,
     /// The last row in each member's stored state.
     states: BTreeMap<MemberId, u64>,
@@ -152,7 +153,7 @@ struct Candidate {
     member: Option<MemberId>,
     outcome: Option<i64>,
     has_sealed: bool,
-    valid_until: Option<String>,
+    valid_until: Option<i64>,
 }
 
 impl<'c> Look<'c> {
@@ -169,7 +170,7 @@ impl<'c> Look<'c> {
             everything_held: holds.iter().any(|hold| hold.member.is_none()),
             held: holds.iter().filter_map(|hold| hold.member).collect(),
             run: number(&format!("SELECT max(seq) FROM record WHERE kind = {start}"))?,
-            relayed: number("SELECT min(seq) FROM relay_position")?,
+            relayed: number(&format!("SELECT max(seq) FROM relay_position WHERE name = '{}'", RELAYS[0]))?,
             states: BTreeMap::new(),
         })
     }
@@ -233,9 +234,8 @@ impl<'c> Look<'c> {
             if row.seq > self.relayed {
                 return Ok(Some(Needed::Unpublished));
             }
-            let until = row.valid_until.as_deref().and_then(|until| until.parse::<Timestamp>().ok());
-            // A promise that has no end, or none that can be read, has not run out.
-            if until.is_none_or(|until| until >= self.now) {
+            // A promise without an end has not run out.
+            if row.valid_until.is_none_or(|until| until >= self.now.0) {
                 return Ok(Some(Needed::Promise));
             }
         }

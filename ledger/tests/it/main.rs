@@ -9,6 +9,7 @@ mod guards;
 mod index;
 mod mutations;
 mod opening;
+mod prune;
 mod rotate;
 mod support;
 mod tamper;
