@@ -27,7 +27,8 @@ pub fn run(args: &Args) -> Result {
     Ok(Verdict::Ok)
 }
 
-fn document(row: &Row, keys: &Keys) -> Value {
+/// The row as JSON.
+pub fn document(row: &Row, keys: &Keys) -> Value {
     let debits: Vec<Value> = row
         .debits
         .iter()

@@ -95,7 +95,11 @@ impl Writer {
                 Err(error) => return Err(error.into()),
             }
         }
-        if destroyed { self.wipe() } else { Ok(()) }
+        if destroyed {
+            // Somebody who reads the ledger meanwhile is no reason not to start.
+            let _read_meanwhile = self.wipe();
+        }
+        Ok(())
     }
 }
 

@@ -6,8 +6,7 @@ use domain::time::DAY;
 use domain::{Outcome, Timestamp};
 use ledger::proof::Trust;
 use ledger::{
-    Entry, Error, Kind, Needed, Reader, Report, Retention, Seq, Snapshot, VerifyOptions, Writer, keys_of,
-    verify,
+    Entry, Error, Kind, Needed, Report, Retention, Seq, Snapshot, VerifyOptions, Writer, keys_of, verify,
 };
 use serde_json::json;
 
