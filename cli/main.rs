@@ -170,6 +170,8 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
         | Error::Forked { .. }
         | Error::CheckpointFile { .. }
         | Error::KeyHistory { .. }
+        | Error::Cut { .. }
+        | Error::Held { .. }
         | Error::BudgetDrift { .. } => exit::Failure::found_bad(error),
         other => exit::Failure::runtime(other),
     }

@@ -8,7 +8,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
-use common::{NatsServer, folder, largesse, purchases, query, refused, run, run_json, stderr, terminate, text};
+use common::{
+    NatsServer, folder, largesse, purchases, query, refused, run, run_json, stderr, terminate, text,
+};
 use serde_json::Value;
 
 /// Every one is searched for in every byte.
@@ -82,13 +84,15 @@ fn files(below: &Path, found: &mut Vec<PathBuf>) {
 fn holding(below: &Path, bytes: &[u8]) -> Vec<PathBuf> {
     let mut all = Vec::new();
     files(below, &mut all);
-    let holds = |path: &PathBuf| std::fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
+    let holds =
+        |path: &PathBuf| std::fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
     all.into_iter().filter(holds).collect()
 }
 
 /// One column of keys.db as bytes.
 fn of_keys(ledger: &Path, sql: &str) -> Vec<u8> {
-    let script = "import sqlite3,sys\nprint(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0].hex())";
+    let script =
+        "import sqlite3,sys\nprint(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0].hex())";
     let output = std::process::Command::new("python3")
         .args(["-c", script, text(&ledger.join("keys.db")), sql])
         .output()
@@ -107,8 +111,7 @@ struct Program {
 impl Program {
     async fn ran() -> Program {
         let program = Program { server: NatsServer::start(), dir: folder() };
-        let config =
-            format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", program.server.url());
+        let config = format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", program.server.url());
         std::fs::write(program.path("largesse.toml"), config).unwrap();
         let mut node = program.start();
         eventually("the ledger", || rows(&program.ledger(), "2") == 1);
@@ -142,7 +145,11 @@ impl Program {
     }
 
     fn erase_refused(&self, code: i32, says: &str) {
-        refused(&["member", "erase", RAW, "--dir", text(&self.ledger()), "--purpose", "request 17"], code, says);
+        refused(
+            &["member", "erase", RAW, "--dir", text(&self.ledger()), "--purpose", "request 17"],
+            code,
+            says,
+        );
     }
 
     fn erase(&self) -> Value {
@@ -170,32 +177,46 @@ async fn after_erasing_no_file_holds_a_byte_of_the_member() {
     let id = query(&ledger, &format!("SELECT seq FROM record WHERE event_id = '{EVENT}-0'"));
     run_json(&["log", "prove", &id, "--dir", text(&ledger), "--out", text(&proof), "--output", "json"]);
     let checkpoints = std::fs::read_to_string(ledger.join("checkpoints.txt")).unwrap();
-    std::fs::write(&head, format!("{}\n", checkpoints.split_terminator("\n\n\n").next_back().unwrap())).unwrap();
+    std::fs::write(&head, format!("{}\n", checkpoints.split_terminator("\n\n\n").last().unwrap())).unwrap();
 
     let erased = program.erase();
     assert_eq!(erased["member"], pseudonym.as_str());
-    assert_eq!((&erased["rows_emptied"], &erased["dead_letters_emptied"]), (&6.into(), &2.into()), "{erased}");
+    assert_eq!(
+        (&erased["rows_emptied"], &erased["dead_letters_emptied"]),
+        (&6.into(), &2.into()),
+        "{erased}"
+    );
     assert_eq!(erased["nats"]["events_deleted"], 8, "{erased}");
     // The old proof holds; it says what the row was, so it is not among what is searched.
     let key = ledger.join("verifier.txt");
     assert!(run(&["log", "check-proof", text(&proof), "--key", text(&key)]).status.success());
     std::fs::remove_file(&proof).unwrap();
 
-    let mut everywhere: Vec<(&str, &[u8])> = vec![("wrapped key", &wrapped), ("identity", &identity), ("handle", &handle)];
+    let mut everywhere: Vec<(&str, &[u8])> =
+        vec![("wrapped key", &wrapped), ("identity", &identity), ("handle", &handle)];
     for canary in [RAW, EVENT, AMOUNT_MICROS, AMOUNT] {
         everywhere.push((canary, canary.as_bytes()));
     }
     for (what, bytes) in everywhere {
-        assert_eq!(holding(program.dir.path(), bytes), [PathBuf::new(); 0], "{what} in the folder, its logs or keys");
+        assert_eq!(
+            holding(program.dir.path(), bytes),
+            [PathBuf::new(); 0],
+            "{what} in the folder, its logs or keys"
+        );
     }
     // Other members' events carry the store and basket, too: in the ledger they are sealed, on the server they are theirs.
     for canary in [SOURCE, BASKET] {
         assert_eq!(holding(program.dir.path(), canary.as_bytes()), [PathBuf::new(); 0], "{canary}");
     }
     for canary in [RAW, EVENT, AMOUNT] {
-        assert_eq!(holding(program.server.store(), canary.as_bytes()), [PathBuf::new(); 0], "{canary} on the server");
+        assert_eq!(
+            holding(program.server.store(), canary.as_bytes()),
+            [PathBuf::new(); 0],
+            "{canary} on the server"
+        );
     }
-    let verified = run_json(&["log", "verify", "--dir", text(&ledger), "--head", text(&head), "--output", "json"]);
+    let verified =
+        run_json(&["log", "verify", "--dir", text(&ledger), "--head", text(&head), "--output", "json"]);
     assert_eq!(verified["verified"], true, "{verified}");
     let report = replayed(&ledger);
     assert_eq!(report["erased"], 6, "{report}");
@@ -203,7 +224,11 @@ async fn after_erasing_no_file_holds_a_byte_of_the_member() {
     let shown = run_json(&["log", "show", &id, "--dir", text(&ledger)]);
     assert_eq!((&shown["personal"], &shown["event_id"]), (&"erased".into(), &Value::Null), "{shown}");
     refused(&["log", "explain", &id, "--dir", text(&ledger)], 3, "its member was erased");
-    refused(&["log", "prove", &id, "--dir", text(&ledger), "--out", text(&proof)], 3, "older proofs of it hold");
+    refused(
+        &["log", "prove", &id, "--dir", text(&ledger), "--out", text(&proof)],
+        3,
+        "older proofs of it hold",
+    );
     program.erase_refused(2, "no member of this ledger has this identifier");
 }
 
@@ -215,12 +240,23 @@ async fn a_member_who_comes_back_is_a_stranger() {
     let mut node = program.start();
     eventually("the restart", || rows(&ledger, "2") == 2);
     publish(&program.server, [event(RAW, "back-1", "20.00"), event("other-3", "back-2", "20.00")]).await;
-    let of = |id: &str| query(&ledger, &format!("SELECT lower(hex(member)) FROM record WHERE event_id = '{id}'"));
+    let of =
+        |id: &str| query(&ledger, &format!("SELECT lower(hex(member)) FROM record WHERE event_id = '{id}'"));
     eventually("both events", || !of("back-1").is_empty() && !of("back-2").is_empty());
     assert_eq!(terminate(&mut node), Some(0));
     assert_ne!(of("back-1"), before, "linked to what was erased");
     assert_eq!(of("back-2"), of("o-3"), "another member stays who they were");
-    let mine = run_json(&["member", "export", RAW, "--dir", text(&ledger), "--purpose", "request", "--output", "json"]);
+    let mine = run_json(&[
+        "member",
+        "export",
+        RAW,
+        "--dir",
+        text(&ledger),
+        "--purpose",
+        "request",
+        "--output",
+        "json",
+    ]);
     assert_eq!(mine["rows"].as_array().unwrap().len(), 1, "only what came after: {mine}");
     assert_eq!(replayed(&ledger)["erased"], 6);
     verified(&ledger);
@@ -288,7 +324,8 @@ fn an_export_holds_every_row_with_its_reasons_and_is_itself_recorded() {
     let words = std::fs::read_to_string(dir.path().join("x7.json.txt")).unwrap();
     let pseudonym = export["member"].as_str().unwrap();
     assert_eq!(export["identifier"], member);
-    let listed = format!("SELECT count(*) FROM record WHERE lower(hex(member)) = '{pseudonym}' AND kind < 40");
+    let listed =
+        format!("SELECT count(*) FROM record WHERE lower(hex(member)) = '{pseudonym}' AND kind < 40");
     let rows = export["rows"].as_array().unwrap();
     assert_eq!(rows.len().to_string(), query(&ledger, &listed));
     for row in rows {
@@ -303,11 +340,19 @@ fn an_export_holds_every_row_with_its_reasons_and_is_itself_recorded() {
     // Recorded, with the digest of what was handed out.
     let recorded = query(&ledger, &format!("SELECT kind, body FROM record WHERE seq = {}", said["row"]));
     let digest = domain::Digest::of(&std::fs::read(&out).unwrap()).to_string();
-    assert!(recorded.starts_with("41|") && recorded.contains("request 4") && recorded.contains(&digest), "{recorded}");
+    assert!(
+        recorded.starts_with("41|") && recorded.contains("request 4") && recorded.contains(&digest),
+        "{recorded}"
+    );
     refused(&[&args[..], &["--out", text(&out)]].concat(), 1, "cannot write");
-    let by_pseudonym = ["member", "export", pseudonym, "--pseudonym", "--dir", text(&ledger), "--purpose", "call"];
+    let by_pseudonym =
+        ["member", "export", pseudonym, "--pseudonym", "--dir", text(&ledger), "--purpose", "call"];
     assert!(run(&by_pseudonym).status.success());
-    assert_eq!(query(&ledger, "SELECT count(*) FROM record WHERE kind = 42"), "1", "the unmasking is recorded");
+    assert_eq!(
+        query(&ledger, "SELECT count(*) FROM record WHERE kind = 42"),
+        "1",
+        "the unmasking is recorded"
+    );
     refused(&[&args[..6], &["  "]].concat(), 2, "--purpose says nothing");
     verified(&ledger);
     assert_eq!(replayed(&ledger)["erased"], 0);
@@ -335,7 +380,11 @@ fn retention_prunes_what_is_old_and_every_command_says_so() {
     assert!(dry["sealed"].as_u64().unwrap() <= done["sealed"].as_u64().unwrap(), "{dry} {done}");
     let (pruned, kept) = (done["sealed"].as_u64().unwrap(), &done["kept"]);
     let stays: u64 = kept.as_object().unwrap().values().map(|rows| rows.as_u64().unwrap()).sum();
-    assert_eq!(pruned + stays, total.parse::<u64>().unwrap() + kept["present_run"].as_u64().unwrap_or(0), "{done}");
+    assert_eq!(
+        pruned + stays,
+        total.parse::<u64>().unwrap() + kept["present_run"].as_u64().unwrap_or(0),
+        "{done}"
+    );
     assert!(pruned > 0 && kept["legal_hold"].as_u64().unwrap() > 0, "{done}");
     assert_eq!(kept["after_stored_state"], Value::Null, "states were written first: {done}");
     assert_eq!(run_json(&["log", "show", &decision, "--dir", &at])["personal"], "pruned");
@@ -343,7 +392,10 @@ fn retention_prunes_what_is_old_and_every_command_says_so() {
     let report = replayed(&ledger);
     assert_eq!(report["erased"], 0);
     assert!(report["pruned"].as_u64().unwrap() >= pruned, "{report}");
-    assert!(before["pruned"] == 0 && report["decisions"].as_u64().unwrap() > 0, "the held member's: {report}");
+    assert!(
+        before["pruned"] == 0 && report["decisions"].as_u64().unwrap() > 0,
+        "the held member's: {report}"
+    );
     verified(&ledger);
     let done = log(&["retention", "--sealed-days", "0", "--body-days", "0"]);
     assert_eq!(done["sealed"], 0, "{done}");
@@ -361,7 +413,18 @@ fn retention_prunes_what_is_old_and_every_command_says_so() {
 async fn a_node_goes_on_with_members_whose_rows_were_pruned() {
     let program = Program::ran().await;
     let (ledger, pseudonym) = (program.ledger(), program.pseudonym());
-    run_json(&["log", "retention", "--sealed-days", "0", "--body-days", "0", "--dir", text(&ledger), "--output", "json"]);
+    run_json(&[
+        "log",
+        "retention",
+        "--sealed-days",
+        "0",
+        "--body-days",
+        "0",
+        "--dir",
+        text(&ledger),
+        "--output",
+        "json",
+    ]);
     let mut node = program.start();
     eventually("the restart", || rows(&ledger, "2") == 2);
     publish(&program.server, [event(RAW, "later-1", AMOUNT)]).await;

@@ -49,23 +49,26 @@ pub fn run(args: &Args) -> Result {
     let mut writer = alone(&args.dir)?;
     let member = args.who.find(writer.keys())?;
     // Looked up before anything is destroyed: afterwards nobody knows what to look for.
-    let server = args.nats.as_deref().map(|url| reach(args, url, writer.keys())).transpose()?;
-    let found = server.as_ref().map(|(_, traces)| traces.count()).unwrap_or_default();
+    let stored = args.nats.as_deref().map(|url| look(args, url, writer.keys())).transpose()?;
+    let found = stored.as_ref().map(|(_, traces)| traces.count()).unwrap_or_default();
     let erased = match member {
         Some(member) => Some(writer.erase(runtime::clock::wall(), member, purpose).map_err(errors)?),
         // Nobody in the ledger, but a server may still hold what was never taken, or came after an erasure.
         None if found.0 > 0 => None,
         None => return Err(nobody()),
     };
-    if let Some((server, traces)) = &server {
-        crate::block_on(async { server.forget(traces).await.map_err(Failure::unavailable) })?;
+    if let Some((options, traces)) = stored {
+        crate::block_on(async {
+            let server = NatsServer::reach(options).await.map_err(Failure::unavailable)?;
+            server.forget(&traces).await.map_err(Failure::unavailable)
+        })?;
     }
     show(args, erased.as_ref(), found)?;
     Ok(Verdict::Ok)
 }
 
-/// The server, and what it holds.
-fn reach(args: &Args, url: &str, keys: &Keys) -> Result<(NatsServer, Traces)> {
+/// What the server holds, and where it is.
+fn look(args: &Args, url: &str, keys: &Keys) -> Result<(NatsOptions, Traces)> {
     let options = match &args.prefix {
         Some(prefix) => NatsOptions::under(url, prefix).map_err(Failure::usage)?,
         None => NatsOptions::at(url),
@@ -77,9 +80,9 @@ fn reach(args: &Args, url: &str, keys: &Keys) -> Result<(NatsServer, Traces)> {
         Some(args.who.member.clone())
     };
     crate::block_on(async {
-        let server = NatsServer::reach(options).await.map_err(Failure::unavailable)?;
+        let server = NatsServer::reach(options.clone()).await.map_err(Failure::unavailable)?;
         let traces = server.traces(raw.as_deref(), member).await.map_err(Failure::unavailable)?;
-        Ok((server, traces))
+        Ok((options, traces))
     })
 }
 
