@@ -200,18 +200,18 @@ async fn after_erasing_no_file_holds_a_byte_of_the_member() {
     for (what, bytes) in everywhere {
         assert_eq!(
             holding(program.dir.path(), bytes),
-            [PathBuf::new(); 0],
+            Vec::<PathBuf>::new(),
             "{what} in the folder, its logs or keys"
         );
     }
     // Other members' events carry the store and basket, too: in the ledger they are sealed, on the server they are theirs.
     for canary in [SOURCE, BASKET] {
-        assert_eq!(holding(program.dir.path(), canary.as_bytes()), [PathBuf::new(); 0], "{canary}");
+        assert_eq!(holding(program.dir.path(), canary.as_bytes()), Vec::<PathBuf>::new(), "{canary}");
     }
     for canary in [RAW, EVENT, AMOUNT] {
         assert_eq!(
             holding(program.server.store(), canary.as_bytes()),
-            [PathBuf::new(); 0],
+            Vec::<PathBuf>::new(),
             "{canary} on the server"
         );
     }
