@@ -80,9 +80,9 @@ impl Writer {
     /// Destroys the keys of members whose erasure is recorded and was cut short.
     pub(crate) fn finish_erasures(&self, now: Timestamp) -> Result<(), Error> {
         let kind = Kind::Erasure.number();
-        let mut statement = self
-            .connection
-            .prepare(&format!("SELECT member FROM record WHERE kind = {kind} AND member IS NOT NULL"))?;
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT member FROM record WHERE kind = {kind} AND kind NOT IN (10, 11) AND member IS NOT NULL"
+        ))?;
         let members = statement.query_map([], |row| row.get(0).map(MemberId))?;
         let mut destroyed = false;
         for member in members.collect::<Result<Vec<_>, _>>()? {

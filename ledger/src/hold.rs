@@ -92,7 +92,9 @@ pub(crate) fn refuse_held(connection: &Connection, member: Option<MemberId>) -> 
 pub(crate) fn in_force(connection: &Connection) -> Result<Vec<Hold>, Error> {
     // The kind stands in the text, so that the partial index over the rare kinds serves.
     let kind = Kind::Hold.number();
-    let sql = format!("SELECT seq, recorded_at, member, body FROM record WHERE kind = {kind} ORDER BY seq");
+    let sql = format!(
+        "SELECT seq, recorded_at, member, body FROM record WHERE kind = {kind} AND kind NOT IN (10, 11) ORDER BY seq"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     let mut holds: Vec<Hold> = Vec::new();

@@ -169,7 +169,9 @@ impl<'c> Look<'c> {
             now,
             everything_held: holds.iter().any(|hold| hold.member.is_none()),
             held: holds.iter().filter_map(|hold| hold.member).collect(),
-            run: number(&format!("SELECT max(seq) FROM record WHERE kind = {start}"))?,
+            run: number(&format!(
+                "SELECT max(seq) FROM record WHERE kind = {start} AND kind NOT IN (10, 11)"
+            ))?,
             relayed: number(&format!("SELECT max(seq) FROM relay_position WHERE name = '{}'", RELAYS[0]))?,
             states: BTreeMap::new(),
         })

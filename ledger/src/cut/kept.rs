@@ -91,7 +91,7 @@ pub(crate) fn newest(connection: &Connection) -> Result<Option<(Seq, Claim)>, Er
     // The kinds stand in the text, so that the partial index over the rare kinds serves.
     let (erasure, retention) = (Kind::Erasure.number(), Kind::Retention.number());
     let sql = format!(
-        "SELECT seq, body FROM record WHERE kind IN ({erasure}, {retention}) ORDER BY seq DESC LIMIT 1"
+        "SELECT seq, body FROM record WHERE kind IN ({erasure}, {retention}) AND kind NOT IN (10, 11) ORDER BY seq DESC LIMIT 1"
     );
     let found: Option<(i64, Option<String>)> =
         connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
