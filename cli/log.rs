@@ -6,9 +6,11 @@ mod consistency;
 mod evidence;
 mod explain;
 mod given;
+mod hold;
 mod list;
 mod losses;
 mod prove;
+mod retention;
 mod rotate_key;
 mod show;
 mod verify;
@@ -43,6 +45,13 @@ pub enum Command {
     Consistency(consistency::Args),
     /// Replace the key that signs heads; no node may be running
     RotateKey(rotate_key::Args),
+    /// Keep a member's rows, or all, from being erased and pruned
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// Prune the sealed parts, then the bodies, of old rows; no node may be running
+    Retention(retention::Args),
+    /// Give the space of what was pruned and erased back to the disk; no node may be running
+    Compact(retention::Compact),
 }
 
 pub fn run(command: &Command) -> Result {
@@ -58,6 +67,9 @@ pub fn run(command: &Command) -> Result {
         Command::CheckEvidence(args) => check_evidence::run(args),
         Command::Consistency(args) => consistency::run(args),
         Command::RotateKey(args) => rotate_key::run(args),
+        Command::Hold(command) => hold::run(command),
+        Command::Retention(args) => retention::run(args),
+        Command::Compact(args) => retention::compact(args),
     }
 }
 
@@ -86,6 +98,11 @@ pub fn find(reader: &Reader, id: &str) -> Result<Row> {
     Err(Failure::usage(format!(
         "no row has decision id, event id or sequence number {id:?}; `largesse log list` shows them"
     )))
+}
+
+/// One row with everything recorded about it, opened where its key is there.
+pub fn document(row: &Row, keys: &ledger::Keys) -> serde_json::Value {
+    show::document(row, keys)
 }
 
 /// An explanation as people read it, without the list of facts.

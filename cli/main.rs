@@ -12,6 +12,7 @@ mod explain;
 mod feed;
 mod folder;
 mod log;
+mod member;
 mod model;
 mod output;
 mod people;
@@ -81,6 +82,9 @@ enum Command {
     /// Read, verify and prove the decision log
     #[command(subcommand)]
     Log(log::Command),
+    /// Everything about one member: hand it out, or erase it
+    #[command(subcommand)]
+    Member(member::Command),
     /// Recompute decisions from their recorded inputs and compare them byte for byte
     Replay(replay::Args),
     /// Run purchases through the same brains on a virtual clock: same input, same decisions, bit for bit
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
         Command::Stop(args) => stop::stop(&args),
         Command::Resume(args) => stop::resume(&args),
         Command::Log(command) => log::run(&command),
+        Command::Member(command) => member::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Model(command) => model::run(&command),
@@ -165,6 +170,8 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
         | Error::Forked { .. }
         | Error::CheckpointFile { .. }
         | Error::KeyHistory { .. }
+        | Error::Cut { .. }
+        | Error::Held { .. }
         | Error::BudgetDrift { .. } => exit::Failure::found_bad(error),
         other => exit::Failure::runtime(other),
     }

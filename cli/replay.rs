@@ -154,6 +154,18 @@ fn show(report: &Report, all: bool) -> Result<()> {
             grouped(report.erased)
         ))?;
     }
+    if report.pruned > 0 {
+        output::line(&format!(
+            "{} rows cannot be replayed: they, rows they rest on, or the prices of their run were pruned",
+            grouped(report.pruned)
+        ))?;
+    }
+    if report.unknown_answers > 0 {
+        output::line(&format!(
+            "{} demand answers are not compared: they rest on rows that were erased or pruned",
+            grouped(report.unknown_answers)
+        ))?;
+    }
     for difference in &report.differences {
         output::line(&format!(
             "row {}: {} was recorded as {} and recomputes to {}",

@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result {
     let row = super::find(&reader, &args.id)?;
     let explanation = explain::explain(&reader, &keys, &row).map_err(|error| match error {
         explain::Error::NotADecision(_) => Failure::usage(error),
-        explain::Error::Erased(_) => Failure::found_bad(error),
+        explain::Error::Erased(_) | explain::Error::Pruned(_) => Failure::found_bad(error),
         explain::Error::Ledger(error) => crate::ledger_errors(error),
         explain::Error::Row { .. } => Failure::runtime(error),
     })?;
@@ -206,9 +206,18 @@ fn tail(explanation: &Explanation) -> Vec<String> {
             plan.rounds,
             output::percent(u64::from(plan.gap_ppm))
         )),
+        None if explanation.negotiation_pruned => {
+            lines.push("  prices: the negotiation they came from was pruned".to_owned())
+        }
         None => {
             lines.push("  prices: the first table of the period, before its first negotiation".to_owned())
         }
+    }
+    if explanation.rows_pruned > 0 {
+        lines.push(format!(
+            "  {} earlier rows of the member were pruned: conditions and model inputs are not computed again",
+            explanation.rows_pruned
+        ));
     }
     lines.push(format!("  policy {}", explanation.bundle));
     if let Some(models) = &explanation.models {

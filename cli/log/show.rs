@@ -27,7 +27,8 @@ pub fn run(args: &Args) -> Result {
     Ok(Verdict::Ok)
 }
 
-fn document(row: &Row, keys: &Keys) -> Value {
+/// The row as JSON.
+pub fn document(row: &Row, keys: &Keys) -> Value {
     let debits: Vec<Value> = row
         .debits
         .iter()
@@ -59,7 +60,7 @@ fn document(row: &Row, keys: &Keys) -> Value {
         "debits": debits,
         "leaf": row.leaf,
         "sealed_digest": row.sealed_digest,
-        "public": row.body.as_deref().map(parsed),
+        "public": row.body.as_deref().map_or_else(|| json!("pruned"), parsed),
         "personal": personal(row, keys),
     })
 }
@@ -70,13 +71,18 @@ fn parsed(body: &str) -> Value {
 }
 
 fn personal(row: &Row, keys: &Keys) -> Value {
-    let Some(sealed) = &row.sealed else { return Value::Null };
+    if row.sealed_digest.is_none() {
+        return Value::Null;
+    }
     let key = match row.member {
         Some(member) => match keys.find(member) {
             Ok(Some(key)) => key,
             Ok(None) | Err(_) => return json!("erased"),
         },
         None => keys.program_key(),
+    };
+    let Some(sealed) = &row.sealed else {
+        return json!(if row.member.is_some() { "pruned" } else { "erased or pruned" });
     };
     match key.open(&row.record_id, sealed) {
         Ok(plain) => parsed(&String::from_utf8_lossy(&plain)),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{hex, unhex};
 
-/// The pseudonym of a member: 128 bits of an HMAC over the program's own identifier.
+/// The pseudonym of a member: 128 random bits. Only keys.db leads to it from the program's own identifier.
 ///
 /// Inside Largesse a member has no other name (invariant P-1). Written as 32 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -75,6 +75,20 @@ pub enum Error {
     Stopped(String),
     #[error("row {seq} holds {what} {found}, which this build does not know; use the build that wrote it")]
     UnknownCode { seq: Seq, what: &'static str, found: i64 },
+    #[error(
+        "row {seq} was erased or pruned: its leaf is still in the tree and older proofs of it hold, but what hashes to the leaf \
+         is gone, so no new proof can be made"
+    )]
+    Cut { seq: Seq },
+    #[error("{what} is under a legal hold (row {row}); release it first with `largesse log hold release`")]
+    Held { what: String, row: Seq },
+    #[error("{0} is no member of this ledger; `largesse log list --output json` shows pseudonyms")]
+    UnknownMember(String),
+    #[error(
+        "what was taken out is recorded, but another process reads the ledger, so its write-ahead log still holds old pages; \
+         end that process and run `largesse log compact`"
+    )]
+    ReadMeanwhile,
     #[error(transparent)]
     Keys(#[from] KeyError),
     #[error("{doing} ({path}): {source}")]
@@ -117,6 +131,10 @@ impl Error {
             Error::Timeout(_) => "LEDGER_TIMEOUT",
             Error::Stopped(_) => "LEDGER_STOPPED",
             Error::UnknownCode { .. } => "LEDGER_UNKNOWN_CODE",
+            Error::Cut { .. } => "LEDGER_CUT",
+            Error::Held { .. } => "LEDGER_HELD",
+            Error::UnknownMember(_) => "LEDGER_UNKNOWN_MEMBER",
+            Error::ReadMeanwhile => "LEDGER_READ_MEANWHILE",
             Error::Keys(_) => "LEDGER_KEYS",
             Error::Io { .. } => "LEDGER_IO",
             Error::Sqlite(_) => "LEDGER_SQLITE",

@@ -15,6 +15,7 @@
 mod filter;
 mod find;
 mod fingerprint;
+mod forget;
 mod tail;
 
 use domain::{EventId, MemberId};
@@ -23,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use find::{Table, find_event, table_rows};
 pub(crate) use fingerprint::{Expected, Fingerprint};
+pub(crate) use forget::forget_event;
 pub(crate) use tail::{OwnTail, SharedTail};
 
 use crate::entry::{Entry, Seq};

@@ -2,12 +2,15 @@
 //!
 //! The file is apart from ledger.db so that backups of the log never hold keys, and so that destroying one key
 //! erases one member everywhere. Raw member identifiers are kept only here, sealed under the member's own key.
-//! Nothing here ever decides who may unmask; callers log that first.
+//! Nothing here ever decides who may unmask; callers log that first. Start at [`Keys::enrol`] (in `names`) and
+//! [`Keys::find`]; `erase` destroys.
 
+mod erase;
 mod files;
+mod names;
 mod signing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,12 +21,13 @@ use zeroize::Zeroizing;
 pub(crate) use files::sync_folder;
 use files::{check, read_master, refuse_exposed, restrict, secret, set_up, write_master};
 
-use crate::seal::{DataKey, hmac};
+use crate::seal::DataKey;
 
 /// `application_id` of keys.db: "LGSK".
 const APPLICATION_ID: i64 = 0x4C47_534B;
-/// Format of keys.db written by this build.
-const FORMAT: i64 = 1;
+/// Format of keys.db written by this build. In format 1 a pseudonym was computed from the program's own identifier, so it
+/// could be computed again; those members keep theirs.
+const FORMAT: i64 = 2;
 
 /// Most new keys held in memory until the writer makes them durable; more than any admission limit in flight.
 pub const PENDING_KEYS_MAX: usize = 65_536;
@@ -37,6 +41,14 @@ CREATE TABLE member_key (
     erased_at INTEGER,
     CHECK (length(member) = 16),
     CHECK ((wrapped IS NULL) = (erased_at IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+";
+
+/// What format 2 added: which member an identifier names, by the identifier's keyed hash.
+const NAMES_SCHEMA: &str = "
+CREATE TABLE member_name (
+    handle BLOB PRIMARY KEY CHECK (length(handle) = 16),
+    member BLOB NOT NULL UNIQUE CHECK (length(member) = 16)
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -55,6 +67,11 @@ pub enum KeyError {
     Exposed { path: PathBuf, mode: u32 },
     #[error("member {0} was erased: the key is destroyed")]
     Erased(MemberId),
+    #[error(
+        "keys.db holds what was destroyed until nobody reads it: another process has it open; end that one and run the \
+         command again"
+    )]
+    Busy,
     #[error("{doing} ({path}): {source}")]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error("no randomness from the operating system: {0}")]
@@ -76,12 +93,24 @@ struct Inner {
     reading: Mutex<Connection>,
     writing: Option<Mutex<Connection>>,
     /// New keys that are not yet durable.
-    pending: Mutex<BTreeMap<MemberId, Pending>>,
+    pending: Mutex<Fresh>,
+    /// Members met lately, by handle.
+    met: Mutex<HashMap<Handle, MemberId>>,
+}
+
+/// The keyed hash of a program's own identifier.
+type Handle = [u8; 16];
+
+#[derive(Default)]
+struct Fresh {
+    keys: BTreeMap<MemberId, Pending>,
+    names: BTreeMap<Handle, MemberId>,
 }
 
 #[derive(Clone)]
 struct Pending {
     key: DataKey,
+    handle: Option<Handle>,
     identity: Option<Vec<u8>>,
 }
 
@@ -116,6 +145,7 @@ impl Keys {
         let connection = Connection::open(&building)?;
         set_up(&connection)?;
         connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(NAMES_SCHEMA)?;
         for name in ["pseudonym", "signing", "program", "ledger"] {
             let secret = Zeroizing::new(random::<32>()?);
             let wrapped = key.seal_bytes(b"secret", name.as_bytes(), &*secret);
@@ -146,6 +176,7 @@ impl Keys {
         let writing = writable.then(|| Connection::open(database)).transpose()?;
         if let Some(writing) = &writing {
             set_up(writing)?;
+            names::upgrade(writing)?;
         }
         let secret = |name: &str| secret(&reading, &master_key, name, database);
         let (pseudonym, program, ledger) = (secret("pseudonym")?, secret("program")?, secret("ledger")?);
@@ -159,6 +190,7 @@ impl Keys {
             reading: Mutex::new(reading),
             writing: writing.map(Mutex::new),
             pending: Mutex::default(),
+            met: Mutex::default(),
         })))
     }
 
@@ -184,14 +216,6 @@ impl Keys {
         writing.ok_or_else(|| unusable("keys.db", "it was opened for reading".to_owned()))
     }
 
-    /// The pseudonym of a member: 128 bits of HMAC-SHA256 over the program's own identifier.
-    pub fn pseudonym(&self, raw: &str) -> MemberId {
-        let tag = hmac(&self.0.pseudonym, &[raw.as_bytes()]);
-        let mut member = MemberId::default();
-        member.0.copy_from_slice(&tag[..16]);
-        member
-    }
-
     /// The key for personal parts without a member: dead letters, operators' notes.
     pub fn program_key(&self) -> DataKey {
         self.0.program.clone()
@@ -205,36 +229,24 @@ impl Keys {
     /// # Errors
     /// [`KeyError::Erased`] when the key was destroyed; otherwise trouble with keys.db or randomness.
     pub fn key_for(&self, member: MemberId) -> Result<DataKey, KeyError> {
-        self.key_or_new(member, None)
-    }
-
-    /// The pseudonym and data key of a member known by the program's own identifier, which is kept sealed
-    /// under that key so that it can be resolved again.
-    ///
-    /// # Errors
-    /// As [`Keys::key_for`].
-    pub fn enrol(&self, raw: &str) -> Result<(MemberId, DataKey), KeyError> {
-        let member = self.pseudonym(raw);
-        Ok((member, self.key_or_new(member, Some(raw))?))
-    }
-
-    fn key_or_new(&self, member: MemberId, raw: Option<&str>) -> Result<DataKey, KeyError> {
         let mut pending = lock(&self.0.pending);
-        if let Some(found) = pending.get(&member) {
+        if let Some(found) = pending.keys.get(&member) {
             return Ok(found.key.clone());
         }
         if let Some(key) = self.find(member)? {
             return Ok(key);
         }
         let key = DataKey::from_bytes(random()?);
-        let identity = raw.map(|raw| key.seal_bytes(b"identity", &member.0, raw.as_bytes()));
-        pending.insert(member, Pending { key: key.clone(), identity });
-        let full = pending.len() >= PENDING_KEYS_MAX;
-        drop(pending);
-        if full {
-            self.flush()?;
-        }
+        pending.keys.insert(member, Pending { key: key.clone(), handle: None, identity: None });
+        self.flush_full(pending)?;
         Ok(key)
+    }
+
+    /// Makes new keys durable once there are many of them.
+    fn flush_full(&self, pending: MutexGuard<'_, Fresh>) -> Result<(), KeyError> {
+        let full = pending.keys.len() >= PENDING_KEYS_MAX;
+        drop(pending);
+        if full { self.flush() } else { Ok(()) }
     }
 
     /// The data key of a member, if there is one.
@@ -258,41 +270,32 @@ impl Keys {
         }
     }
 
-    /// The program's own identifier of a member. Callers record the unmasking first.
-    ///
-    /// # Errors
-    /// As [`Keys::key_for`].
-    pub fn identity(&self, member: MemberId) -> Result<Option<String>, KeyError> {
-        let Some(key) = self.find(member)? else { return Ok(None) };
-        let reading = lock(&self.0.reading);
-        let sealed: Option<Vec<u8>> =
-            reading.query_row("SELECT identity FROM member_key WHERE member = ?1", [member.0], |row| {
-                row.get(0)
-            })?;
-        let Some(sealed) = sealed else { return Ok(None) };
-        let raw = key.open_bytes(b"identity", &member.0, &sealed).ok();
-        let raw = raw.and_then(|raw| String::from_utf8(raw).ok());
-        raw.map(Some).ok_or_else(|| unusable("keys.db", format!("the identity of {member} does not open")))
-    }
-
     /// Makes all new keys durable. The writer calls it before it appends.
     pub(crate) fn flush(&self) -> Result<(), KeyError> {
-        let fresh = lock(&self.0.pending).clone();
+        let fresh = lock(&self.0.pending).keys.clone();
         let Some(writing) = self.0.writing.as_ref().filter(|_| !fresh.is_empty()) else { return Ok(()) };
         let mut writing = lock(writing);
         let transaction = writing.transaction()?;
         {
             let mut insert = transaction
                 .prepare_cached("INSERT INTO member_key (member, wrapped, identity) VALUES (?1, ?2, ?3)")?;
+            let mut name =
+                transaction.prepare_cached("INSERT INTO member_name (handle, member) VALUES (?1, ?2)")?;
             for (member, new) in &fresh {
                 let wrapped = self.0.master.seal_bytes(b"member", &member.0, new.key.bytes());
                 insert.execute(params![member.0, wrapped, new.identity])?;
+                if let Some(handle) = new.handle {
+                    name.execute(params![handle, member.0])?;
+                }
             }
         }
         transaction.commit()?;
         let mut pending = lock(&self.0.pending);
-        for member in fresh.keys() {
-            pending.remove(member);
+        for (member, new) in &fresh {
+            pending.keys.remove(member);
+            if let Some(handle) = new.handle {
+                pending.names.remove(&handle);
+            }
         }
         Ok(())
     }

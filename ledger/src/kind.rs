@@ -56,6 +56,7 @@ kinds! {
     45 Retention "retention" "Old sealed parts or bodies were pruned."
     46 KeyRotation "key_rotation" "The key that signs heads was replaced by another."
     47 ImpactReport "impact_report" "What a policy would have decided, as somebody assessed it."
+    48 Hold "hold" "A legal hold was added or released: under it nothing is erased or pruned."
 }
 
 impl Kind {

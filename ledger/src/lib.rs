@@ -7,19 +7,23 @@
 //! decides, publishes, reads a clock for what it records, or keeps a personal value in clear. It knows no tokio, NATS or ONNX.
 //!
 //! Start reading at [`Writer::append`], then `canon` (what a leaf commits to), `merkle`, `recovery` (what a
-//! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check).
+//! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check). What is
+//! taken out of rows again, and how that stays provable, is in `cut`.
 
 mod budget;
 mod canon;
 mod codes;
 mod counter;
 mod create;
+mod cut;
 mod entry;
+mod erase;
 mod error;
 mod files;
 mod filter;
 mod head_file;
 mod history;
+mod hold;
 mod index;
 mod keys;
 mod kind;
@@ -31,6 +35,7 @@ mod options;
 pub mod person;
 mod posting;
 pub mod proof;
+mod prune;
 mod reader;
 mod recovery;
 mod relay;
@@ -48,16 +53,19 @@ pub use canon::Public;
 pub use entry::{
     BODY_BYTES_MAX, DEBITS_MAX, Debit, Entry, NAME_BYTES_MAX, SEALED_BYTES_MAX, Seq, Snapshot, State,
 };
+pub use erase::{Erased, PURPOSE_BYTES_MAX, names};
 pub use error::Error;
 pub use files::Files;
 pub use filter::Filter;
 pub use history::{KeyHistory, ROTATIONS_MAX, Rotation};
+pub use hold::Hold;
 pub use keys::{KeyError, Keys};
 pub use kind::Kind;
 pub use lock::refuse_in_use;
 pub use maintenance::Maintenance;
 pub use options::Options;
 pub use posting::Posting;
+pub use prune::{Needed, Prunable, Pruned, Retention};
 pub use reader::{Count, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
 pub use recovery::Recovery;
 pub use relay::{RELAYS, RelayPosition};

@@ -116,10 +116,16 @@ impl Reader {
         self.limit = limit;
     }
 
-    fn start(&self) -> &Connection {
+    pub(crate) fn start(&self) -> &Connection {
         let deadline = self.started.elapsed() + self.limit;
         let micros = u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX);
         self.deadline.store(micros, Ordering::Relaxed);
+        &self.connection
+    }
+
+    /// The connection without a time limit, for what looks at every row.
+    pub(crate) fn connection(&self) -> &Connection {
+        self.deadline.store(u64::MAX, Ordering::Relaxed);
         &self.connection
     }
 

@@ -47,6 +47,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether it told something about a member that retention, or an erasure, took out.
+    pub fn is_pruned(&self) -> bool {
+        let tells = self.kind == Kind::Observed || self.kind == Kind::Decision;
+        tells && (self.body.is_none() || self.sealed.is_none() && self.sealed_digest.is_some())
+    }
+
     /// The row opened with its member's key, when it tells something about a member and has not been pruned.
     ///
     /// # Errors

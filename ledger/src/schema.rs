@@ -174,6 +174,14 @@ pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, Error>
     Ok(differences)
 }
 
+/// The definition of one object of this build's schema, e.g. `trigger record_refuses_update`.
+pub(crate) fn definition(name: &str) -> Result<String, Error> {
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(TABLES)?;
+    let found = objects(&fresh)?.into_iter().find(|(other, _)| other == name);
+    found.map(|(_, sql)| sql).ok_or_else(|| Error::Damaged(format!("this build has no {name}")))
+}
+
 /// Names and definitions of all objects but SQLite's own statistics.
 fn objects(connection: &Connection) -> Result<Vec<(String, String)>, Error> {
     let mut statement = connection.prepare(

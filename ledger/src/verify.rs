@@ -49,7 +49,7 @@ pub struct Report {
     pub root: Digest,
     /// Signed heads that were checked: in the database, in the checkpoint file, given by the caller.
     pub heads: u64,
-    /// Rows whose personal part or body was pruned; their leaves still prove them.
+    /// Rows that lost something to a recorded erasure or retention; their leaves still prove what they were.
     pub pruned: u64,
     /// The first row that is not as it was written.
     pub first_bad: Option<Seq>,

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 
 use crate::budget::{Balance, Balances};
 use crate::counter::Added;
+use crate::cut::Cut;
 use crate::entry::{Entry, Seq, Snapshot};
 use crate::error::Error;
 use crate::head_file::HeadFile;
@@ -99,7 +100,7 @@ impl Writer {
     /// error nothing of the batch is in the ledger, except after [`Error::Stopped`], when only a new start can tell.
     pub fn append(&mut self, now: Timestamp, batch: &[Entry]) -> Result<Appended, Error> {
         check_sizes(batch)?;
-        self.transact(now, batch, &[])
+        self.transact(now, batch, &[], None)
     }
 
     /// Writes member states on their own, e.g. of members that were passivated.
@@ -107,7 +108,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::append`].
     pub fn save(&mut self, now: Timestamp, snapshots: &[Snapshot]) -> Result<(), Error> {
-        self.transact(now, &[], snapshots).map(|_| ())
+        self.transact(now, &[], snapshots, None).map(|_| ())
     }
 
     /// To be called about every second when no batch arrives: signs a head when one is due and makes relay positions durable.
@@ -120,7 +121,7 @@ impl Writer {
         if !moved && !due && self.unfiled.is_empty() {
             return Ok(None);
         }
-        self.transact(now, &[], &[]).map(|appended| appended.checkpoint)
+        self.transact(now, &[], &[], None).map(|appended| appended.checkpoint)
     }
 
     /// The position of relay `name`, kept in the ledger.
@@ -176,11 +177,21 @@ impl Writer {
         &self.options.folder
     }
 
+    /// Takes parts out of rows and appends the row that says so, all of it or nothing.
+    pub(crate) fn cut(&mut self, now: Timestamp, cut: &Cut) -> Result<Appended, Error> {
+        // What is cut is overwritten with zeros, not only unlinked.
+        self.connection.pragma_update(None, "secure_delete", "ON")?;
+        let appended = self.transact(now, &[], &[], Some(cut))?;
+        self.index = Index::load(&self.connection, self.size(), self.options.index_turn_rows)?;
+        Ok(appended)
+    }
+
     fn transact(
         &mut self,
         now: Timestamp,
         batch: &[Entry],
         snapshots: &[Snapshot],
+        cut: Option<&Cut>,
     ) -> Result<Appended, Error> {
         if let Some(why) = &self.stopped {
             return Err(Error::Stopped(why.clone()));
@@ -190,7 +201,7 @@ impl Writer {
         for relay in &mut self.relays {
             relay.writing = relay.position.get().0;
         }
-        match self.write(now, batch, snapshots) {
+        match self.write(now, batch, snapshots, cut) {
             Ok((state, appended)) => {
                 self.state = state;
                 self.balances.settle();
@@ -244,11 +255,20 @@ impl Writer {
         now: Timestamp,
         batch: &[Entry],
         snapshots: &[Snapshot],
+        cut: Option<&Cut>,
     ) -> Result<(Head, Appended), Error> {
         let mut state = self.state.clone();
         state.recorded_at = state.recorded_at.max(now);
         let first = Seq(state.tree.size() + 1);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let recorded;
+        let batch = match cut {
+            Some(cut) => {
+                recorded = [cut.apply(&transaction)?];
+                &recorded[..]
+            }
+            None => batch,
+        };
         // Inside the transaction, where reads take no locks of their own.
         check_events(&transaction, &self.index, first, batch)?;
         let mut rows = Rows {

@@ -257,17 +257,17 @@ impl Desk {
         Ok(())
     }
 
-    /// The member's pseudonym, enrolling it where the program allows; `None` for an unknown member.
+    /// The member's pseudonym, enrolling it where the program allows; `None` for an unknown member. An identifier whose
+    /// member was erased names nobody: it is enrolled as a stranger's, or refused as one.
     fn member_of(&self, incoming: &wire::Incoming) -> Result<Option<MemberId>, Error> {
         let raw = incoming.member.as_str();
         let keys = &self.parts.shared.keys;
         let ledger = |error: ledger::KeyError| Error::Ledger(ledger::Error::from(error));
-        let member = keys.pseudonym(raw);
-        if self.directory.knows(member) {
+        if let Some(member) = keys.member(raw).map_err(ledger)? {
             return Ok(Some(member));
         }
         match self.parts.shared.bundle.program().members {
-            Members::Known if !incoming.enrols() => Ok(keys.find(member).map_err(ledger)?.map(|_key| member)),
+            Members::Known if !incoming.enrols() => Ok(None),
             Members::Known | Members::Enrol => Ok(Some(keys.enrol(raw).map_err(ledger)?.0)),
         }
     }

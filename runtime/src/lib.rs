@@ -20,6 +20,7 @@ pub mod reward;
 pub mod rows;
 pub mod shared;
 pub mod sides;
+pub mod states;
 mod tree;
 pub mod work;
 pub mod writer;

@@ -187,7 +187,7 @@ async fn catch_up(
                 continue;
             }
             let wrong = |why: String| NodeError::Row { seq: row.seq, why };
-            let promised = promised(row, keys).map_err(wrong)?;
+            let Some(promised) = promised(row, keys).map_err(wrong)? else { continue };
             let bundle = match bundles.get(&promised.public.bundle) {
                 Some(bundle) => Arc::clone(bundle),
                 None => {
@@ -212,13 +212,18 @@ async fn catch_up(
     }
 }
 
-fn promised(row: &ledger::Row, keys: &ledger::Keys) -> Result<Promised, String> {
-    let body = row.body.as_deref().ok_or("its body was pruned")?;
+/// What a granted row promises; `None` when its member was erased, and nobody is to hear of it any more.
+fn promised(row: &ledger::Row, keys: &ledger::Keys) -> Result<Option<Promised>, String> {
     let member = row.member.ok_or("it names no member")?;
+    let key = match keys.key_for(member) {
+        Ok(key) => key,
+        Err(ledger::KeyError::Erased(_)) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let body = row.body.as_deref().ok_or("its body was pruned")?;
     let sealed = row.sealed.as_deref().ok_or("its personal part was pruned")?;
-    let key = keys.key_for(member).map_err(|error| error.to_string())?;
     let personal = key.open(&row.record_id, sealed).map_err(|error| error.to_string())?;
-    Ok(Promised::of(&read_decision(body.as_bytes(), &personal)?, body))
+    Ok(Some(Promised::of(&read_decision(body.as_bytes(), &personal)?, body)))
 }
 
 impl Node {

@@ -170,7 +170,7 @@ fn referred(reader: &Reader, row: &Row, rows: &mut BTreeMap<Seq, &'static str>) 
         .as_deref()
         .ok_or_else(|| missing(format!("the public part of row {}: it was pruned", row.seq)))?;
     let public = public(body, row.seq.0)?;
-    if let Some(plan) = explain::negotiation(reader, row.seq, public.bundle, public.table)? {
+    if let (Some(plan), _) = explain::negotiation(reader, row.seq, public.bundle, public.table)? {
         rows.insert(Seq(plan.seq), "negotiation");
     }
     Ok(())

@@ -163,6 +163,11 @@ impl NatsServer {
         self.wait_ready();
     }
 
+    /// Where it keeps its streams.
+    pub fn store(&self) -> &Path {
+        self.store.path()
+    }
+
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }

@@ -75,6 +75,8 @@ pub struct Segment {
     /// Epoch and version of the table the opportunity prices follow.
     priced: (u64, u64),
     arrivals: u64,
+    /// The opportunity price of the next moment, where it was recorded and cannot be computed again.
+    given: Option<i64>,
     scratch: Vec<i64>,
 }
 
@@ -113,6 +115,7 @@ impl Segment {
             opportunity: OpportunityTable::default(),
             priced: (0, 0),
             arrivals: 0,
+            given: None,
             scratch: vec![INELIGIBLE; rewards],
             options,
         };
@@ -131,7 +134,8 @@ impl Segment {
     pub fn decide(&mut self, offer: &Offer<'_>, reserve: &mut impl Reserve) -> Choice {
         self.arrivals += 1;
         self.follow_prices();
-        let opportunity = self.opportunity.price(offer.scale, offer.caps_left, offer.visits_q16);
+        let computed = self.opportunity.price(offer.scale, offer.caps_left, offer.visits_q16);
+        let opportunity = self.given.take().unwrap_or(computed);
         self.remember(offer, opportunity);
         let mut choice = self.price(offer, opportunity);
         match (self.steps_stale(offer.now), offer.caps_left) {
@@ -143,6 +147,13 @@ impl Segment {
             }
         }
         choice
+    }
+
+    /// Goes on after moments that cannot be replayed: the next is the `seq`-th, and its opportunity price, which rests on
+    /// the rows of earlier moments, is taken as recorded.
+    pub fn resume(&mut self, seq: u64, opportunity: i64) {
+        self.arrivals = seq.saturating_sub(1);
+        self.given = Some(opportunity);
     }
 
     /// Remembers a moment without deciding it: members of the control group show what would have been wanted.

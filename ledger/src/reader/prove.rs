@@ -5,6 +5,7 @@ use domain::Digest;
 use rusqlite::OptionalExtension;
 
 use super::{Reader, read_checkpoint};
+use crate::cut::is_shaped;
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::history::KeyHistory;
@@ -82,12 +83,19 @@ impl Reader {
             let (mut record, public) = (Vec::new(), row::public(stored)?);
             let digest = stored.get::<_, Option<[u8; 32]>>(row::SEALED_DIGEST)?.map(Digest);
             let leaf = public.leaf(digest.as_ref().map(|digest| digest.0.as_slice()), &mut record);
-            Ok((record, digest, leaf, Digest(stored.get(row::LEAF)?)))
+            let cut = is_shaped(&public, false, false);
+            Ok((record, digest, leaf, Digest(stored.get(row::LEAF)?), cut))
         };
         let found = statement.query_row([seq.0.cast_signed()], read).optional();
         let found = found.map_err(|error| self.fail(error))?;
-        let (record, digest, leaf, stored) =
+        let (record, digest, leaf, stored, cut) =
             found.ok_or_else(|| Error::Damaged(format!("row {seq} is missing")))?;
+        if leaf != stored
+            && cut
+            && crate::cut::newest(self.start())?.is_some_and(|(_, claim)| seq.0 <= claim.through)
+        {
+            return Err(Error::Cut { seq });
+        }
         if leaf != stored {
             return Err(Error::Damaged(format!("row {seq} does not hash to its leaf")));
         }

@@ -8,6 +8,7 @@ use super::{Heads, Report};
 use crate::budget::Balances;
 use crate::canon::Public;
 use crate::counter::Recount;
+use crate::cut::{self, Claim, Kept, is_shaped};
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::index::{Expected, Fingerprint};
@@ -36,6 +37,9 @@ pub(super) struct Scan<'c> {
     counts: Recount,
     scratch: Vec<u8>,
     recorded_at: i64,
+    /// What the newest row about a cut says, and what is found of it.
+    claim: Option<Claim>,
+    kept: Kept,
 }
 
 impl<'c> Scan<'c> {
@@ -45,6 +49,7 @@ impl<'c> Scan<'c> {
         let tables = Fingerprint::of_tables(connection)?;
         let quiet = Some((Balances::load(connection)?, Recount::load(connection)?, tables));
         let indexed = Expected::begin(connection)?;
+        let claim = cut::newest(connection)?.map(|(_, claim)| claim);
         snapshot.commit()?;
         Ok(Scan {
             connection,
@@ -57,6 +62,8 @@ impl<'c> Scan<'c> {
             counts: Recount::default(),
             scratch: Vec::new(),
             recorded_at: i64::MIN,
+            claim,
+            kept: Kept::default(),
         })
     }
 
@@ -135,7 +142,7 @@ impl<'c> Scan<'c> {
         Ok(public.seq)
     }
 
-    /// The leaf as recomputed; the stored one only stands in for a pruned body.
+    /// The leaf as recomputed; of a row that a recorded cut covers, the stored one.
     fn leaf(&mut self, stored: &rusqlite::Row<'_>, public: &Public<'_>, seq: Seq) -> Result<Digest, Error> {
         let blob = |at| stored.get_ref(at)?.as_blob_or_null().map_err(rusqlite::Error::from);
         let (digest, sealed, claimed) = (blob(row::SEALED_DIGEST)?, blob(row::SEALED)?, blob(row::LEAF)?);
@@ -144,21 +151,42 @@ impl<'c> Scan<'c> {
                 self.report.find(Some(seq), "its sealed part does not hash to its digest");
             }
             (None, Some(_)) => self.report.find(Some(seq), "it has a sealed part but no digest of one"),
-            (Some(_), None) => {
-                self.report.pruned += 1;
-                self.report.find(Some(seq), "its sealed part is gone");
-            }
             _ => {}
         }
+        let leaf = public.leaf(digest, &mut self.scratch);
+        if let Some(tree) = self.cut(public, claimed, &leaf, (digest.is_some(), sealed.is_some()), seq) {
+            return Ok(tree);
+        }
+        if digest.is_some() && sealed.is_none() {
+            self.report.find(Some(seq), "its sealed part is gone");
+        }
         if public.body.is_none() {
-            self.report.pruned += 1;
             self.report.find(Some(seq), "its body is gone");
         }
-        let leaf = public.leaf(digest, &mut self.scratch);
         if claimed != Some(leaf.0.as_slice()) {
             self.report.find(Some(seq), "its columns do not hash to its leaf");
         }
         Ok(leaf)
+    }
+
+    /// The stored leaf of a row that was cut, which stands in for what is gone. That nobody changed it is told by the tree,
+    /// and that nobody changed the rest of the row by the claim.
+    fn cut(
+        &mut self,
+        public: &Public<'_>,
+        claimed: Option<&[u8]>,
+        leaf: &Digest,
+        (has_digest, has_sealed): (bool, bool),
+        seq: Seq,
+    ) -> Option<Digest> {
+        let covered = self.claim.as_ref().is_some_and(|claim| seq.0 <= claim.through);
+        if !covered || !is_shaped(public, has_digest, has_sealed) {
+            return None;
+        }
+        let claimed = Digest(claimed?.try_into().ok()?);
+        let is_cut = self.kept.fold(seq, &claimed, leaf, has_digest && !has_sealed);
+        self.report.pruned += u64::from(is_cut);
+        is_cut.then_some(claimed)
     }
 
     /// Extends the tree and compares the stored nodes that are now full.
@@ -227,6 +255,7 @@ impl<'c> Scan<'c> {
             }
         }
         self.stray_nodes()?;
+        self.compare_kept()?;
         if let Some((balances, counts, tables)) = self.quiet.take() {
             if let Some(budget) = self.audit.drift(&balances) {
                 self.report
@@ -239,6 +268,28 @@ impl<'c> Scan<'c> {
                 self.report.find(None, "the table of row counts differs from the log");
             }
         }
+        Ok(())
+    }
+
+    /// What is left of cut rows is what the newest row about a cut says.
+    fn compare_kept(&mut self) -> Result<(), Error> {
+        let (kept, claim) = (std::mem::take(&mut self.kept), self.claim.take());
+        let (first, last) = (kept.first, kept.last);
+        if kept.claim(Seq(self.through)).is_same_as(claim.as_ref()) {
+            return Ok(());
+        }
+        if cut::newest(self.connection)?.map(|(_, claim)| claim) != claim {
+            self.report.find(None, "rows were erased or pruned while this check ran; run it again");
+            return Ok(());
+        }
+        let between = match (first, last) {
+            (Some(first), Some(last)) => format!("of rows {first} to {last} "),
+            _ => String::new(),
+        };
+        self.report.find(
+            first,
+            format!("what is left {between}after erasing and pruning is not what was left then"),
+        );
         Ok(())
     }
 

@@ -4,10 +4,12 @@
 
 mod append;
 mod crash;
+mod erase;
 mod guards;
 mod index;
 mod mutations;
 mod opening;
+mod prune;
 mod rotate;
 mod support;
 mod tamper;

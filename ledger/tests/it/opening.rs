@@ -195,7 +195,7 @@ fn no_file_holds_a_personal_value_in_clear() {
     drop(writer);
     search(folder.path());
     let keys = Keys::open_in(folder.path(), None).unwrap();
-    let member = keys.pseudonym(&raw_member(3));
+    let member = keys.member(&raw_member(3)).unwrap().unwrap();
     assert_eq!(keys.identity(member).unwrap(), Some(raw_member(3)), "what is sealed can be opened");
 }
 

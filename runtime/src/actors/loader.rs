@@ -27,6 +27,10 @@ pub enum Error {
     NoReader,
     #[error("failed to open row {seq} of the member: {why}")]
     Row { seq: Seq, why: String },
+    #[error(
+        "row {0} of the member was pruned and no stored state holds it; restore the ledger from a copy that has the state"
+    )]
+    Pruned(Seq),
 }
 
 /// Readers of the ledger, one for every member that can be loaded at once.
@@ -65,7 +69,11 @@ impl Loader {
     }
 }
 
-fn load(reader: &Reader, member: MemberId, key: &DataKey, bundle: &Bundle) -> Result<Found, Error> {
+/// The member's state as the ledger has it.
+///
+/// # Errors
+/// As [`Loader::load`].
+pub fn load(reader: &Reader, member: MemberId, key: &DataKey, bundle: &Bundle) -> Result<Found, Error> {
     let stored = reader.state(member)?;
     let restored = stored.as_ref().and_then(|stored| {
         let plain = key.open_state(member, &stored.ciphertext).ok()?;
@@ -90,9 +98,13 @@ fn load(reader: &Reader, member: MemberId, key: &DataKey, bundle: &Bundle) -> Re
     }
 }
 
-/// Folds one of the member's rows. What retention has pruned is in an older snapshot or too old to matter.
+/// Folds one of the member's rows. Retention prunes only what a stored state holds; where that state is lost, nobody knows
+/// any more what the member was promised, and nothing is decided about them.
 fn fold(state: &mut State, row: &Row, key: &DataKey) -> Result<(), Error> {
     let wrong = |why: String| Error::Row { seq: row.seq, why };
+    if row.is_pruned() {
+        return Err(Error::Pruned(row.seq));
+    }
     match row.about_member(key).map_err(|error| wrong(error.to_string()))? {
         Some(opened) => state.fold_row(&opened).map_err(wrong),
         None => Ok(()),

@@ -7,9 +7,11 @@
 //! [`NatsBus::rewards_stored_after`] before it repeats anything.
 
 mod door;
+mod forget;
 mod intake;
 
 pub use door::{Door, Pointer};
+pub use forget::Traces;
 pub use intake::NatsIntake;
 
 use std::collections::BTreeSet;

@@ -47,11 +47,6 @@ impl Directory {
         }
     }
 
-    /// Whether the member has an agent now, so is certainly enrolled.
-    pub fn knows(&self, member: MemberId) -> bool {
-        self.residents.contains_key(&member)
-    }
-
     /// Keeps the message for later when the member is away; gives it back otherwise.
     pub fn hold_if_leaving(&mut self, member: MemberId, message: Message) -> Option<Message> {
         match self.away.get_mut(&member) {

@@ -34,8 +34,10 @@ pub enum Error {
     Ledger(#[from] ledger::Error),
     #[error("row {0} is not a decision; `largesse log show` prints it")]
     NotADecision(Seq),
-    #[error("row {0} cannot be opened: its member was erased, or its parts were pruned")]
+    #[error("row {0} cannot be opened: its member was erased")]
     Erased(Seq),
+    #[error("row {0} cannot be explained: its parts were pruned by retention")]
+    Pruned(Seq),
     #[error("row {seq}: {why}")]
     Row { seq: Seq, why: String },
 }
@@ -117,6 +119,11 @@ pub struct Explanation {
     pub counterfactual: Option<Counterfactual>,
     pub explored: bool,
     pub negotiation: Option<Negotiation>,
+    /// The negotiation was pruned, so nobody can say any more where the prices came from.
+    pub negotiation_pruned: bool,
+    /// Rows of the member before this one that were pruned. With any, conditions are not evaluated and model inputs not
+    /// computed again: both rest on what those rows said.
+    pub rows_pruned: u64,
     pub bundle: domain::Digest,
     pub models: Option<domain::Digest>,
 }
@@ -130,7 +137,10 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
     let bundle = bundle(reader, row.seq, decision.bundle)?;
     let past = Past::before(reader, &key, row, &bundle)?;
     let grants = past.state.grants(&bundle, decision.considered_at);
-    let features = if decision.models.is_some() { past.features(&decision, row.seq) } else { Vec::new() };
+    let rows_pruned = past.pruned;
+    let whole = rows_pruned == 0;
+    let features =
+        if decision.models.is_some() && whole { past.features(&decision, row.seq) } else { Vec::new() };
     let situation = Situation {
         facts: &decision.facts,
         now: decision.considered_at,
@@ -140,7 +150,8 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
     let scene = Scene { decision: &decision, bundle: &bundle, stops: situation.stops, grants: &grants };
     let counterfactual = scene.smallest();
     let mut findings = bundle.findings(MomentIndex(decision.moment), decision.segment, &situation);
-    findings.retain(|finding| finding.refuses);
+    findings.retain(|finding| finding.refuses && whole);
+    let (negotiation, negotiation_pruned) = negotiation(reader, row.seq, decision.bundle, decision.table)?;
     let rule = |rule: Option<u16>| Some(bundle.rule(RuleIndex(rule?))?.id.to_string());
     let candidates = candidates(&decision, &bundle, &findings);
     findings.retain(|finding| !matches!(finding.stage, policies::findings::Stage::Reward(_)));
@@ -175,7 +186,9 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         cause: decision.cause,
         counterfactual,
         explored: decision.explored,
-        negotiation: negotiation(reader, row.seq, decision.bundle, decision.table)?,
+        negotiation,
+        negotiation_pruned,
+        rows_pruned,
         bundle: decision.bundle,
         models: decision.models,
         event: decision.event,
@@ -187,10 +200,9 @@ fn open(keys: &Keys, row: &Row) -> Result<(Decision, DataKey), Error> {
         return Err(Error::NotADecision(row.seq));
     }
     let wrong = |why: String| Error::Row { seq: row.seq, why };
-    let (Some(body), Some(sealed), Some(member)) = (&row.body, &row.sealed, row.member) else {
-        return Err(Error::Erased(row.seq));
-    };
+    let member = row.member.ok_or(Error::Erased(row.seq))?;
     let Ok(Some(key)) = keys.find(member) else { return Err(Error::Erased(row.seq)) };
+    let (Some(body), Some(sealed)) = (&row.body, &row.sealed) else { return Err(Error::Pruned(row.seq)) };
     let personal = key.open(&row.record_id, sealed).map_err(|error| wrong(error.to_string()))?;
     Ok((read_decision(body.as_bytes(), &personal).map_err(wrong)?, key))
 }
@@ -226,17 +238,21 @@ struct Past {
     state: State,
     /// The row of each event, by the hash the history knows it by.
     rows: BTreeMap<u64, u64>,
+    /// Rows of the member that were pruned.
+    pruned: u64,
 }
 
 impl Past {
     fn before(reader: &Reader, key: &DataKey, decided: &Row, bundle: &Bundle) -> Result<Past, Error> {
         let member = decided.member.ok_or(Error::Erased(decided.seq))?;
-        let mut past = Past { state: (*Member::enrol(member, bundle).state).clone(), rows: BTreeMap::new() };
+        let mut past =
+            Past { state: (*Member::enrol(member, bundle).state).clone(), rows: BTreeMap::new(), pruned: 0 };
         let mut seq = Seq::START;
         loop {
             let rows = reader.member_after(member, seq, PAGE_ROWS)?;
             for row in rows.iter().filter(|row| row.seq < decided.seq) {
                 let wrong = |why: String| Error::Row { seq: row.seq, why };
+                past.pruned += u64::from(row.is_pruned());
                 if let Some(opened) = row.about_member(key).map_err(|error| wrong(error.to_string()))? {
                     past.state.fold_row(&opened).map_err(wrong)?;
                 }
@@ -298,6 +314,8 @@ fn lever(decision: &Decision, bundle: &Bundle, reward: domain::RewardIndex) -> M
 
 /// The plan whose table a decision by a bundle used: the last one recorded before it with that table.
 ///
+/// Also says whether a plan that may have been the one was pruned.
+///
 /// # Errors
 /// When the ledger cannot be read.
 pub fn negotiation(
@@ -305,8 +323,8 @@ pub fn negotiation(
     decided: Seq,
     bundle: domain::Digest,
     table: u64,
-) -> Result<Option<Negotiation>, Error> {
-    let mut before = Some(decided);
+) -> Result<(Option<Negotiation>, bool), Error> {
+    let (mut before, mut pruned) = (Some(decided), false);
     // Tables are in force for a fraction of a second; a decision long after its table is a stale one, and a
     // page of plans reaches back far enough for those too.
     for _ in 0..10 {
@@ -319,18 +337,20 @@ pub fn negotiation(
         };
         let rows = reader.list(&filter)?;
         for row in &rows {
+            pruned |= row.body.is_none();
             let Ok(plan) = serde_json::from_str::<Plan>(row.body.as_deref().unwrap_or_default()) else {
                 continue;
             };
             let same_side = row.bundle.is_none_or(|side| side == bundle);
             if same_side && plan.table.as_ref().is_some_and(|held| held.id() == table) {
-                return Ok(Some(Negotiation {
+                let found = Negotiation {
                     seq: row.seq.0,
                     status: format!("{:?}", plan.certificate.status),
                     gap_ppm: plan.certificate.gap_ppm,
                     rounds: plan.certificate.rounds.len(),
                     concluded_at: plan.certificate.concluded_at,
-                }));
+                };
+                return Ok((Some(found), false));
             }
         }
         before = rows.last().map(|row| row.seq);
@@ -338,5 +358,5 @@ pub fn negotiation(
             break;
         }
     }
-    Ok(None)
+    Ok((None, pruned))
 }

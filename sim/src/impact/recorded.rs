@@ -75,6 +75,10 @@ pub fn read(
         };
         for row in &page {
             let Some(member) = row.member else { continue };
+            if row.is_pruned() {
+                recorded.erased += 1;
+                continue;
+            }
             match keys.find(member) {
                 Ok(Some(key)) => recorded.row(row, &key, wanted)?,
                 Ok(None) | Err(KeyError::Erased(_)) => recorded.erased += 1,

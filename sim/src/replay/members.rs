@@ -15,8 +15,10 @@ use super::{Difference, Error, Report};
 
 /// A row as the replay sees it.
 pub enum Rebuilt {
-    /// It cannot be opened any more.
+    /// Its member was erased.
     Erased,
+    /// It, a row of its member before it, or the prices it was decided at were pruned.
+    Pruned,
     Same(Kind),
     Different(Kind, Difference),
 }
@@ -35,6 +37,8 @@ struct Known {
     /// The newest row, and when the member needed attention next according to it.
     last: Seq,
     due: Option<Timestamp>,
+    /// A row of the member was pruned: what the member knew then cannot be told any more.
+    gap: bool,
 }
 
 impl Members {
@@ -63,7 +67,7 @@ impl Members {
                 let fresh = match self.keys.find(id) {
                     Ok(Some(key)) => {
                         let member = Member::enrol(id, run.bundle());
-                        Some(Known { member, key, last: row.seq, due: None })
+                        Some(Known { member, key, last: row.seq, due: None, gap: false })
                     }
                     Ok(None) | Err(KeyError::Erased(_)) => None,
                     Err(error) => return Err(error.into()),
@@ -71,8 +75,14 @@ impl Members {
                 self.members.entry(id).or_insert(fresh)
             }
         };
-        let (Some(known), Some(body), Some(sealed)) = (known, &row.body, &row.sealed) else {
+        let Some(known) = known else {
+            run.skip(row.segment.as_deref());
             return Ok(Rebuilt::Erased);
+        };
+        let (Some(body), Some(sealed), false) = (&row.body, &row.sealed, known.gap) else {
+            known.gap = true;
+            run.skip(row.segment.as_deref());
+            return Ok(Rebuilt::Pruned);
         };
         let personal = match known.key.open(&row.record_id, sealed) {
             Ok(personal) => personal,
@@ -82,6 +92,11 @@ impl Members {
             }
         };
         let found = Forms { public: body.clone().into_bytes(), personal };
+        if run.is_unpriced() && row.kind == Kind::Decision {
+            follow(row, &found, &mut known.member, run)?;
+            (known.last, known.due) = (row.seq, known.member.state.next_due(run.bundle()));
+            return Ok(Rebuilt::Pruned);
+        }
         let again = if row.kind == Kind::Decision {
             let reinference = self.reinference.as_mut().filter(|_| compare);
             decision(row, &found, &mut known.member, run, report, reinference)?
@@ -102,7 +117,7 @@ impl Members {
     pub fn compare_timers(&self, reader: &Reader, runs: &mut Runs, report: &mut Report) -> Result<(), Error> {
         for (id, known) in &self.members {
             let bundle = runs.of(*id).bundle();
-            let Some(known) = known else { continue };
+            let Some(known) = known.as_ref().filter(|known| !known.gap) else { continue };
             let (Some(due), Some(now)) = (known.due, known.member.state.next_due(bundle)) else { continue };
             let stored = reader.state(*id)?.and_then(|state| state.next_due);
             if stored.is_none_or(|stored| stored > due.max(now)) {
@@ -129,17 +144,30 @@ fn decision(
             reinference.ask(row.seq, features, &recorded, report);
         }
     });
-    // The member goes on from what was recorded, so that one difference is reported once.
-    if let (Some(reward), Some(segment)) = (&row.reward, &row.segment)
-        && let Some(promise) = Promise::of(&recorded, reward, segment)
-    {
-        std::sync::Arc::make_mut(&mut member.state).promise(promise);
-    }
+    keep_promise(row, &recorded, member);
     Ok(match again {
         Some(again) => record::decision(&again),
         // The replay does not see a moment here at all.
         None => Forms { public: b"null".to_vec(), personal: b"null".to_vec() },
     })
+}
+
+/// Moves a member on by a decision that cannot be recomputed.
+fn follow(row: &Row, found: &Forms, member: &mut Member, run: &Run) -> Result<(), Error> {
+    let wrong = |why| Error::Row { seq: row.seq, why };
+    let recorded = record::read_decision(&found.public, &found.personal).map_err(wrong)?;
+    let _step = member.handle(&recorded.event, recorded.considered_at, run.bundle(), run.stops());
+    keep_promise(row, &recorded, member);
+    Ok(())
+}
+
+/// The member goes on from what was recorded, so that one difference is reported once.
+fn keep_promise(row: &Row, recorded: &Decision, member: &mut Member) {
+    if let (Some(reward), Some(segment)) = (&row.reward, &row.segment)
+        && let Some(promise) = Promise::of(recorded, reward, segment)
+    {
+        std::sync::Arc::make_mut(&mut member.state).promise(promise);
+    }
 }
 
 fn decide_again(

@@ -13,7 +13,7 @@ mod recorded;
 mod reinfer;
 mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,8 +70,12 @@ pub struct Report {
     /// What the models said when they were run again; absent where that was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reinferred: Option<Reinferred>,
-    /// Rows that cannot be replayed because their member was erased or their parts were pruned.
+    /// Rows that cannot be replayed because their member was erased.
     pub erased: u64,
+    /// Rows that cannot be replayed because they, rows of their member before them or the prices of their run were pruned.
+    pub pruned: u64,
+    /// Demand answers that rest on such rows, and so are not compared.
+    pub unknown_answers: u64,
     /// The first differences, in ledger order.
     pub differences: Vec<Difference>,
 }
@@ -142,20 +146,29 @@ pub fn replay(folder: &Path, options: Options, mut progress: impl FnMut(u64, u64
 /// What happened to the segments of a run, with the bundle whose segments they are; rows of earlier versions name none.
 type Controls = Vec<(Option<Digest>, Control)>;
 
+/// The controls of each run, by the row that started it, and the runs of which some were pruned.
+#[derive(Default)]
+struct Recorded {
+    runs: BTreeMap<Seq, Controls>,
+    gone: BTreeSet<Seq>,
+}
+
 /// Plans and periods of each run, by the row that started the run: segments need them ahead of the decisions
 /// that were made while they were under way.
-fn controls(reader: &Reader) -> Result<BTreeMap<Seq, Controls>, Error> {
-    let mut runs: BTreeMap<Seq, Controls> = BTreeMap::new();
+fn controls(reader: &Reader) -> Result<Recorded, Error> {
+    let mut recorded = Recorded::default();
     let mut run = Seq::START;
     for row in reader.of_kinds(&[Kind::Start, Kind::Budget, Kind::Certificate])? {
         if row.kind == Kind::Start {
             run = row.seq;
+        } else if row.body.is_none() {
+            recorded.gone.insert(run);
         } else {
             let of_row = control(&row)?.into_iter().map(|control| (row.bundle, control));
-            runs.entry(run).or_default().extend(of_row);
+            recorded.runs.entry(run).or_default().extend(of_row);
         }
     }
-    Ok(runs)
+    Ok(recorded)
 }
 
 fn control(row: &Row) -> Result<Vec<Control>, Error> {
@@ -174,7 +187,7 @@ struct Replay {
     bundles: BTreeMap<Digest, Arc<Bundle>>,
     members: Members,
     run: Option<Runs>,
-    controls: BTreeMap<Seq, Controls>,
+    controls: Recorded,
     scope: Option<RangeInclusive<u64>>,
     report: Report,
 }
@@ -204,7 +217,8 @@ impl Replay {
             | Kind::SignIn
             | Kind::Retention
             | Kind::KeyRotation
-            | Kind::ImpactReport => Ok(()),
+            | Kind::ImpactReport
+            | Kind::Hold => Ok(()),
         }
     }
 
@@ -219,14 +233,15 @@ impl Replay {
         let wrong = |why: &str| Error::Row { seq: row.seq, why: why.to_owned() };
         let sides: Sides = serde_json::from_str(row.body.as_deref().unwrap_or_default())
             .map_err(|error| wrong(&error.to_string()))?;
-        let controls = self.controls.remove(&row.seq).unwrap_or_default();
+        let controls = self.controls.runs.remove(&row.seq).unwrap_or_default();
+        let gone = self.controls.gone.contains(&row.seq);
         let candidate = sides.canary.map(|canary| canary.of.bundle);
         let (of_candidate, of_rest): (Controls, Controls) =
             controls.into_iter().partition(|(bundle, _)| candidate.is_some() && *bundle == candidate);
         let run = |digest: Option<Digest>, stops, controls: Controls| {
             let bundle = digest.and_then(|digest| self.bundles.get(&digest).cloned());
             let bundle = bundle.ok_or_else(|| wrong("no row before it holds its bundle"))?;
-            Run::new(bundle, stops, controls.into_iter().map(|(_, control)| control).collect())
+            Run::new(bundle, stops, controls.into_iter().map(|(_, control)| control).collect(), gone)
                 .ok_or_else(|| wrong("its bundle has more segments or rewards than can be negotiated"))
         };
         let in_force = run(row.bundle, sides.stops, of_rest)?;
@@ -250,9 +265,13 @@ impl Replay {
         if !self.in_scope(row) {
             return Ok(());
         }
+        let Some(body) = &row.body else {
+            self.report.pruned += 1;
+            return Ok(());
+        };
         self.report.certificates += 1;
         let wrong = |error: serde_json::Error| Error::Row { seq: row.seq, why: error.to_string() };
-        let plan: Plan = serde_json::from_str(row.body.as_deref().unwrap_or_default()).map_err(wrong)?;
+        let plan: Plan = serde_json::from_str(body).map_err(wrong)?;
         let verified = match &plan.table {
             Some(table) => agents::check::verify_table(&plan.certificate, table).err(),
             None => agents::check::verify(&plan.certificate).err(),
@@ -277,7 +296,9 @@ impl Replay {
         let member = row.member.ok_or(Error::Row { seq: row.seq, why: "it names no member".to_owned() })?;
         let rebuilt = self.members.rebuild(row, member, run.of(member), report, compare)?;
         match (rebuilt, compare) {
-            (Rebuilt::Erased, _) => self.report.erased += 1,
+            (Rebuilt::Erased, true) => self.report.erased += 1,
+            (Rebuilt::Pruned, true) => self.report.pruned += 1,
+            (Rebuilt::Erased | Rebuilt::Pruned, false) => {}
             (Rebuilt::Same(_), false) | (Rebuilt::Different(_, _), false) => {}
             (Rebuilt::Same(kind), true) => self.count(kind),
             (Rebuilt::Different(kind, difference), true) => {

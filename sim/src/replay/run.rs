@@ -29,6 +29,8 @@ pub enum Control {
 struct Seat {
     brain: Segment,
     ahead: VecDeque<Control>,
+    /// A moment of this run could not be replayed, so the rows the segment remembers are not those it had.
+    gap: bool,
 }
 
 /// One run of a node: the bundle in force, and a candidate beside it.
@@ -60,15 +62,26 @@ pub struct Run {
     bundle: Arc<Bundle>,
     stops: Stops,
     seats: Vec<Seat>,
+    /// Prices of this run were pruned: its decisions cannot be recomputed.
+    unpriced: bool,
 }
 
 impl Run {
     /// The segments at the start of a run.
-    pub fn new(bundle: Arc<Bundle>, stops: Stops, controls: Vec<Control>) -> Option<Run> {
+    ///
+    /// `controls_gone` says that some of its controls were pruned.
+    pub fn new(
+        bundle: Arc<Bundle>,
+        stops: Stops,
+        controls: Vec<Control>,
+        controls_gone: bool,
+    ) -> Option<Run> {
         let brains = super::policy(&bundle)?.segments();
         let ahead: VecDeque<Control> = controls.into();
-        let seats = brains.into_iter().map(|brain| Seat { brain, ahead: ahead.clone() }).collect();
-        Some(Run { bundle, stops, seats })
+        let seats =
+            brains.into_iter().map(|brain| Seat { brain, ahead: ahead.clone(), gap: false }).collect();
+        let unpriced = controls_gone;
+        Some(Run { bundle, stops, seats, unpriced })
     }
 
     /// The bundle of this run.
@@ -81,6 +94,19 @@ impl Run {
         self.stops
     }
 
+    /// Whether prices of this run were pruned.
+    pub fn is_unpriced(&self) -> bool {
+        self.unpriced
+    }
+
+    /// A moment that cannot be replayed reached the segment of this name.
+    pub fn skip(&mut self, segment: Option<&str>) {
+        let place = segment.and_then(|id| self.bundle.segments().iter().position(|entry| entry.id == id));
+        if let Some(seat) = place.and_then(|place| self.seats.get_mut(place)) {
+            seat.gap = true;
+        }
+    }
+
     /// Decides a proposal as its segment agent did.
     pub fn decide(
         &mut self,
@@ -91,6 +117,9 @@ impl Run {
     ) -> Option<Decision> {
         let seat = self.seats.get_mut(usize::from(segment.0))?;
         seat.move_to(segment, recorded, report);
+        if seat.gap && recorded.segment_seq > 0 {
+            seat.brain.resume(recorded.segment_seq, recorded.opportunity.0);
+        }
         let seal = verdict::Seal {
             id: recorded.id,
             now: recorded.decided_at,
@@ -104,12 +133,15 @@ impl Run {
     }
 
     fn finish(&mut self, report: &mut Report) {
+        if self.unpriced {
+            return;
+        }
         for (index, seat) in (0u8..).zip(&mut self.seats) {
             while let Some(control) = seat.ahead.pop_front() {
                 if let Control::Freeze(seq, plan) = &control {
                     // Moments that were lost with a crash leave later negotiations without their rows.
                     let segment = SegmentIndex(index);
-                    if plan.certificate.frozen_at(segment) == Some(seat.brain.arrivals()) {
+                    if seat.gap || plan.certificate.frozen_at(segment) == Some(seat.brain.arrivals()) {
                         seat.answer(segment, *seq, plan, report);
                     }
                 } else {
@@ -182,6 +214,10 @@ impl Seat {
             let own = record.answers.iter().find(|answer| answer.segment == segment);
             // An answer that stood in for a silent segment is not this segment's own.
             let Some(recorded) = own.filter(|own| own.stale == 0) else { continue };
+            if self.gap {
+                report.unknown_answers += 1;
+                continue;
+            }
             let mut envelope = certificate.envelope.clone();
             envelope.round = round;
             let quote = PriceQuote {

@@ -1,0 +1,129 @@
+//! `largesse member erase`.
+
+use std::path::PathBuf;
+
+use ledger::{Erased, Keys};
+use runtime::bus::nats::{NatsServer, Traces, redacted};
+use runtime::config::NatsOptions;
+use serde_json::json;
+
+use super::{Who, alone, nobody, stated};
+use crate::exit::{Failure, Result, Verdict};
+use crate::output::{self, Document, grouped};
+
+/// Erase a member: destroy the key, empty the rows, keep every proof; no node may be running
+#[derive(clap::Args)]
+#[command(after_help = "\
+What goes: the member's key and identifier in keys.db, the sealed part and event id of every row about
+the member, the stored state, and refused events that name the member. With --nats also the raw events
+and rewards a server still stores (it keeps them for seven days): stop whoever sends events first.
+What stays: each row's leaf, outcome, reason, segment, reward, times and debits under a pseudonym nothing
+leads to any more; old proofs, `log verify` and heads hold. Promises stay committed: they may have been
+handed out. An event of the same identifier that comes later is a stranger's.
+Beyond reach: backups of keys.db together with the log, exports, other systems.
+
+A member under a legal hold is not erased. Exit codes: 2 nobody of that name, 3 erased before,
+4 a node is running, the server is unreachable, or another process still reads the files.")]
+pub struct Args {
+    #[command(flatten)]
+    who: Who,
+    /// Folder of the ledger
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Why, for the record; never name the person here
+    #[arg(long, value_name = "TEXT")]
+    purpose: String,
+    /// Also delete what this NATS server stores about the member
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+    /// First tokens of the node's subjects, when it was configured with its own
+    #[arg(long, value_name = "PREFIX", requires = "nats")]
+    prefix: Option<String>,
+    /// Table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    output: Document,
+}
+
+pub fn run(args: &Args) -> Result {
+    let purpose = stated("--purpose", &args.purpose)?;
+    let mut writer = alone(&args.dir)?;
+    let member = args.who.find(writer.keys())?;
+    // Looked up before anything is destroyed: afterwards nobody knows what to look for.
+    let stored = args.nats.as_deref().map(|url| look(args, url, writer.keys())).transpose()?;
+    let found = stored.as_ref().map(|(_, traces)| traces.count()).unwrap_or_default();
+    let erased = match member {
+        Some(member) => Some(writer.erase(runtime::clock::wall(), member, purpose).map_err(errors)?),
+        // Nobody in the ledger, but a server may still hold what was never taken, or came after an erasure.
+        None if found.0 > 0 => None,
+        None => return Err(nobody()),
+    };
+    if let Some((options, traces)) = stored {
+        crate::block_on(async {
+            let server = NatsServer::reach(options).await.map_err(Failure::unavailable)?;
+            server.forget(&traces).await.map_err(Failure::unavailable)
+        })?;
+    }
+    show(args, erased.as_ref(), found)?;
+    Ok(Verdict::Ok)
+}
+
+/// What the server holds, and where it is.
+fn look(args: &Args, url: &str, keys: &Keys) -> Result<(NatsOptions, Traces)> {
+    let options = match &args.prefix {
+        Some(prefix) => NatsOptions::under(url, prefix).map_err(Failure::usage)?,
+        None => NatsOptions::at(url),
+    };
+    let member = args.who.find(keys)?;
+    let raw = if args.who.pseudonym {
+        member.and_then(|member| keys.identity(member).ok().flatten())
+    } else {
+        Some(args.who.member.clone())
+    };
+    crate::block_on(async {
+        let server = NatsServer::reach(options.clone()).await.map_err(Failure::unavailable)?;
+        let traces = server.traces(raw.as_deref(), member).await.map_err(Failure::unavailable)?;
+        Ok((options, traces))
+    })
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other errors mean what they mean everywhere")]
+fn errors(error: ledger::Error) -> Failure {
+    use ledger::{Error, KeyError};
+    match error {
+        Error::Keys(KeyError::Erased(_)) | Error::Held { .. } => Failure::found_bad(error),
+        Error::UnknownMember(_) | Error::TooLarge { .. } => Failure::usage(error),
+        Error::ReadMeanwhile => Failure::unavailable(error),
+        other => crate::ledger_errors(other),
+    }
+}
+
+fn show(args: &Args, erased: Option<&Erased>, (events, rewards): (usize, usize)) -> Result<()> {
+    if args.output == Document::Json {
+        return output::json(&json!({
+            "member": erased.map(|erased| erased.member), "row": erased.map(|erased| erased.seq.0),
+            "rows_emptied": erased.map_or(0, |erased| erased.rows),
+            "dead_letters_emptied": erased.map_or(0, |erased| erased.dead_letters),
+            "nats": args.nats.as_ref().map(|_| json!({ "events_deleted": events, "rewards_deleted": rewards })),
+        }));
+    }
+    match erased {
+        Some(erased) => output::line(&format!(
+            "row {}: member {} is erased: key destroyed, {} rows and {} refused events emptied",
+            erased.seq,
+            erased.member,
+            grouped(erased.rows),
+            grouped(erased.dead_letters)
+        ))?,
+        None => output::line("no member of this ledger has this identifier; nothing to erase in it")?,
+    }
+    match &args.nats {
+        Some(url) => {
+            output::line(&format!("{events} events and {rewards} rewards deleted at {}", redacted(url)))?
+        }
+        None => output::say(
+            "a NATS server keeps raw events for seven days: where one is used, run this again with --nats and the \
+             member's own identifier",
+        ),
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Erasing a member: everything that tells about the person goes, the proof that it was there stays.
+//!
+//! One transaction takes the sealed parts, event ids and the stored state out of the file and appends the row that says
+//! so; then the key and the name are destroyed. A crash in between is finished by the next start, which finds the row and
+//! a key that should be gone.
+
+use std::collections::BTreeSet;
+
+use domain::{MemberId, Timestamp};
+use serde_json::{Value, json};
+
+use crate::cut::Cut;
+use crate::entry::{Entry, Seq};
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::hold;
+use crate::keys::{KeyError, Keys, random};
+use crate::kind::Kind;
+use crate::reader::Reader;
+use crate::row::Row;
+use crate::writer::{Checkpoint, Writer};
+
+/// Rows read at a time.
+const PAGE_ROWS: u32 = 1_000;
+
+/// Longest purpose or reason in bytes: a sentence or two, kept for ever.
+pub const PURPOSE_BYTES_MAX: usize = 1_000;
+
+/// What an erasure did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erased {
+    pub member: MemberId,
+    /// The row that records it.
+    pub seq: Seq,
+    /// Rows about the member that were emptied.
+    pub rows: u64,
+    /// Refused events of the member whose text was taken out.
+    pub dead_letters: u64,
+    /// A head that became due. Publish it.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+impl Writer {
+    /// Erases a member for a stated purpose.
+    ///
+    /// Rows about the member keep what says nothing about a person: outcome, reason, segment, reward, time, debits and the
+    /// pseudonym, which leads nowhere any more. What is promised stays committed.
+    ///
+    /// # Errors
+    /// [`KeyError::Erased`] when it was done before, [`Error::UnknownMember`] when there is no such member, [`Error::Held`]
+    /// under a legal hold. [`Error::ReadMeanwhile`] and [`KeyError::Busy`] when all is recorded and destroyed, but another
+    /// process keeps a write-ahead log from being cut.
+    pub fn erase(&mut self, now: Timestamp, member: MemberId, purpose: &str) -> Result<Erased, Error> {
+        self.keys.flush()?;
+        if self.keys.find(member)?.is_none() {
+            return Err(Error::UnknownMember(member.to_string()));
+        }
+        hold::refuse_held(&self.connection, Some(member))?;
+        check_purpose(purpose)?;
+        let reader = self.reader()?;
+        let about = rows_about(&reader, member)?;
+        let letters = match self.keys.identity(member)? {
+            Some(raw) => letters_of(&reader, &self.keys, &raw)?,
+            None => BTreeSet::new(),
+        };
+        drop(reader);
+        let (rows, dead_letters) = (about.len() as u64, letters.difference(&about).count() as u64);
+        let mut entry = Entry::new(Kind::Erasure, random()?, String::new());
+        entry.member = Some(member);
+        let says = json!({ "v": 1, "purpose": purpose, "rows": rows, "dead_letters": dead_letters });
+        let sealed = about.union(&letters).copied().collect();
+        let cut = Cut { sealed, event_ids: about, bodies: BTreeSet::new(), state: Some(member), entry, says };
+        let appended = self.cut(now, &cut)?;
+        let destroyed = self.keys.destroy(member, now);
+        self.wipe()?;
+        destroyed?;
+        Ok(Erased { member, seq: appended.first, rows, dead_letters, checkpoint: appended.checkpoint })
+    }
+
+    /// Destroys the keys of members whose erasure is recorded and was cut short.
+    pub(crate) fn finish_erasures(&self, now: Timestamp) -> Result<(), Error> {
+        let kind = Kind::Erasure.number();
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT member FROM record WHERE kind = {kind} AND kind NOT IN (10, 11) AND member IS NOT NULL"
+        ))?;
+        let members = statement.query_map([], |row| row.get(0).map(MemberId))?;
+        let mut destroyed = false;
+        for member in members.collect::<Result<Vec<_>, _>>()? {
+            match self.keys.find(member) {
+                Err(KeyError::Erased(_)) | Ok(None) => {}
+                Ok(Some(_)) => {
+                    self.keys.destroy(member, now)?;
+                    destroyed = true;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if destroyed {
+            // Somebody who reads the ledger meanwhile is no reason not to start.
+            let _read_meanwhile = self.wipe();
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a purpose or reason that says nothing, or too much.
+pub(crate) fn check_purpose(purpose: &str) -> Result<(), Error> {
+    let (found, max) = (purpose.len(), PURPOSE_BYTES_MAX);
+    if found > max { Err(Error::TooLarge { what: "a purpose", found, max }) } else { Ok(()) }
+}
+
+/// Rows about a member that hold something to take out.
+fn rows_about(reader: &Reader, member: MemberId) -> Result<BTreeSet<u64>, Error> {
+    let (mut found, mut seq) = (BTreeSet::new(), Seq::START);
+    loop {
+        let page = reader.member_after(member, seq, PAGE_ROWS)?;
+        let holds = |row: &&Row| row.event_id.is_some() || row.sealed.is_some();
+        found.extend(page.iter().filter(holds).map(|row| row.seq.0));
+        match page.last() {
+            Some(last) => seq = last.seq,
+            None => return Ok(found),
+        }
+    }
+}
+
+/// Refused events that name a member: they are sealed under the program's key, for nobody knew whose they were.
+fn letters_of(reader: &Reader, keys: &Keys, raw: &str) -> Result<BTreeSet<u64>, Error> {
+    let (mut found, mut after, key) = (BTreeSet::new(), None, keys.program_key());
+    loop {
+        let filter = Filter { kind: Some(Kind::DeadLetter), after, limit: PAGE_ROWS, ..Filter::default() };
+        let page = reader.list(&filter)?;
+        for row in &page {
+            let Some(sealed) = row.sealed.as_ref().filter(|_| row.member.is_none()) else { continue };
+            // One that does not open tells nobody anything.
+            if key.open(&row.record_id, sealed).is_ok_and(|text| names(&text, raw)) {
+                found.insert(row.seq.0);
+            }
+        }
+        match page.last() {
+            Some(last) => after = Some(last.seq),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// Whether the text of an event names a member: in its field, or, where it cannot be read as an event, anywhere as a word.
+pub fn names(text: &[u8], raw: &str) -> bool {
+    if let Ok(Value::Object(event)) = serde_json::from_slice(text)
+        && let Some(Value::String(member)) = event.get("member")
+    {
+        return member == raw;
+    }
+    let text = String::from_utf8_lossy(text);
+    let is_word = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    !raw.is_empty()
+        && text.match_indices(raw).any(|(at, _)| {
+            !is_word(text[..at].chars().next_back()) && !is_word(text[at + raw.len()..].chars().next())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn an_event_names_its_member_and_nobody_else() {
+        assert!(names(br#"{"member":"M-7","event_id":"e"}"#, "M-7"));
+        assert!(names(br#"{"member":"M\u002d7"}"#, "M-7"), "however it is written");
+        assert!(!names(br#"{"member":"M-71","note":"M-7"}"#, "M-7"));
+        assert!(names(b"member=M-7;amount=3", "M-7"), "also in what is no event");
+        assert!(names(br#"{"members":["M-7"]}"#, "M-7"));
+        assert!(!names(b"member=M-71;amount=3", "M-7") && !names(b"anything", ""));
+    }
+}
