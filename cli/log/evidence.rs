@@ -48,7 +48,11 @@ pub fn run(args: &Args) -> Result {
     let evidence = Evidence::gather(&reader, &rows, &head, &note).map_err(|error| match error {
         evidence::Error::Ledger(error) => crate::ledger_errors(error),
         error @ evidence::Error::NotADecision(_) => Failure::usage(error),
-        error => Failure::found_bad(error),
+        error @ (evidence::Error::Explain(_)
+        | evidence::Error::Missing(_)
+        | evidence::Error::Malformed(_)
+        | evidence::Error::Unproven { .. }
+        | evidence::Error::Contradiction { .. }) => Failure::found_bad(error),
     })?;
     let said = format!(
         "evidence about {} decisions: {} rows under the head of {} rows, root {}",

@@ -1,6 +1,7 @@
 //! Everything about one member, as JSON and as text.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use domain::{Digest, MemberId};
 use ledger::{Keys, Kind, Reader, Row, Seq};
@@ -94,9 +95,9 @@ fn explained(reader: &Reader, keys: &Keys, row: &Row) -> Result<Option<(Value, S
 }
 
 fn load(reader: &Reader, digest: Digest, bundles: &mut BTreeMap<Digest, Bundle>) -> Result<()> {
-    if !bundles.contains_key(&digest) {
+    if let Entry::Vacant(place) = bundles.entry(digest) {
         let bundle = runtime::opening::recorded_bundle(reader, digest).map_err(crate::node_errors)?;
-        bundles.insert(digest, bundle);
+        place.insert(bundle);
     }
     Ok(())
 }
