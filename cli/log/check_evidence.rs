@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use ledger::proof::Trust;
 use serde_json::json;
 use sim::evidence::Evidence;
 
@@ -31,10 +30,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result {
-    let trust = Trust {
-        key: args.key.as_deref().map(given::key).transpose()?,
-        head: args.head.as_deref().map(given::file).transpose()?,
-    };
+    let trust = given::trust(args.key.as_deref(), args.head.as_deref())?;
     let text = given::file(&args.file)?;
     let (head, holds) = match Evidence::from_text(&text).and_then(|evidence| evidence.check(&trust)) {
         Ok(checked) => checked,

@@ -34,10 +34,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result {
     let text = given::file(&args.file)?;
-    let trust = Trust {
-        key: args.key.as_deref().map(given::key).transpose()?,
-        head: args.head.as_deref().map(given::file).transpose()?,
-    };
+    let trust = given::trust(args.key.as_deref(), args.head.as_deref())?;
     let checked = if text.starts_with("old ") {
         if trust.key.is_none() || trust.head.is_none() {
             return Err(Failure::usage(

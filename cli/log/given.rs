@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ledger::note::Head;
+use ledger::proof::Trust;
 use ledger::{Checkpoint, Error, KeyHistory, Reader};
 use serde_json::Value;
 
@@ -26,6 +27,14 @@ pub fn key(key: &str) -> Result<KeyHistory> {
     let text =
         if key.contains('+') && !Path::new(key).exists() { key.to_owned() } else { file(Path::new(key))? };
     KeyHistory::from_text(&text).map_err(|error| Failure::usage(format!("{key}: {error}")))
+}
+
+/// What a proof is held against: the key, the head, or both, as somebody named them.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn trust(key: Option<&str>, head: Option<&Path>) -> Result<Trust> {
+    Ok(Trust { key: key.map(self::key).transpose()?, head: head.map(file).transpose()? })
 }
 
 /// The keys to check a ledger's heads with: those given, or those of the folder, followed to the present one.

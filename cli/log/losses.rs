@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result {
     bar.finish_and_clear();
     let losses = losses.map_err(|error| match error {
         losses::Error::Ledger(error) => crate::ledger_errors(error),
-        losses::Error::Row { .. } => Failure::runtime(error),
+        losses::Error::Explain(_) | losses::Error::Row { .. } => Failure::runtime(error),
     })?;
     output::rows(args.output, losses.into_iter().map(|loss| Ok(Line(loss))))?;
     Ok(Verdict::Ok)

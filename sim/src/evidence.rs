@@ -23,6 +23,10 @@ use crate::explain;
 /// Most decisions in one file.
 pub const DECISIONS_MAX: usize = 100;
 
+/// The kinds of rows that decisions refer to, but certificates, of which there are many.
+const CONTEXT: [Kind; 6] =
+    [Kind::Start, Kind::Models, Kind::Bundle, Kind::Operation, Kind::Approval, Kind::ImpactReport];
+
 /// The form of the file.
 const VERSION: u32 = 1;
 
@@ -88,13 +92,15 @@ impl Evidence {
     /// # Errors
     /// When a row is no decision, or the log does not hold what a decision refers to.
     pub fn gather(reader: &Reader, decisions: &[Row], head: &Head, note: &str) -> Result<Evidence, Error> {
+        // Read once for all decisions: of these kinds a ledger holds few rows.
+        let context = reader.of_kinds(&CONTEXT)?;
         let mut rows: BTreeMap<Seq, &'static str> = BTreeMap::new();
         for row in decisions {
             if row.kind != Kind::Decision {
                 return Err(Error::NotADecision(row.seq));
             }
             rows.insert(row.seq, "decision");
-            referred(reader, row, &mut rows)?;
+            referred(reader, &context, row, &mut rows)?;
         }
         let items = rows.into_iter().map(|(seq, what)| {
             let proof = reader.prove(seq, head, note)?;
@@ -149,20 +155,25 @@ impl Evidence {
 }
 
 /// Every row a decision refers to.
-fn referred(reader: &Reader, row: &Row, rows: &mut BTreeMap<Seq, &'static str>) -> Result<(), Error> {
+fn referred(
+    reader: &Reader,
+    context: &[Row],
+    row: &Row,
+    rows: &mut BTreeMap<Seq, &'static str>,
+) -> Result<(), Error> {
     let missing = |what: String| Error::Missing(what);
-    let of_kinds = |kinds: &[Kind]| reader.of_kinds(kinds);
-    let start = of_kinds(&[Kind::Start])?.into_iter().rev().find(|start| start.seq < row.seq);
+    let of_kind = |kind: Kind| context.iter().filter(move |other| other.kind == kind);
+    let start = of_kind(Kind::Start).rev().find(|start| start.seq < row.seq);
     rows.insert(start.ok_or_else(|| missing(format!("the run of row {}", row.seq)))?.seq, "run");
     if let Some(models) = row.models {
-        let found = of_kinds(&[Kind::Models])?.into_iter().find(|other| other.models == Some(models));
+        let found = of_kind(Kind::Models).find(|other| other.models == Some(models));
         rows.insert(found.ok_or_else(|| missing(format!("models {models}")))?.seq, "models");
     }
     let bundle = row.bundle.ok_or_else(|| missing(format!("the policy of row {}", row.seq)))?;
-    let policy = of_kinds(&[Kind::Bundle])?.into_iter().find(|other| other.bundle == Some(bundle));
+    let policy = of_kind(Kind::Bundle).find(|other| other.bundle == Some(bundle));
     rows.insert(policy.ok_or_else(|| missing(format!("policy {bundle}")))?.seq, "policy");
-    let said = of_kinds(&[Kind::Operation, Kind::Approval, Kind::ImpactReport])?;
-    for step in said.iter().filter(|step| step.bundle == Some(bundle) && step.seq < row.seq) {
+    let said = [Kind::Operation, Kind::Approval, Kind::ImpactReport].map(of_kind);
+    for step in said.into_iter().flatten().filter(|step| step.bundle == Some(bundle) && step.seq < row.seq) {
         rows.insert(step.seq, if step.kind == Kind::ImpactReport { "report" } else { "step" });
     }
     let body = row

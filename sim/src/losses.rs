@@ -5,12 +5,15 @@
 //! the public part of the rows has it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::decision::PublicDecision;
 use domain::{Cause, Digest, Micros};
 use ledger::{Filter, Kind, Reader, Seq};
 use policies::{Bundle, RuleIndex};
 use serde::Serialize;
+
+use crate::explain;
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 1_000;
@@ -20,6 +23,8 @@ const PAGE_ROWS: u32 = 1_000;
 pub enum Error {
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    #[error(transparent)]
+    Explain(#[from] explain::Error),
     #[error("row {seq}: {why}")]
     Row { seq: Seq, why: String },
 }
@@ -45,7 +50,7 @@ type Kept = (Cause, &'static str, Option<String>, Option<String>);
 /// # Errors
 /// When the ledger cannot be read or a row is not in its form.
 pub fn losses(reader: &Reader, filter: &Filter, mut progress: impl FnMut(u64)) -> Result<Vec<Loss>, Error> {
-    let mut bundles: BTreeMap<Digest, Bundle> = BTreeMap::new();
+    let mut bundles: BTreeMap<Digest, Arc<Bundle>> = BTreeMap::new();
     let mut sums: BTreeMap<Kept, (u64, Micros)> = BTreeMap::new();
     let mut after = filter.after;
     loop {
@@ -62,10 +67,7 @@ pub fn losses(reader: &Reader, filter: &Filter, mut progress: impl FnMut(u64)) -
                 continue;
             }
             if let std::collections::btree_map::Entry::Vacant(place) = bundles.entry(public.bundle) {
-                place.insert(
-                    stored(reader, public.bundle)?
-                        .ok_or_else(|| wrong("no row holds its bundle".to_owned()))?,
-                );
+                place.insert(explain::bundle(reader, row.seq, public.bundle)?);
             }
             let rule = public.rule.and_then(|rule| bundles[&public.bundle].rule(RuleIndex(rule)));
             let key =
@@ -90,11 +92,4 @@ pub fn losses(reader: &Reader, filter: &Filter, mut progress: impl FnMut(u64)) -
         .collect();
     losses.sort_by_key(|loss| std::cmp::Reverse(loss.forgone_micros));
     Ok(losses)
-}
-
-fn stored(reader: &Reader, digest: Digest) -> Result<Option<Bundle>, Error> {
-    let wanted = Filter { kind: Some(Kind::Bundle), bundle: Some(digest), limit: 1, ..Filter::default() };
-    let Some(row) = reader.list(&wanted)?.into_iter().next() else { return Ok(None) };
-    let bundle = Bundle::from_canonical(row.body.unwrap_or_default().as_bytes());
-    bundle.map(Some).map_err(|problems| Error::Row { seq: row.seq, why: problems.render() })
 }

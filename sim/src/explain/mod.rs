@@ -207,7 +207,8 @@ fn open(keys: &Keys, row: &Row) -> Result<(Decision, DataKey), Error> {
     Ok((read_decision(body.as_bytes(), &personal).map_err(wrong)?, key))
 }
 
-fn bundle(reader: &Reader, seq: Seq, digest: domain::Digest) -> Result<Arc<Bundle>, Error> {
+/// The bundle that a row names.
+pub(crate) fn bundle(reader: &Reader, seq: Seq, digest: domain::Digest) -> Result<Arc<Bundle>, Error> {
     let wrong = |why: String| Error::Row { seq, why };
     let wanted = Filter { kind: Some(Kind::Bundle), bundle: Some(digest), limit: 1, ..Filter::default() };
     let row = reader.list(&wanted)?.into_iter().next();
