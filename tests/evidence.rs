@@ -4,20 +4,10 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use common::office::Office;
-use common::{query, run, run_json, stderr, text};
+use common::{python, query, run, run_json, stderr, text};
 use serde_json::Value;
-
-fn python(args: &[&str]) -> Output {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify/verify.py");
-    let mut command = Command::new("python3");
-    if let Some(modules) = std::env::var_os("LARGESSE_TEST_PYTHONPATH") {
-        command.env("PYTHONPATH", modules);
-    }
-    command.arg(script).args(args).stdin(Stdio::null()).output().unwrap()
-}
 
 /// Evidence about the last decision of each outcome of a demo.
 fn gathered(office: &Office) -> Value {

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{folder, purchases, run, run_json, text};
+use common::{folder, purchases, query, run, run_json, text};
 use ledger::{Filter, Keys, Kind, Reader};
 use sim::explain::{self, Explanation};
 
@@ -83,4 +83,40 @@ fn a_member_hears_facts_and_rule_and_nothing_about_worth() {
     {
         assert!(said.contains(part), "{said}");
     }
+}
+
+#[test]
+fn losses_add_up_scores_come_out_again_and_another_policy_can_be_asked() {
+    let folder = folder();
+    let (events, ledger) = (folder.path().join("events.csv"), folder.path().join("ledger"));
+    purchases(&events, 60);
+    run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
+    let losses = run_json(&["log", "losses", "--dir", text(&ledger), "--output", "json"]);
+    let told: i64 =
+        losses.as_array().unwrap().iter().map(|loss| loss["forgone_micros"].as_i64().unwrap()).sum();
+    let recorded = "SELECT sum(best_net - chosen_net) FROM v_decisions WHERE cause != 'nothing' AND best_net > chosen_net";
+    assert_eq!(told.to_string(), query(&ledger, recorded));
+    assert!(told > 0);
+    let again = run_json(&["replay", "--all", "--reinfer", "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(again["mismatches"], 0, "{again}");
+    let reinferred = &again["reinferred"];
+    assert!(reinferred["decisions"].as_u64().unwrap() > 0, "{again}");
+    assert_eq!(reinferred["decisions"], reinferred["identical"], "{again}");
+    // A stopped program promises nobody anything.
+    let draft = folder.path().join("draft");
+    let made = run(&["policy", "init", text(&draft), "--from", "grocery"]);
+    assert!(made.status.success());
+    let path = draft.join("program.toml");
+    let program = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, program.replace("\nprogram = false", "\nprogram = true")).unwrap();
+    let granted = query(&ledger, "SELECT min(seq) FROM record WHERE kind = 11 AND outcome = 0");
+    let args = ["replay", &granted, "--under", text(&draft), "--dir", text(&ledger), "--output", "json"];
+    let under = run_json(&args);
+    let line = &under["different"][0];
+    assert!(line["recorded"].as_str().unwrap().starts_with("granted "), "{under}");
+    assert_eq!(
+        (line["under"].as_str(), line["reason"].as_str()),
+        (Some("denied"), Some("KILL_SWITCH")),
+        "{under}"
+    );
 }

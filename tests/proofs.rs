@@ -4,11 +4,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use common::{folder, purchases, query, refused, run, run_json, stderr, tamper, text};
+use common::{folder, purchases, python, query, refused, run, run_json, stderr, tamper, text};
 use serde_json::Value;
 
 /// A small finished demo.
@@ -22,16 +21,6 @@ fn demo_of(dir: &Path, households: u32) -> PathBuf {
     purchases(&events, households);
     run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
     ledger
-}
-
-/// The independent verifier; tests/run fetches what it needs.
-fn python(args: &[&str]) -> Output {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify/verify.py");
-    let mut command = Command::new("python3");
-    if let Some(modules) = std::env::var_os("LARGESSE_TEST_PYTHONPATH") {
-        command.env("PYTHONPATH", modules);
-    }
-    command.arg(script).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
 /// Signed heads of the checkpoint file, oldest first.

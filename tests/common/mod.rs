@@ -25,6 +25,16 @@ pub fn run(args: &[&str]) -> Output {
     largesse().args(args).stdin(Stdio::null()).output().unwrap()
 }
 
+/// The independent verifier; tests/run fetches what it needs.
+pub fn python(args: &[&str]) -> Output {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify/verify.py");
+    let mut command = Command::new("python3");
+    if let Some(modules) = std::env::var_os("LARGESSE_TEST_PYTHONPATH") {
+        command.env("PYTHONPATH", modules);
+    }
+    command.arg(script).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
 /// Runs, expects exit 0 and parses stdout as JSON.
 pub fn run_json(args: &[&str]) -> Value {
     let output = run(args);
