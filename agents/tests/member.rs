@@ -39,6 +39,7 @@ fn event(id: &str, time: Timestamp, kind: EventKind) -> Event {
         source: "pos".into(),
         touchpoint: Touchpoint::Pos,
         settlement: Settlement::Settled,
+        risk: None,
         kind,
     }
 }

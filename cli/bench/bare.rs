@@ -137,7 +137,7 @@ impl Bare {
                 }
             },
         };
-        let entry = rows::decision(&decision, &bundle, key);
+        let entry = rows::decision(&decision, None, &bundle, key);
         if let (Some(reward), Some(segment)) = (&entry.reward, &entry.segment)
             && let Some(promise) = agents::member::Promise::of(&decision, reward, segment)
         {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::facts::Facts;
+use crate::facts::{Facts, Field};
 use crate::id::{DecisionId, EventId, MemberId, RewardIndex, SegmentIndex};
 use crate::moment::Level;
 use crate::money::Micros;
@@ -179,6 +179,12 @@ pub struct PublicDecision {
     pub cause: Cause,
     pub bundle: Digest,
     pub models: Option<Digest>,
+    /// Position of the member's experiment variant, from 1; absent when in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<u8>,
+    /// The event, or a purchase behind the member's facts, could still be taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
 }
 
 /// The personal form, schema 1.
@@ -239,6 +245,8 @@ impl Decision {
             cause: self.cause,
             bundle: self.bundle,
             models: self.models,
+            variant: u8::try_from(self.facts.get(Field::MemberVariant)).ok().filter(|variant| *variant > 0),
+            provisional: self.facts.rest_on_provisional(),
         }
     }
 

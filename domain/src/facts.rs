@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::event::{EVENT_KIND_NAMES, Purpose, SETTLEMENT_NAMES, TOUCHPOINT_NAMES};
+use crate::event::{EVENT_KIND_NAMES, Purpose, SETTLEMENT_NAMES, Settlement, TOUCHPOINT_NAMES};
 
 /// Stands for "never happened" in facts that count days or hours since something.
 pub const NEVER: i64 = 9_999;
@@ -112,6 +112,8 @@ facts! {
     RewardCost "reward.cost" Reward Money, OPEN, "Face cost of the reward under consideration."
     RewardDaysSince "reward.days_since" Reward Int, OPEN, "Whole days since the member was last promised this reward; 9999 when never."
     EventQuietDays "event.quiet_days" Event Int, OPEN, "Days without a purchase that a quiet timer reports; 0 for other events."
+    EventRisk "event.risk" Event Int, OPEN, "Risk score the producer's fraud system gave the event, 0 to 100; 0 when it gave none."
+    MemberVariant "member.variant" Member Int, OPEN, "Position of the member's variant in experiments.toml, from 1; 0 when in none."
 }
 
 impl Field {
@@ -147,6 +149,12 @@ impl Facts {
         &self.0
     }
 
+    /// Whether the event, or any purchase behind the member's facts, may still be taken back.
+    pub fn rest_on_provisional(&self) -> bool {
+        self.get(Field::EventSettlement) == Settlement::Provisional as i64
+            || self.get(Field::MemberProvisional) > 0
+    }
+
     /// The value as policies write it: `true`, `12`, `0.600000`, `25.00`, `purchase`.
     pub fn show(&self, field: Field) -> String {
         show(field.kind(), self.get(field))
@@ -174,8 +182,12 @@ impl Serialize for Facts {
 
 impl<'de> Deserialize<'de> for Facts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Facts, D::Error> {
-        let row = Vec::<i64>::deserialize(deserializer)?;
+        let mut row = Vec::<i64>::deserialize(deserializer)?;
         let found = row.len();
+        if found < Field::COUNT {
+            // An older build knew fewer facts: slots are only ever added, so the rest were not there yet.
+            row.resize(Field::COUNT, 0);
+        }
         let row = row.try_into().map_err(|_| {
             serde::de::Error::custom(format!("{found} facts, this build knows {}", Field::COUNT))
         })?;

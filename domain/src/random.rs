@@ -16,6 +16,8 @@ pub enum DrawPurpose {
     Holdout = 1,
     /// Is this event in the exploration share?
     Explore = 2,
+    /// Which experiment variant is the member in?
+    Variant = 3,
 }
 
 /// A uniform draw of 64 bits that depends only on its inputs.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use domain::Micros;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::entry::{DEBITS_MAX, Debit, Entry, NAME_BYTES_MAX, Seq};
+use crate::entry::{COUNT_LIMIT, DEBITS_MAX, Debit, Entry, NAME_BYTES_MAX, Seq};
 use crate::error::Error;
 use crate::posting::{Posting, read_postings, write_postings};
 
@@ -82,8 +82,11 @@ impl Balances {
                 max: NAME_BYTES_MAX,
             });
         }
+        let known = self.get(&debit.budget);
+        let counted = counted(debit, known);
+        let debit = counted.as_ref().unwrap_or(debit);
         let opened = debit.limit.map(|limit| Balance { limit, ..Balance::default() });
-        let before = self.get(&debit.budget).or(opened);
+        let before = known.or(opened);
         let before = before.ok_or_else(|| Error::UnknownBudget(debit.budget.to_string()))?;
         let after = before.after(debit, seq).filter(Balance::holds).ok_or_else(|| Error::Overspent {
             budget: debit.budget.to_string(),
@@ -175,6 +178,14 @@ impl Balances {
     }
 }
 
+/// What a count comes to: opened where it is new, and given back as far as it is held. A promise from before it was
+/// counted holds nothing.
+fn counted(debit: &Debit, known: Option<Balance>) -> Option<Debit> {
+    let held = known.map_or(Micros::ZERO, |balance| balance.reserved);
+    let reserved = debit.reserved.max(Micros(-held.0));
+    debit.count.then(|| Debit { limit: known.is_none().then_some(COUNT_LIMIT), reserved, ..debit.clone() })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -194,6 +205,7 @@ mod tests {
                 limit: limit.map(Micros),
                 reserved: Micros(reserved),
                 committed: Micros(committed),
+                count: false,
             },
         )
     }

@@ -99,37 +99,58 @@ pub struct Debit {
     pub reserved: Micros,
     /// Added to what is committed.
     pub committed: Micros,
+    /// Only counted: nobody granted it, it opens by itself without a limit of its own, and is given back as far as it is
+    /// held. Whoever limits it does so before the row is made.
+    pub count: bool,
 }
+
+/// The limit of what is only counted: more than any sum of promises.
+pub(crate) const COUNT_LIMIT: Micros = Micros(1 << 60);
 
 impl Debit {
     /// Opens the budget, or changes its limit.
     pub fn limit(budget: Arc<str>, limit: Micros) -> Debit {
-        Debit { budget, limit: Some(limit), reserved: Micros::ZERO, committed: Micros::ZERO }
+        Debit { budget, limit: Some(limit), reserved: Micros::ZERO, committed: Micros::ZERO, count: false }
     }
 
     /// Holds an amount, e.g. while a person approves.
     pub fn reserve(budget: Arc<str>, amount: Micros) -> Debit {
-        Debit { budget, limit: None, reserved: amount, committed: Micros::ZERO }
+        Debit { budget, limit: None, reserved: amount, committed: Micros::ZERO, count: false }
     }
 
     /// Spends an amount that was not reserved before.
     pub fn commit(budget: Arc<str>, amount: Micros) -> Debit {
-        Debit { budget, limit: None, reserved: Micros::ZERO, committed: amount }
+        Debit { budget, limit: None, reserved: Micros::ZERO, committed: amount, count: false }
     }
 
     /// Spends an amount that was reserved before.
     pub fn commit_reserved(budget: Arc<str>, amount: Micros) -> Debit {
-        Debit { budget, limit: None, reserved: Micros(-amount.0), committed: amount }
+        Debit { budget, limit: None, reserved: Micros(-amount.0), committed: amount, count: false }
     }
 
     /// Gives back a reserved amount.
     pub fn release(budget: Arc<str>, amount: Micros) -> Debit {
-        Debit { budget, limit: None, reserved: Micros(-amount.0), committed: Micros::ZERO }
+        Debit { budget, limit: None, reserved: Micros(-amount.0), committed: Micros::ZERO, count: false }
+    }
+
+    /// Counts an amount until it is counted back.
+    pub fn count(budget: Arc<str>, amount: Micros) -> Debit {
+        Debit { count: true, ..Debit::reserve(budget, amount) }
+    }
+
+    /// Counts an amount back, as far as it is counted.
+    pub fn count_back(budget: Arc<str>, amount: Micros) -> Debit {
+        Debit { count: true, ..Debit::release(budget, amount) }
+    }
+
+    /// Counts an amount for good.
+    pub fn count_for_good(budget: Arc<str>, amount: Micros) -> Debit {
+        Debit { count: true, ..Debit::commit(budget, amount) }
     }
 
     /// Gives back a committed amount (a promise expired or was cancelled).
     pub fn give_back(budget: Arc<str>, amount: Micros) -> Debit {
-        Debit { budget, limit: None, reserved: Micros::ZERO, committed: Micros(-amount.0) }
+        Debit { budget, limit: None, reserved: Micros::ZERO, committed: Micros(-amount.0), count: false }
     }
 }
 

@@ -46,6 +46,7 @@ kinds! {
     21 PriceTable "price_table" "Prices the segments decide with."
     22 Grant "grant" "Escrow granted to a node before it may spend."
     23 Bid "bid" "A bid or veto of an external agent."
+    24 Escalation "escalation" "A person was called: prices, plan or pace are out of the policy's bounds."
     30 Approval "approval" "A person approved or refused a promise."
     31 KillSwitch "kill_switch" "An operator stopped or resumed a program, segment or reward."
     40 Operation "operation" "Another action of an operator."

@@ -78,6 +78,7 @@ impl Audit {
                 limit: posting.limit,
                 reserved: posting.reserved,
                 committed: posting.committed,
+                count: false,
             };
             let after = before.after(&debit, seq).filter(Balance::holds);
             let after = after.ok_or_else(|| format!("budget {:?} is overspent", posting.budget))?;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use domain::facts::Field;
-use domain::{Digest, Facts, Level, Micros, Milli, Ppm, Purpose, RewardIndex, SegmentIndex};
+use domain::{Digest, Facts, Level, Micros, Milli, Ppm, Purpose, RewardIndex, SegmentIndex, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::language::Truth;
@@ -112,6 +112,16 @@ pub struct Program {
     pub consent_basis: String,
     /// Unit cost from which a promise waits for a person.
     pub approval_from: Option<Micros>,
+    pub escalation: Escalation,
+}
+
+/// When a person is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    /// Negotiations in a row whose prices hit their bounds, or whose plan was not proven good.
+    pub negotiations: u32,
+    /// Pace of spending, in parts per million of the even one; absent for never.
+    pub burn: Option<u32>,
 }
 
 /// A set of purposes.
@@ -146,6 +156,10 @@ pub struct Segment {
     pub name: String,
     pub autonomy: Autonomy,
     pub when: Vec<Condition>,
+    /// Promises owed to it in each budget period; 0 for none.
+    pub floor: u32,
+    /// Highest face cost of one promise.
+    pub ceiling: Option<(Micros, RuleIndex)>,
     /// Multiplier on value per reward, 500..=1500.
     pub levers: Vec<Milli>,
     /// Probability per reward that it keeps a wavering member of this segment: a declared assumption.
@@ -160,6 +174,10 @@ pub struct Reward {
     pub kind: RewardKind,
     /// Who hands it out, when that is somebody else.
     pub partner: Option<String>,
+    /// When the partner's agreement ends: no promise holds longer.
+    pub ends: Option<(Timestamp, RuleIndex)>,
+    /// Present when nothing competes with it where a member may have it.
+    pub exclusive: Option<RuleIndex>,
     /// Face cost: what is reserved for one promise.
     pub cost: Micros,
     /// How long a promise holds.
@@ -194,6 +212,8 @@ pub struct Moment {
     pub rewards: u64,
     /// Whether a promise may rest on facts that may still be taken back (invariant E-2).
     pub provisional: bool,
+    /// What the member reads beside a promise that does.
+    pub wording: String,
     /// From this age of the event on the moment has passed.
     pub stale_hours: Option<u16>,
     pub(crate) stale_rule: RuleIndex,
@@ -265,6 +285,10 @@ pub struct Guardrails {
     pub(crate) cool_down_rule: RuleIndex,
     /// Highest face cost as a share of the event's amount, for events with an amount.
     pub max_discount: Option<(Ppm, RuleIndex)>,
+    /// Highest face cost as a share of the event's amount, so that the least margin is left.
+    pub margin: Option<(Ppm, RuleIndex)>,
+    /// Highest risk score of an event.
+    pub risk_max: Option<(u8, RuleIndex)>,
     pub rules: Vec<GuardRule>,
 }
 
@@ -284,8 +308,20 @@ pub struct Experiments {
     pub holdout: Ppm,
     pub sticky: Sticky,
     pub exploration: Ppm,
+    /// In file order; a member is in one at most.
+    pub variants: Vec<Variant>,
     /// From the salt; the same salt gives the same groups under every later bundle.
     pub seed: u64,
+}
+
+/// Members who are not offered something, so that its effect can be measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    pub id: String,
+    pub share: Ppm,
+    /// Bit per reward.
+    pub withhold: u64,
+    pub(crate) rule: RuleIndex,
 }
 
 /// Stops of the whole program, of segments or of rewards, from the bundle or from an operator.
@@ -325,6 +361,7 @@ pub struct Bundle {
     pub(crate) guardrails: Guardrails,
     pub(crate) experiments: Experiments,
     pub(crate) plan: crate::plan::Plan,
+    pub(crate) limits: Vec<crate::limits::Limit>,
     pub(crate) stops: Stops,
     pub(crate) stop_rule: RuleIndex,
     pub(crate) rules: Vec<Rule>,

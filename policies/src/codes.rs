@@ -97,6 +97,12 @@ codes! {
         "The moment's touchpoints and the reward's touchpoints have none in common, so the pair would be listed and never used."
     Unused "POL0056" "a reward competes in no moment"
         "List it under rewards of a moment in moments.toml, or take it out of the catalog."
+    FloorTooHigh "POL0057" "more promises are owed than the budget can pay"
+        "A floor counts promises owed to a segment in each period. At the cheapest reward's face cost they must fit the segment's budget, and all floors together the program's."
+    MarginTooHigh "POL0058" "the least margin leaves nothing for a reward"
+        "Of a purchase, gross is what is earned and min is what has to be left; the difference bounds the reward's face cost. It must be above zero."
+    IdleWording "POL0059" "a wording could never be read"
+        "The words stand beside promises that rest on provisional facts; a moment that denies those makes none."
     Conflict "POL0070" "a guardrail refuses what the bundle offers, always"
         "A moment lists a reward, and in every situation in which the moment happens and the reward is eligible a guardrail refuses it. The finding names the rules on both sides and shows a member who is refused. Narrow the guardrail, or take out what it always refuses."
     NeverEligible "POL0071" "a reward can never be eligible"
@@ -121,6 +127,8 @@ codes! {
         "The rule asks for a kind or cost that no reward has, so it never acts. That may be wanted, when it waits for a reward to come."
     UnusedBudget "POL0081" "part of the budget can never be spent"
         "Every segment has a limit of its own and together they are less than the program's."
+    TwoExclusive "POL0082" "two exclusive rewards can be open to the same member at once"
+        "Where an exclusive reward is open, nothing else competes; of two, neither can be promised. The example shows a member who may have both. Let their conditions exclude each other, or make one of them not exclusive."
 }
 
 /// How bad a mistake is.

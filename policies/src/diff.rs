@@ -10,6 +10,7 @@ use domain::{Micros, Ppm};
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Cap, Condition, Trigger};
+use crate::limits::{Limit, Measure};
 use crate::rules::RuleIndex;
 
 /// One difference; a side without the place has no value.
@@ -65,6 +66,13 @@ impl Lines {
         if let Some(cost) = program.approval_from {
             self.add("program: a person approves from a unit cost of", cost);
         }
+        self.add("program: negotiations in a row before a person is called", program.escalation.negotiations);
+        if let Some(burn) = program.escalation.burn {
+            self.add("program: a person is called at a pace of", percent(Ppm(burn)));
+        }
+        for limit in &bundle.limits {
+            self.limit(bundle, limit);
+        }
         self.add("budget: program, a period", bundle.plan.global);
         self.add("budget: days of a period", bundle.plan.period_days);
         for (segment, limit) in bundle.segments.iter().zip(&bundle.plan.segments) {
@@ -76,6 +84,12 @@ impl Lines {
             format!("{}, {:?}", percent(experiments.holdout), experiments.sticky),
         );
         self.add("experiments: exploration", percent(experiments.exploration));
+        for (position, variant) in (1..).zip(&experiments.variants) {
+            let place = |what: &str| format!("experiments: variant {}: {what}", variant.id);
+            self.add(&place("position"), position);
+            self.add(&place("share"), percent(variant.share));
+            self.add(&place("not offered"), named_rewards(bundle, variant.withhold));
+        }
         self.add("experiments: seed", experiments.seed);
         self.add("stop: program", bundle.stops.program);
     }
@@ -86,6 +100,10 @@ impl Lines {
             self.add(&place("position"), position);
             self.add(&place("name"), &segment.name);
             self.add(&place("autonomy"), format!("{:?}", segment.autonomy));
+            self.add(&place("promises owed a period"), segment.floor);
+            if let Some((ceiling, _)) = segment.ceiling {
+                self.add(&place("highest cost of a promise"), ceiling);
+            }
             self.add(&place("stopped"), bundle.stops.segments >> (position - 1) & 1 == 1);
             self.conditions(bundle, &place("when"), &segment.when);
             for ((reward, lever), prior) in bundle.rewards.iter().zip(&segment.levers).zip(&segment.priors) {
@@ -102,6 +120,10 @@ impl Lines {
             self.add(&place("kind"), reward.kind.name());
             self.add(&place("partner"), reward.partner.as_deref().unwrap_or("none"));
             self.add(&place("cost"), reward.cost);
+            self.add(&place("exclusive"), reward.exclusive.is_some());
+            if let Some((ends, _)) = reward.ends {
+                self.add(&place("partner's agreement ends"), ends);
+            }
             self.add(&place("valid days"), reward.valid_days);
             self.add(
                 &place("pieces a period"),
@@ -133,6 +155,9 @@ impl Lines {
                 }
             }
             self.add(&place("may rest on provisional facts"), moment.provisional);
+            if moment.provisional {
+                self.add(&place("words beside such a promise"), &moment.wording);
+            }
             if let Some(hours) = moment.stale_hours {
                 self.add(&place("passed after hours"), hours);
             }
@@ -158,6 +183,12 @@ impl Lines {
         if let Some((share, _)) = guardrails.max_discount {
             self.add("guardrails: highest share of the amount", percent(share));
         }
+        if let Some((share, _)) = guardrails.margin {
+            self.add("guardrails: highest share of the amount that leaves the least margin", percent(share));
+        }
+        if let Some((most, _)) = guardrails.risk_max {
+            self.add("guardrails: highest risk score", most);
+        }
         for cap in guardrails.member_caps.iter().chain(&guardrails.reward_caps) {
             self.cap(bundle, cap);
         }
@@ -175,11 +206,24 @@ impl Lines {
         let rewards = if cap.rewards == u64::MAX {
             "any reward".to_owned()
         } else {
-            let named = bundle.rewards.iter().enumerate().filter(|(at, _)| cap.rewards >> at & 1 == 1);
-            named.map(|(_, reward)| reward.id.as_str()).collect::<Vec<_>>().join(", ")
+            named_rewards(bundle, cap.rewards)
         };
         let text = format!("{} in {} days of {rewards}", cap.limit, cap.window_days);
         self.add(&format!("cap {}", rule.id), text);
+    }
+
+    fn limit(&mut self, bundle: &Bundle, limit: &Limit) {
+        let Some(rule) = bundle.rule(limit.rule) else { return };
+        let amount = Micros(limit.amount);
+        let text = match limit.measure {
+            Measure::Open => format!("{amount} promised and not yet used"),
+            Measure::Window => format!("{amount} promised in {} hours", limit.hours),
+            Measure::Waiting => format!("{} waiting", limit.amount),
+        };
+        let named = bundle.segments.iter().enumerate().take(64);
+        let named = named.filter(|(at, _)| limit.segments != u64::MAX && limit.segments >> at & 1 == 1);
+        let segments: String = named.map(|(_, segment)| format!(", in {}", segment.id)).collect();
+        self.add(&format!("limit {}", rule.id), text + &segments);
     }
 
     fn conditions(&mut self, bundle: &Bundle, place: &str, conditions: &[Condition]) {
@@ -189,6 +233,11 @@ impl Lines {
             self.add(&format!("{place} {id}"), expr(bundle, condition.rule));
         }
     }
+}
+
+fn named_rewards(bundle: &Bundle, rewards: u64) -> String {
+    let named = bundle.rewards.iter().enumerate().take(64).filter(|(at, _)| rewards >> at & 1 == 1);
+    named.map(|(_, reward)| reward.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn expr(bundle: &Bundle, rule: RuleIndex) -> String {

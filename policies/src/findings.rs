@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::bundle::{
     Action, Bundle, Cap, Condition, GuardRule, Moment, MomentIndex, Stops, Suppression, at_touchpoint,
 };
-use crate::gates::{Situation, all_hold, exceeds, rests_on_provisional};
+use crate::gates::{Situation, all_hold, exceeds, is_risky, rests_on_provisional};
 use crate::rules::RuleIndex;
 
 /// What a rule was asked about.
@@ -67,19 +67,40 @@ impl Bundle {
         trace.guardrails(self.moment(moment));
         trace.segments(segment);
         let mut findings = trace.findings;
-        if segment.is_some() {
-            let mut facts = situation.facts.clone();
-            let competing = self.moment(moment).rewards;
-            for reward in (0u8..64).filter(|at| competing >> at & 1 == 1).map(RewardIndex) {
-                self.put_reward_facts(reward, situation.now, situation.grants, &mut facts);
-                let situation = Situation { facts: &facts, ..*situation };
-                let stage = Stage::Reward(reward);
-                let mut trace = Trace { bundle: self, situation: &situation, stage, findings: Vec::new() };
-                trace.reward(reward);
-                findings.append(&mut trace.findings);
+        let Some(segment) = segment else { return findings };
+        let mut facts = situation.facts.clone();
+        let competing = self.moment(moment).rewards;
+        let mut traced = Vec::new();
+        let mut open = 0;
+        for reward in (0u8..64).filter(|at| competing >> at & 1 == 1).map(RewardIndex) {
+            self.put_reward_facts(reward, situation.now, situation.grants, &mut facts);
+            let situation = Situation { facts: &facts, ..*situation };
+            let stage = Stage::Reward(reward);
+            let mut trace = Trace { bundle: self, situation: &situation, stage, findings: Vec::new() };
+            trace.reward(segment, reward);
+            if trace.findings.iter().all(|finding| !finding.refuses) {
+                open |= 1 << reward.0;
             }
+            traced.push((reward, trace.findings));
+        }
+        let (refused, rule) = self.giving_way(open).unwrap_or((0, self.stop_rule));
+        for (reward, mut of_reward) in traced {
+            if refused >> reward.0 & 1 == 1 {
+                let stage = Stage::Reward(reward);
+                let mut trace = Trace { bundle: self, situation, stage, findings: of_reward };
+                trace.key(rule, true, vec![("open and exclusive".into(), self.exclusive_among(open))]);
+                of_reward = trace.findings;
+            }
+            findings.append(&mut of_reward);
         }
         findings
+    }
+
+    /// The names of the exclusive rewards among some (bits).
+    fn exclusive_among(&self, open: u64) -> String {
+        let exclusive = self.rewards.iter().enumerate().take(64);
+        let exclusive = exclusive.filter(|(at, reward)| open >> at & 1 == 1 && reward.exclusive.is_some());
+        exclusive.map(|(_, reward)| reward.id.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -133,6 +154,10 @@ impl Trace<'_> {
         self.complaint(guardrails.complaint);
         self.suppression(guardrails.refund, Field::MemberDaysSinceRefund);
         self.suppression(guardrails.sensitive, Field::MemberDaysSinceSensitive);
+        if let Some((most, rule)) = guardrails.risk_max {
+            let values = with_limit(facts, Field::EventRisk, "highest", most.into());
+            self.key(rule, is_risky(most, facts), values);
+        }
         if let Some(quiet) = guardrails.quiet_hours {
             let mut values = shown(facts, &[Field::NowHour, Field::EventTouchpoint]);
             values.push(("quiet hours".into(), format!("{} to {}", quiet.from, quiet.to)));
@@ -179,7 +204,7 @@ impl Trace<'_> {
         }
     }
 
-    fn reward(&mut self, reward: RewardIndex) {
+    fn reward(&mut self, segment: SegmentIndex, reward: RewardIndex) {
         let facts = self.situation.facts;
         let bit = 1u64 << reward.0;
         let stopped = (self.bundle.stops.rewards | self.situation.stops.rewards) & bit != 0;
@@ -189,10 +214,24 @@ impl Trace<'_> {
         let terms = self.bundle.reward(reward);
         let here = at_touchpoint(terms.touchpoints, facts);
         self.key(terms.touchpoint_rule, !here, shown(facts, &[Field::EventTouchpoint]));
+        if let Some((ends, rule)) = terms.ends {
+            let values = vec![
+                ("could be used until".into(), self.situation.now.plus(terms.valid_micros()).to_string()),
+                ("agreement ends".into(), ends.to_string()),
+            ];
+            self.key(rule, terms.outlives(ends, self.situation.now), values);
+        }
+        if let Some(variant) = self.bundle.experiments.withholding(reward, facts) {
+            self.key(variant.rule, true, shown(facts, &[Field::MemberVariant]));
+        }
+        if let Some((most, rule)) = self.bundle.ceiling(Some(segment)) {
+            let values = vec![("cost".into(), terms.cost.to_string()), ("highest".into(), most.to_string())];
+            self.key(rule, terms.cost > most, values);
+        }
         self.conditions(&terms.eligible, true);
         let guardrails = &self.bundle.guardrails;
         guardrails.reward_caps.iter().filter(|cap| cap.rewards & bit != 0).for_each(|cap| self.cap(cap));
-        if let Some((share, rule)) = guardrails.max_discount {
+        for (share, rule) in guardrails.max_discount.into_iter().chain(guardrails.margin) {
             let mut values = shown(facts, &[Field::RewardCost, Field::EventAmount]);
             values.push(("highest share".into(), share.to_string()));
             self.key(rule, exceeds(share, facts), values);

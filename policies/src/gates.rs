@@ -4,11 +4,11 @@
 //! is made (invariant E-1); they read nothing but their arguments.
 
 use domain::facts::Field;
-use domain::{Facts, Milli, Reason, RewardIndex, SegmentIndex, Timestamp, time};
+use domain::{Facts, Micros, Milli, Reason, RewardIndex, SegmentIndex, Timestamp, time};
 
 use crate::bundle::{
-    Action, Bundle, Cap, Condition, Moment, MomentIndex, Stops, Suppression, Trigger, at_touchpoint,
-    first_unmet,
+    Action, Bundle, Cap, Condition, Experiments, Moment, MomentIndex, Reward, Stops, Suppression, Trigger,
+    Variant, at_touchpoint, first_unmet,
 };
 use crate::rules::{Refusal, RuleIndex};
 
@@ -122,6 +122,9 @@ impl Bundle {
         if recent(guardrails.sensitive, Field::MemberDaysSinceSensitive) {
             return refuse(Reason::SensitiveContext, guardrails.sensitive.rule);
         }
+        if let Some((_, rule)) = guardrails.risk_max.filter(|(most, _)| is_risky(*most, facts)) {
+            return refuse(Reason::RiskLimit, rule);
+        }
         if let Some(quiet) = guardrails.quiet_hours.filter(|quiet| quiet.covers(facts)) {
             return refuse(Reason::QuietHours, quiet.rule);
         }
@@ -169,13 +172,14 @@ impl Bundle {
         facts.set(Field::RewardDaysSince, days);
     }
 
-    /// Whether one reward may be promised now; `situation.facts` must hold its `reward.*` facts
-    /// ([`Bundle::put_reward_facts`]).
+    /// Whether one reward may be promised now to a member of a segment, whatever else competes; `situation.facts` must
+    /// hold its `reward.*` facts ([`Bundle::put_reward_facts`]).
     ///
     /// Returns the reason and, where a rule of the bundle said it, the rule.
     pub fn candidate(
         &self,
         moment: MomentIndex,
+        segment: Option<SegmentIndex>,
         reward: RewardIndex,
         situation: &Situation<'_>,
     ) -> Result<(), (Reason, Option<RuleIndex>)> {
@@ -194,6 +198,15 @@ impl Bundle {
         if !at_touchpoint(terms.touchpoints, facts) {
             return Err((Reason::NotEligible, Some(terms.touchpoint_rule)));
         }
+        if let Some((_, rule)) = terms.ends.filter(|(ends, _)| terms.outlives(*ends, situation.now)) {
+            return Err((Reason::PartnerTerms, Some(rule)));
+        }
+        if let Some(variant) = self.experiments.withholding(reward, facts) {
+            return Err((Reason::VariantWithheld, Some(variant.rule)));
+        }
+        if let Some((_, rule)) = self.ceiling(segment).filter(|(most, _)| terms.cost > *most) {
+            return Err((Reason::SegmentCeiling, Some(rule)));
+        }
         if let Some(rule) = first_unmet(&terms.eligible, facts) {
             return Err((Reason::NotEligible, Some(rule)));
         }
@@ -206,10 +219,31 @@ impl Bundle {
         {
             return Err((Reason::MaxDiscount, Some(rule)));
         }
+        if let Some((share, rule)) = self.guardrails.margin
+            && exceeds(share, facts)
+        {
+            return Err((Reason::MinMargin, Some(rule)));
+        }
         match self.denying_rule(facts, true) {
             Some(rule) => Err((Reason::GuardrailDenied, Some(rule))),
             None => Ok(()),
         }
+    }
+
+    /// What gives way to an exclusive reward: of the `open` rewards (bits) those that may not be promised, and the rule
+    /// that says so. Where several exclusive ones are open at once, none is promised and nothing else either.
+    pub fn giving_way(&self, open: u64) -> Option<(u64, RuleIndex)> {
+        let open_ones = (0u8..64).filter(|at| open >> at & 1 == 1);
+        let mut exclusive =
+            open_ones.filter_map(|at| Some((at, self.rewards.get(usize::from(at))?.exclusive?)));
+        let (first, rule) = exclusive.next()?;
+        let kept = if exclusive.next().is_none() { 1u64 << first } else { 0 };
+        Some((open & !kept, rule)).filter(|(refused, _)| *refused != 0)
+    }
+
+    /// The highest face cost of one promise in a segment, and who says so.
+    pub(crate) fn ceiling(&self, segment: Option<SegmentIndex>) -> Option<(Micros, RuleIndex)> {
+        self.segment(segment?).ceiling
     }
 
     /// How far back promises matter, in microseconds: the longest window of any cap.
@@ -262,8 +296,7 @@ fn starts(trigger: &Trigger, facts: &Facts) -> bool {
 /// Whether the event or any purchase behind the member's facts may still be taken back, against the moment's
 /// wish (invariant E-2).
 pub(crate) fn rests_on_provisional(moment: &Moment, facts: &Facts) -> bool {
-    !moment.provisional
-        && (facts.get(Field::EventSettlement) == PROVISIONAL || facts.get(Field::MemberProvisional) > 0)
+    !moment.provisional && facts.rest_on_provisional()
 }
 
 /// Whether the reward's face cost is above a share of the event's amount; events without an amount have no
@@ -272,6 +305,31 @@ pub(crate) fn exceeds(share: domain::Ppm, facts: &Facts) -> bool {
     let amount = facts.get(Field::EventAmount);
     let cost = i128::from(facts.get(Field::RewardCost));
     amount > 0 && cost * 1_000_000 > i128::from(amount) * i128::from(share.0)
+}
+
+/// Whether the event's risk score is above a limit.
+pub(crate) fn is_risky(most: u8, facts: &Facts) -> bool {
+    facts.get(Field::EventRisk) > i64::from(most)
+}
+
+impl Reward {
+    /// Whether a promise made now could still be used at `ends`.
+    pub(crate) fn outlives(&self, ends: Timestamp, now: Timestamp) -> bool {
+        now.plus(self.valid_micros()) > ends
+    }
+
+    /// How long a promise holds, in microseconds.
+    pub fn valid_micros(&self) -> i64 {
+        i64::from(self.valid_days) * time::DAY
+    }
+}
+
+impl Experiments {
+    /// The member's variant, where it leaves a reward out.
+    pub(crate) fn withholding(&self, reward: RewardIndex, facts: &Facts) -> Option<&Variant> {
+        let position = usize::try_from(facts.get(Field::MemberVariant)).ok()?.checked_sub(1)?;
+        self.variants.get(position).filter(|variant| variant.withhold >> reward.0 & 1 == 1)
+    }
 }
 
 impl Cap {

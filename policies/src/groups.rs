@@ -19,6 +19,20 @@ impl Bundle {
         draw_ppm(experiments.seed, member.as_u128(), period, DrawPurpose::Holdout) < experiments.holdout.0
     }
 
+    /// The position of the member's variant, from 1; 0 when in none. It stays for as long as the salt does.
+    pub fn variant_of(&self, member: MemberId) -> u8 {
+        let experiments = &self.experiments;
+        let draw = draw_ppm(experiments.seed, member.as_u128(), 0, DrawPurpose::Variant);
+        let mut taken = 0;
+        for (position, variant) in (1..).zip(&experiments.variants) {
+            taken += variant.share.0;
+            if draw < taken {
+                return position;
+            }
+        }
+        0
+    }
+
     /// Whether this event is in the exploration share.
     pub fn explores(&self, member: MemberId, event: &EventId) -> bool {
         let experiments = &self.experiments;

@@ -15,6 +15,8 @@ pub struct Plan {
     pub costs: Vec<Micros>,
     /// Units per reward and period; absent when unlimited.
     pub inventory: Vec<Option<u32>>,
+    /// Promises owed per segment and period; 0 for none.
+    pub floors: Vec<u32>,
     /// Length of a period in days.
     pub period_days: u16,
 }

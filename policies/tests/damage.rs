@@ -37,7 +37,7 @@ fn ask_everything(bundle: &Bundle) {
         let _ = bundle.gate(moment, &asked);
         let segment = bundle.segment_of(&facts, Stops::default()).ok();
         for reward in (0..u8::try_from(bundle.rewards().len()).unwrap_or(u8::MAX)).map(RewardIndex) {
-            let _ = bundle.candidate(moment, reward, &asked);
+            let _ = bundle.candidate(moment, None, reward, &asked);
             if let Some(segment) = segment {
                 let _ = bundle.value(segment, reward, domain::Micros::units(100), domain::Ppm(500_000));
             }

@@ -171,7 +171,7 @@ fn refusal(bundle: &Bundle, facts: &Facts, moment: usize, reward: usize) -> Opti
     let held = bundle.gate_before_scores(&facts, Stops::default()).and_then(|()| bundle.gate(moment, &asked));
     match held {
         Err(refusal) => Some(refusal.reason),
-        Ok(()) => bundle.candidate(moment, reward, &asked).err().map(|(reason, _)| reason),
+        Ok(()) => bundle.candidate(moment, None, reward, &asked).err().map(|(reason, _)| reason),
     }
 }
 
@@ -421,7 +421,7 @@ fn reproduces(bundle: &Bundle, insight: &Insight, witness: &Witness) -> Result<(
                 Err(refusal) => refusal.rule,
                 Ok(()) => {
                     let reward = bundle.reward_named(witness.reward.as_deref().unwrap()).unwrap();
-                    bundle.candidate(moment, reward, &asked).err().and_then(|(_, rule)| rule)
+                    bundle.candidate(moment, None, reward, &asked).err().and_then(|(_, rule)| rule)
                 }
             };
             let rule = bundle.rule(rule.unwrap()).unwrap();

@@ -83,7 +83,7 @@ fn candidate(reward: &str, changes: &[(Field, i64)], grants: &[Grant]) -> Option
     let moment = bundle.moment_named("purchase").unwrap();
     let reward = bundle.reward_named(reward).unwrap();
     bundle.put_reward_facts(reward, NOON, grants, &mut facts);
-    let (reason, rule) = bundle.candidate(moment, reward, &situation(&facts, grants)).err()?;
+    let (reason, rule) = bundle.candidate(moment, None, reward, &situation(&facts, grants)).err()?;
     Some((reason, rule.map(|rule| bundle.rule(rule).unwrap().id.clone())))
 }
 
@@ -146,14 +146,14 @@ fn segments_and_rewards_can_be_stopped_alone() {
     let facts = fine();
     let moment = bundle.moment_named("purchase").unwrap();
     let stopped = Situation { stops, ..situation(&facts, &[]) };
-    assert_eq!(bundle.candidate(moment, RewardIndex(0), &stopped), Err((Reason::KillSwitch, None)));
+    assert_eq!(bundle.candidate(moment, None, RewardIndex(0), &stopped), Err((Reason::KillSwitch, None)));
     let in_bundle = edited_all(&[
         ("program.toml", "segments = []", "segments = [\"loyal\"]"),
         ("program.toml", "rewards = []", "rewards = [\"points-50\"]"),
     ])
     .unwrap();
     assert_eq!(in_bundle.segment_of(&fine(), Stops::default()).unwrap_err().reason, Reason::KillSwitch);
-    let refused = in_bundle.candidate(moment, RewardIndex(0), &situation(&facts, &[])).unwrap_err();
+    let refused = in_bundle.candidate(moment, None, RewardIndex(0), &situation(&facts, &[])).unwrap_err();
     assert_eq!(refused.0, Reason::KillSwitch);
 }
 
@@ -453,7 +453,7 @@ proptest! {
         let mut row = facts.clone();
         for reward in (0u8..10).map(RewardIndex) {
             bundle.put_reward_facts(reward, NOON, &grants, &mut row);
-            let answer = bundle.candidate(moment, reward, &Situation { facts: &row, ..asked });
+            let answer = bundle.candidate(moment, None, reward, &Situation { facts: &row, ..asked });
             let told = first(Stage::Reward(reward));
             match answer {
                 Ok(()) => prop_assert!(told.is_none(), "{told:?}"),
@@ -474,7 +474,7 @@ proptest! {
             let mut row = facts.clone();
             bundle.put_reward_facts(RewardIndex(reward), NOON, grants, &mut row);
             let asked = Situation { facts: &row, now: NOON, grants, stops: Stops::default() };
-            bundle.gate(moment, &asked).is_ok() && bundle.candidate(moment, RewardIndex(reward), &asked).is_ok()
+            bundle.gate(moment, &asked).is_ok() && bundle.candidate(moment, None, RewardIndex(reward), &asked).is_ok()
         };
         for kept in 0..grants.len() {
             prop_assert!(allowed(&grants[..kept]) || !allowed(&grants));

@@ -662,3 +662,58 @@ fn mistakes_and_findings_as_sarif() {
     let insights = policies::analyse(&bundle, &sources).into_iter().map(|insight| insight.problem);
     insta::assert_json_snapshot!(policies::Problems(insights.collect()).sarif());
 }
+
+#[test]
+fn floors_that_no_budget_can_pay() {
+    let floor = |segment: &str, floor: u32| {
+        (format!("id = \"{segment}\""), format!("id = \"{segment}\"\nfloor = {floor}"))
+    };
+    let (one, other) = (floor("newcomers", 3_000), floor("loyal", 100_000));
+    insta::assert_snapshot!(mistakes(&[
+        ("segments.toml", &one.0, &one.1),
+        ("segments.toml", &other.0, &other.1),
+    ]));
+}
+
+#[test]
+fn margins_that_leave_nothing() {
+    let margin = "[margin]\ngross = \"28 %\"\nmin = \"28 %\"\n\n[consent]";
+    insta::assert_snapshot!(mistakes(&[("guardrails.toml", "[consent]", margin)]));
+}
+
+#[test]
+fn wording_that_nobody_could_read() {
+    let worded = "stale_hours = 48\nwording = \"Once your order is packed.\"";
+    insta::assert_snapshot!(mistakes(&[("moments.toml", "stale_hours = 48", worded)]));
+}
+
+#[test]
+fn partners_terms_that_do_not_fit() {
+    let terms = "[[partner]]\nname = \"Harbour Fuel\"\nuntil = \"31 March\"\nlimit = \"100.00\"\n\n\
+                 [[partner]]\nname = \"Regent\"\nexposure = \"1.00\"\n\n[[reward]]";
+    insta::assert_snapshot!(mistakes(&[
+        ("catalog.toml", "[[reward]]", terms),
+        ("catalog.toml", "id = \"fuel-10c\"\n", "id = \"fuel-10c\"\npartner = \"Harbor Fuel\"\n"),
+        ("catalog.toml", "id = \"cinema\"\n", "id = \"cinema\"\npartner = \"Regent\"\n"),
+    ]));
+}
+
+#[test]
+fn limits_that_hold_everything_or_make_no_sense() {
+    let limits = "[[budget.window]]\nid = \"day\"\nhours = 1000\nlimit = \"0.10\"\nsegment = \"loyals\"\n\n\
+                  [exposure]\nlimit = \"0.01\"\n\n[escalation]\nburn = \"50 %\"\nwaiting = 0\n\n[approval]";
+    insta::assert_snapshot!(mistakes(&[("program.toml", "[approval]", limits)]));
+}
+
+#[test]
+fn variants_that_do_not_fit() {
+    let variants = "[[variant]]\nid = \"a\"\nshare = \"60 %\"\nwithhold = [\"voucher-33\"]\n\
+                    [[variant]]\nid = \"a\"\nshare = \"50 %\"\nwithhold = []\n\n[holdout]";
+    insta::assert_snapshot!(mistakes(&[("experiments.toml", "[holdout]", variants)]));
+}
+
+#[test]
+fn risk_scores_above_the_highest() {
+    let risk = "risk_max = 101\ncool_down_hours";
+    insta::assert_snapshot!(mistakes(&[("guardrails.toml", "cool_down_hours", risk)]));
+}

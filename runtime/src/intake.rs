@@ -306,7 +306,13 @@ impl Desk {
             wire::source_of(&delivery.bytes).map_or_else(|| "unknown".to_owned(), |word| word.to_string());
         let work = self.flight.start(InFlight::refused(delivery));
         let after = After::Refused { source, body: entry.body.clone() };
-        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps: Stamps::at(received), after });
+        self.parts.shared.writer.row(Row {
+            entry,
+            work: Some(work),
+            stamps: Stamps::at(received),
+            ended: None,
+            after,
+        });
         Ok(())
     }
 
@@ -446,7 +452,7 @@ impl Desk {
         let entry = rows::dead_letter_of(event, at, &[refusal], &key);
         let stamps = Stamps::at(Instant::now());
         let after = After::Refused { source: event.source.to_string(), body: entry.body.clone() };
-        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, after });
+        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, ended: None, after });
     }
 
     /// Wakes members whose timers are due.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agents::negotiation::{Layout, Period};
 use agents::policy::{Canary, GlobalPolicy, Periods, Standing, budgets};
-use agents::segment::Escrow;
+use agents::segment::{Counted, Escrow, Limits};
 use domain::{Digest, Micros};
 use ledger::{Debit, Entry, Filter, Kind, Reader, Row, Seq};
 use models::scorer::Models;
@@ -111,7 +111,9 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
             let alone = GlobalPolicy::fresh(Arc::clone(&candidate)).ok_or_else(|| shape(&candidate))?;
             // What both sides have is lent anew: what earlier runs promised counts with the bundle in force.
             let lent = Canary::new(Arc::clone(&candidate), side.of.share);
+            let limits = Limits::of_canary(Arc::clone(&candidate), side.of.share);
             let escrow = escrow(&ledger, &candidate, alone.layout(), |id| lent.owns(&bundle, id));
+            let escrow = escrow.within(limits);
             let purse = Arc::new(Purse::new(candidate, escrow));
             Some((lent, Beginning { side, purse, policy: alone }))
         }
@@ -128,8 +130,13 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     standing.opened(&reanchored);
     let policy = GlobalPolicy::new(Arc::clone(&bundle), stops, periods, standing, lent);
     let policy = policy.ok_or_else(|| shape(&bundle))?;
-    let purse =
-        Arc::new(Purse::new(Arc::clone(&bundle), escrow(&ledger, &bundle, policy.layout(), |_| true)));
+    let counted = counted(&reader)?;
+    let limits = match &candidate {
+        Some(candidate) => Limits::beside_canary(Arc::clone(&bundle), counted, candidate.side.of.share),
+        None => Limits::new(Arc::clone(&bundle), counted),
+    };
+    let escrow = escrow(&ledger, &bundle, policy.layout(), |_| true).within(limits);
+    let purse = Arc::new(Purse::new(Arc::clone(&bundle), escrow));
     Ok(Opened { ledger, reader, policy, purse, candidate, reanchored })
 }
 
@@ -154,6 +161,13 @@ fn standing(reader: &Reader) -> Result<Standing, NodeError> {
         (Arc::from(id), (balance.limit.0, balance.reserved.0.saturating_add(balance.committed.0)))
     });
     Ok(Standing { balances: balances.collect() })
+}
+
+/// What the ledger counts of promises that have not ended, and of windows of time.
+fn counted(reader: &Reader) -> Result<Counted, NodeError> {
+    let counts = reader.budgets()?.into_iter().filter(|(id, _)| budgets::is_count(id));
+    let held = |balance: ledger::Balance| balance.reserved.0.saturating_add(balance.committed.0);
+    Ok(counts.map(|(id, balance)| (Arc::from(id), held(balance))).collect())
 }
 
 /// What one period allowed of each budget in the newest run that had it.

@@ -35,6 +35,9 @@ struct Document<'a> {
     currency: &'a str,
     decided_at: Timestamp,
     valid_until: Option<Timestamp>,
+    /// What the member has to read beside it: the promise rests on facts that may still be taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wording: Option<&'a str>,
 }
 
 /// What the relay needs besides the bundle; held in memory from commit to publication.
@@ -68,6 +71,7 @@ pub fn publication(
 ) -> Option<Publication> {
     let public = &promised.public;
     let (reward, segment) = (bundle.reward(public.reward?), bundle.segment(public.segment?));
+    let moment = bundle.moments().get(usize::from(public.moment))?;
     let document = Document {
         schema: SCHEMA,
         decision: public.decision,
@@ -77,7 +81,7 @@ pub fn publication(
         member: promised.member,
         event_id: &promised.event_id,
         outcome: public.outcome,
-        moment: &bundle.moments().get(usize::from(public.moment))?.id,
+        moment: &moment.id,
         reward: &reward.id,
         name: &reward.name,
         kind: domain::facts::REWARD_KIND_NAMES[reward.kind as usize],
@@ -85,6 +89,7 @@ pub fn publication(
         currency: &bundle.program().currency,
         decided_at: public.decided_at,
         valid_until: public.valid_until,
+        wording: public.provisional.then_some(&*moment.wording),
     };
     Some(Publication {
         seq,

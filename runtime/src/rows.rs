@@ -4,7 +4,7 @@ use agents::member::Release;
 use agents::policy::budgets;
 use domain::event::wire::Refusal;
 use domain::record::{self, Forms};
-use domain::{Decision, Event, Outcome, Scores, Timestamp};
+use domain::{Decision, Event, Micros, Outcome, Scores, Timestamp};
 use ledger::{DataKey, Debit, Entry, Kind};
 use policies::Bundle;
 use uuid::Uuid;
@@ -19,8 +19,8 @@ fn entry(kind: Kind, id: Uuid, forms: Forms, key: &DataKey) -> Entry {
     entry
 }
 
-/// The row of a decision, with its budget debits.
-pub fn decision(decision: &Decision, bundle: &Bundle, key: &DataKey) -> Entry {
+/// The row of a decision, with its budget debits, and with those of the promise its event used.
+pub fn decision(decision: &Decision, used: Option<&Release>, bundle: &Bundle, key: &DataKey) -> Entry {
     let mut entry = entry(Kind::Decision, decision.id.0, record::decision(decision), key);
     about(&mut entry, &decision.event);
     entry.outcome = Some(decision.outcome);
@@ -29,11 +29,12 @@ pub fn decision(decision: &Decision, bundle: &Bundle, key: &DataKey) -> Entry {
     entry.reward = decision.chosen.map(|reward| bundle.reward(reward).id.as_str().into());
     entry.bundle = Some(decision.bundle);
     entry.models = decision.models;
-    entry.debits = debits(decision, bundle);
+    entry.debits = used.map(|used| ended(used, bundle)).unwrap_or_default();
+    entry.debits.extend(debits(decision, bundle));
     entry
 }
 
-/// The row of an event that only changed facts; what it releases goes back to the budgets.
+/// The row of an event that only changed facts, with what a promise held that it ends.
 pub fn observed(
     event: &Event,
     at: Timestamp,
@@ -47,7 +48,7 @@ pub fn observed(
         entry(Kind::Observed, Uuid::now_v7(), record::observed(event, at, triggered, scores), key);
     about(&mut entry, event);
     if let Some(release) = release {
-        entry.debits = give_back(release, bundle);
+        entry.debits = ended(release, bundle);
     }
     entry
 }
@@ -82,15 +83,29 @@ fn about(entry: &mut Entry, event: &Event) {
     entry.touchpoint = Some(event.touchpoint);
 }
 
+/// What a promise takes from the budgets, and what it counts for.
 fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
     let (Some(segment), Some(reward)) = (decision.segment, decision.chosen) else { return Vec::new() };
-    let make = if decision.outcome == Outcome::Pending { Debit::reserve } else { Debit::commit };
+    let waits = decision.outcome == Outcome::Pending;
+    let make = if waits { Debit::reserve } else { Debit::commit };
     let uses = budgets::uses(bundle, segment, reward, decision.cost);
-    uses.into_iter().map(|(id, amount)| make(id, amount)).collect()
+    let exposes = budgets::exposes(&bundle.segment(segment).id, &bundle.reward(reward).id);
+    let windows = budgets::windows(bundle, segment, reward, decision.decided_at);
+    let mut debits: Vec<Debit> = uses.into_iter().map(|(id, amount)| make(id, amount)).collect();
+    debits.extend(exposes.into_iter().map(|id| Debit::count(id, decision.cost)));
+    debits.extend(windows.map(|id| Debit::count_for_good(id, decision.cost)));
+    debits.extend(waits.then(|| Debit::count(budgets::WAITING.into(), Micros(1))));
+    debits
 }
 
-/// The release of a promise that ended unused.
-fn give_back(release: &Release, bundle: &Bundle) -> Vec<Debit> {
-    let make = if release.pending { Debit::release } else { Debit::give_back };
-    budgets::returns(bundle, release).into_iter().map(|(id, amount)| make(id, amount)).collect()
+/// What a promise that ended no longer counts for, and, where it was not used, gives back to the budgets.
+fn ended(release: &Release, bundle: &Bundle) -> Vec<Debit> {
+    let exposes = budgets::exposes(&release.segment, &release.reward);
+    let mut debits: Vec<Debit> = exposes.into_iter().map(|id| Debit::count_back(id, release.cost)).collect();
+    debits.extend(release.pending.then(|| Debit::count_back(budgets::WAITING.into(), Micros(1))));
+    if !release.used {
+        let make = if release.pending { Debit::release } else { Debit::give_back };
+        debits.extend(budgets::returns(bundle, release).into_iter().map(|(id, amount)| make(id, amount)));
+    }
+    debits
 }

@@ -38,12 +38,16 @@ impl Purse {
         self.escrow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes back what a promise held that ended unused.
+    /// Takes back what a promise held that ended; what was used stays spent.
     ///
     /// # Errors
     /// When this side does not hold it.
     pub fn take_back(&self, release: &Release) -> Result<(), EscrowError> {
         match Demand::of_release(release, &self.bundle) {
+            Some(demand) if release.used => {
+                self.escrow().end(&demand);
+                Ok(())
+            }
             Some(demand) if release.pending => self.escrow().release(&demand),
             Some(demand) => self.escrow().refund(&demand),
             None => Ok(()),

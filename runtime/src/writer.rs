@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use agents::member::Release;
-use agents::segment::Demand;
+use agents::segment::{Demand, EscrowError};
 use domain::MemberId;
 use ledger::{Entry, Seq, Snapshot};
 use tokio::sync::mpsc as channel;
@@ -35,6 +35,8 @@ pub struct Row {
     pub entry: Entry,
     pub work: Option<WorkId>,
     pub stamps: Stamps,
+    /// What a promise held that ends with it, and on which side.
+    pub ended: Option<(Arc<Purse>, Box<Release>)>,
     pub after: After,
 }
 
@@ -46,8 +48,6 @@ pub enum After {
     Announce(Promised),
     /// Count the promise as spent, then tell the world.
     Spend(Arc<Purse>, Demand, Promised),
-    /// Return what a promise held.
-    Release(Arc<Purse>, Box<Release>),
     /// Tell the world, and so the producer, that an event was refused: its source and the row's public form.
     Refused { source: String, body: String },
     /// Call back: a plan may take effect now that it is recorded.
@@ -257,25 +257,27 @@ impl WriterThread {
 
     /// Moves the escrow along with what is now durable.
     fn settle(&self, rows: &[Row]) {
+        let report = |moved: Result<(), EscrowError>| {
+            if let Err(error) = moved {
+                tracing::error!(%error, invariant = "B-2", "escrow and ledger disagree");
+            }
+        };
         for row in rows {
-            let moved = match &row.after {
+            if let Some((purse, release)) = &row.ended {
+                // What an earlier run promised counts with the bundle in force, whoever decides about the member now.
+                report(purse.take_back(release).or_else(|_| self.parts.purse.take_back(release)));
+            }
+            match &row.after {
                 After::Spend(purse, demand, promised)
                     if promised.public.outcome == domain::Outcome::Granted =>
                 {
-                    purse.escrow().settle(demand)
-                }
-                // What an earlier run promised counts with the bundle in force, whoever decides about the member now.
-                After::Release(purse, release) => {
-                    purse.take_back(release).or_else(|_| self.parts.purse.take_back(release))
+                    report(purse.escrow().settle(demand));
                 }
                 After::Spend(..)
                 | After::Nothing
                 | After::Announce(_)
                 | After::Then(_)
-                | After::Refused { .. } => Ok(()),
-            };
-            if let Err(error) = moved {
-                tracing::error!(%error, invariant = "B-2", "escrow and ledger disagree");
+                | After::Refused { .. } => {}
             }
         }
     }
@@ -291,7 +293,7 @@ impl WriterThread {
                     call(seq);
                     (None, None)
                 }
-                After::Nothing | After::Release(..) => (None, None),
+                After::Nothing => (None, None),
             };
             let stamps = Stamps { committed, ..row.stamps };
             out.push(Committed { seq, work: row.work, stamps, announce, refused });

@@ -31,6 +31,7 @@ pub fn put_event(facts: &mut Facts, event: &Event, now: Timestamp) {
     facts.set(Field::EventType, count(event.kind.number()));
     facts.set(Field::EventTouchpoint, event.touchpoint as i64);
     facts.set(Field::EventSettlement, event.settlement as i64);
+    facts.set(Field::EventRisk, i64::from(event.risk.unwrap_or(0)));
     facts.set(Field::EventAgeHours, units_since(now, Some(event.event_time), HOUR));
     match &event.kind {
         EventKind::Purchase { amount, items, .. } => {

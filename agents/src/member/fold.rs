@@ -7,7 +7,7 @@ use models::features::Purchase;
 
 use super::state::{Promise, PromiseState, State};
 
-/// Money and stock that return to the budgets because a promise ended unused.
+/// What a promise held that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     pub reward: std::sync::Arc<str>,
@@ -15,10 +15,13 @@ pub struct Release {
     pub cost: Micros,
     /// It was only held for approval, never promised.
     pub pending: bool,
+    /// It was used: its money stays spent. Otherwise money and stock return to the budgets.
+    pub used: bool,
+    pub promised_at: Timestamp,
 }
 
 impl State {
-    /// Folds one event; returns what it releases.
+    /// Folds one event; returns what a promise held that ends with it.
     ///
     /// # Errors
     /// A refusal when the event refers to a promise this member does not have, or to one already ended. The
@@ -75,10 +78,7 @@ impl State {
                 self.quiet_fired_days = self.quiet_fired_days.max(*days);
                 None
             }
-            EventKind::Redeemed { decision } => {
-                self.close(*decision, PromiseState::Redeemed)?;
-                None
-            }
+            EventKind::Redeemed { decision } => Some(self.close(*decision, PromiseState::Redeemed)?),
             EventKind::Cancelled { decision } => Some(self.close(*decision, PromiseState::Cancelled)?),
             EventKind::Expired { decision } => Some(self.close(*decision, PromiseState::Expired)?),
         };
@@ -131,6 +131,8 @@ impl State {
             segment: std::sync::Arc::clone(&promise.segment),
             cost: promise.cost,
             pending,
+            used: next == PromiseState::Redeemed,
+            promised_at: promise.granted_at,
         })
     }
 }

@@ -17,6 +17,7 @@ pub mod timers;
 use std::sync::Arc;
 
 use domain::event::wire::Refusal;
+use domain::facts::Field;
 use domain::{Event, Facts, Purpose, Timestamp};
 use models::features::FeatureVector;
 use policies::{Bundle, MomentIndex, Stops};
@@ -65,6 +66,8 @@ pub struct Considered {
     pub control: bool,
     /// Purchases per week, in Q16: the pace at which further moments can be expected.
     pub weekly_visits_q16: i64,
+    /// The promise this event used, where it did.
+    pub used: Option<Release>,
 }
 
 impl Member {
@@ -89,15 +92,16 @@ impl Member {
             Ok(release) => release,
             Err(refusal) => return Step::Refused(refusal),
         };
-        if release.is_some() {
-            // The end of a promise returns budget with its row; it is never itself a moment.
+        if release.as_ref().is_some_and(|release| !release.used) {
+            // The end of an unused promise returns budget with its row; it is never itself a moment.
             return Step::Observed { release };
         }
         let mut facts = Facts::default();
         facts::put_now(&mut facts, now, bundle);
         facts::put_event(&mut facts, event, now);
         self.state.put_open(&mut facts, now);
-        let Some(moment) = bundle.triggered(&facts) else { return Step::Observed { release: None } };
+        facts.set(Field::MemberVariant, i64::from(bundle.variant_of(event.member)));
+        let Some(moment) = bundle.triggered(&facts) else { return Step::Observed { release } };
         let mut considered = Considered {
             event: event.clone(),
             now,
@@ -107,6 +111,7 @@ impl Member {
             grants: self.state.grants(bundle, now),
             control: bundle.is_control(event.member, now),
             weekly_visits_q16: 0,
+            used: release,
         };
         if let Err(refusal) = bundle.gate_before_scores(&considered.facts, stops) {
             return Step::Denied(Box::new(considered), refusal);

@@ -88,7 +88,8 @@ impl Proposal {
             bundle.put_reward_facts(reward, self.considered.now, &self.considered.grants, &mut facts);
             let situation =
                 Situation { facts: &facts, now: self.considered.now, grants: &self.considered.grants, stops };
-            let answer = bundle.candidate(self.moment, reward, &situation);
+            let segment = self.segment.ok();
+            let answer = bundle.candidate(self.moment, segment, reward, &situation);
             let value = self.value(reward, bundle);
             let (reason, rule) = match answer {
                 Ok(()) => (Reason::Chosen, None),
@@ -99,6 +100,18 @@ impl Proposal {
             }
             self.values[index] = value.0;
             self.candidates.push(Candidate { reward, reason, rule, value, price: Micros::ZERO });
+        }
+        self.give_way(bundle);
+    }
+
+    /// Where an exclusive reward is open, nothing else is.
+    fn give_way(&mut self, bundle: &Bundle) {
+        let Some((refused, rule)) = bundle.giving_way(self.open) else { return };
+        self.open &= !refused;
+        for candidate in &mut self.candidates {
+            if refused >> candidate.reward.0 & 1 == 1 {
+                (candidate.reason, candidate.rule) = (Reason::ExclusiveReward, Some(rule.0));
+            }
         }
     }
 

@@ -51,6 +51,7 @@ impl State {
             source: domain::event::TIMER_SOURCE.into(),
             touchpoint: Touchpoint::Batch,
             settlement: Settlement::Settled,
+            risk: None,
             kind,
         })
     }

@@ -70,10 +70,26 @@ pub struct PlannerOptions {
     pub limiter_cold: i64,
     /// Price of money before anything is known.
     pub first_price: PriceQ20,
+    /// Negotiations in a row with a clipped corridor, or a gap above 2 %, before a person is called.
+    pub escalate_after: u32,
+    /// Pace of spending at which a person is called, ppm of the even one; `None` for never.
+    pub burn_ppm: Option<u32>,
     /// Life of a price table, microseconds.
     pub ttl_micros: i64,
     /// Life of a lease, microseconds: longer than a table grows dearer, so caution comes before refusal.
     pub lease_micros: i64,
+}
+
+impl PlannerOptions {
+    /// The defaults, with what a policy says about when a person is called.
+    pub fn for_program(bundle: &policies::Bundle) -> PlannerOptions {
+        let escalation = bundle.program().escalation;
+        PlannerOptions {
+            escalate_after: escalation.negotiations,
+            burn_ppm: escalation.burn,
+            ..PlannerOptions::default()
+        }
+    }
 }
 
 impl Default for PlannerOptions {
@@ -90,6 +106,8 @@ impl Default for PlannerOptions {
             limiter: 8,
             limiter_cold: 4,
             first_price: PriceQ20::ONE,
+            escalate_after: 3,
+            burn_ppm: None,
             ttl_micros: PriceTable::TTL_MICROS,
             lease_micros: 5 * PriceTable::TTL_MICROS,
         }
@@ -99,10 +117,12 @@ impl Default for PlannerOptions {
 /// What a person should be asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escalation {
-    /// The corridor has clipped prices in more than three negotiations in a row: the day is unlike its anchor.
+    /// The corridor has clipped prices in several negotiations in a row: the day is unlike its anchor.
     CorridorClips,
-    /// Three negotiations in a row ended above 2 %.
+    /// Several negotiations in a row ended above 2 %.
     GapTooWide,
+    /// Money goes faster than the policy lets pass without a word.
+    Burn,
 }
 
 impl Escalation {
@@ -111,6 +131,7 @@ impl Escalation {
         match self {
             Escalation::CorridorClips => "corridor_clips",
             Escalation::GapTooWide => "gap_too_wide",
+            Escalation::Burn => "burn",
         }
     }
 
@@ -122,8 +143,12 @@ impl Escalation {
                  period's plan; look for a burst, a mistake in the events, or budgets that no longer fit"
             }
             Escalation::GapTooWide => {
-                "three negotiations in a row could not prove their plan within 2 % of the best; decisions go on \
+                "several negotiations in a row could not prove their plan within 2 % of the best; decisions go on \
                  under the last good prices; `largesse log list --kind certificate` has the negotiations"
+            }
+            Escalation::Burn => {
+                "money is promised faster than the period's budget can bear at an even pace; nothing was stopped, \
+                 and budgets stay hard; look for a burst of events, or stop a segment or reward"
             }
         }
     }

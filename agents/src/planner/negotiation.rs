@@ -7,8 +7,8 @@
 use domain::Timestamp;
 
 use crate::negotiation::{
-    DemandAnswer, Draw, Envelope, EscrowGrant, EscrowReturn, FallbackReason, PriceTable, Prices, Purpose,
-    RowMix, SCHEMA, SegmentRecord, Status,
+    DemandAnswer, Draw, Envelope, EscrowGrant, EscrowReturn, FallbackReason, Layout, PriceTable, Prices,
+    Purpose, RowMix, SCHEMA, SegmentRecord, Status,
 };
 use crate::segment::EscrowView;
 
@@ -20,8 +20,9 @@ use super::treasury::{Imbalance, Treasury};
 
 /// How often in a row a silent segment's last answer is used before its baseline demand stands in.
 const STALE_MAX: u8 = 3;
-/// Negotiations in a row with a clipped corridor, or a gap above 2 %, before a person is asked.
-const ESCALATE_AFTER: u32 = 3;
+
+/// Percent of the money that must be used before its pace means anything.
+const BURN_PERCENT_MIN: i128 = 5;
 
 /// The leader of one program's negotiations for one budget window.
 pub struct Planner {
@@ -45,6 +46,10 @@ pub struct Planner {
     pub(super) certified_once: bool,
     clips: u32,
     pub(super) wide_gaps: u32,
+    /// When this leader first negotiated, and the program's money used by then.
+    began: Option<(Timestamp, i64)>,
+    /// A person was called about the pace, and it has not slowed since.
+    burning: bool,
     /// What the node held when the open negotiation began.
     pub(super) held: EscrowView,
     open: Option<Rounds>,
@@ -84,6 +89,8 @@ impl Planner {
             certified_once: false,
             clips: 0,
             wide_gaps: 0,
+            began: None,
+            burning: false,
             held,
             open: None,
             config,
@@ -132,6 +139,7 @@ impl Planner {
             return Vec::new();
         }
         self.held.clone_from(held);
+        self.began.get_or_insert((now, used(held)));
         self.batch += 1;
         self.forecast.tick(now);
         if self.next_edge.is_some_and(|edge| now >= edge) {
@@ -273,14 +281,33 @@ impl Planner {
         let certificate = open.certificate(status, published, corridor, clipped, self.version, now);
         let grant = self.grant(open.ground(), now);
         let mut effects = vec![Effect::Conclude { certificate: Box::new(certificate), table, grant }];
-        if self.clips > ESCALATE_AFTER {
+        if self.clips > self.options.escalate_after {
             self.clips = 0;
             effects.push(Effect::Escalate(Escalation::CorridorClips));
         }
-        if self.wide_gaps >= ESCALATE_AFTER {
+        if self.wide_gaps >= self.options.escalate_after {
             effects.push(Effect::Escalate(Escalation::GapTooWide));
         }
+        let (burns, before) = (self.burns(now), self.burning);
+        self.burning = burns;
+        if burns && !before {
+            effects.push(Effect::Escalate(Escalation::Burn));
+        }
         effects
+    }
+
+    /// Whether the program's money goes faster than the policy lets pass, since this leader began.
+    fn burns(&self, now: Timestamp) -> bool {
+        let (Some(burn), Some(limit)) = (self.options.burn_ppm, self.treasury.limits()[Layout::GLOBAL])
+        else {
+            return false;
+        };
+        let Some((began, used_before)) = self.began else { return false };
+        let available = i128::from(limit) - i128::from(used_before);
+        let used = i128::from(used(&self.held)) - i128::from(used_before);
+        let (passed, whole) = (now.since(began), self.config.window.to.since(began));
+        used * 100 >= available * BURN_PERCENT_MIN
+            && used * i128::from(whole) * 1_000_000 > available * i128::from(passed) * i128::from(burn)
     }
 
     /// Keeps this round's answers for the day a segment is silent.
@@ -307,6 +334,12 @@ impl Planner {
             deadline: now.plus(self.options.answer_micros),
         }
     }
+}
+
+/// The program's money that is promised or spent.
+fn used(held: &EscrowView) -> i64 {
+    let at = |amounts: &Vec<i64>| amounts.get(Layout::GLOBAL).copied().unwrap_or(0);
+    at(&held.reserved) + at(&held.spent)
 }
 
 impl Remembered {

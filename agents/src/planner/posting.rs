@@ -36,9 +36,18 @@ impl Planner {
             layout,
             costs: self.config.costs.clone(),
             weights: weights.collect(),
-            floors: self.config.floors.clone(),
+            floors: self.config.floors.iter().map(|floor| self.still_owed(*floor, now)).collect(),
             capacities,
         }
+    }
+
+    /// What of a floor falls into the rest of the window, spread evenly, rounded up. A stretch that could not be served
+    /// is not made up for later: that would take from other segments what this one did not want when it was there.
+    fn still_owed(&self, floor: i64, now: Timestamp) -> i64 {
+        let window = self.config.window;
+        let (left, whole) = (window.to.since(now).max(0), window.to.since(window.from).max(1));
+        let owed = (i128::from(floor) * i128::from(left) + i128::from(whole) - 1) / i128::from(whole);
+        i64::try_from(owed).unwrap_or(floor).min(floor)
     }
 
     pub(super) fn table(&self, ground: &Ground, now: Timestamp, prices: &Prices) -> (PriceTable, bool) {

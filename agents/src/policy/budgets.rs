@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::{Micros, Ppm, RewardIndex, SegmentIndex};
-use policies::Bundle;
+use domain::{Micros, Ppm, RewardIndex, SegmentIndex, Timestamp};
+use policies::{Bundle, Measure};
 
 use crate::check::AMOUNT_MAX;
 use crate::member::Release;
@@ -20,6 +20,49 @@ pub fn segment(id: &str) -> Arc<str> {
 /// The stock of a reward, in units.
 pub fn inventory(id: &str) -> Arc<str> {
     format!("inventory/{id}").into()
+}
+
+/// What is promised and not yet used, run out or cancelled, of the whole program.
+pub const EXPOSURE: &str = "exposure";
+/// How many promises wait for a person.
+pub const WAITING: &str = "waiting";
+
+/// What is promised in a segment and not yet used, run out or cancelled.
+pub fn exposed_segment(id: &str) -> Arc<str> {
+    format!("exposure/segment/{id}").into()
+}
+
+/// What is promised of a reward and not yet used, run out or cancelled.
+pub fn exposed_reward(id: &str) -> Arc<str> {
+    format!("exposure/reward/{id}").into()
+}
+
+/// What a window of time has taken of a limit.
+pub fn window(limit: &str, number: i64) -> Arc<str> {
+    format!("window/{limit}/{number}").into()
+}
+
+/// Whether this counts for a limit and is nothing that is granted.
+pub fn is_count(id: &str) -> bool {
+    id == WAITING || id == EXPOSURE || id.starts_with("exposure/") || id.starts_with("window/")
+}
+
+/// What is counted for every promise until it ends, whether or not the present policy limits it: a later one may.
+pub fn exposes(segment: &str, reward: &str) -> [Arc<str>; 3] {
+    [EXPOSURE.into(), exposed_segment(segment), exposed_reward(reward)]
+}
+
+/// The windows that take a promise made at `at`.
+pub fn windows(
+    bundle: &Bundle,
+    segment: SegmentIndex,
+    reward: RewardIndex,
+    at: Timestamp,
+) -> impl Iterator<Item = Arc<str>> {
+    let limits = bundle.limits().iter();
+    let windows =
+        limits.filter(move |limit| limit.measure == Measure::Window && limit.covers(segment, reward));
+    windows.map(move |limit| window(&limit.name, bundle.window_at(limit.hours, at)))
 }
 
 /// Every budget's id, in the order of the negotiation's resources (without exploration).

@@ -15,7 +15,7 @@ pub use canary::Canary;
 use std::sync::Arc;
 
 use domain::time::DAY;
-use domain::{Micros, SegmentIndex, Timestamp};
+use domain::{Micros, RewardIndex, SegmentIndex, Timestamp};
 use policies::{Bundle, Stops};
 
 use crate::negotiation::{Envelope, Layout, PriceTable, SCHEMA};
@@ -153,12 +153,20 @@ impl GlobalPolicy {
             segment,
             layout: self.layout,
             costs: self.bundle.plan().costs.iter().map(|cost| cost.0).collect(),
+            waiting: self.waiting(segment),
             exploration: Exploration {
                 share: self.bundle.experiments().exploration,
                 ..Exploration::default()
             },
             caps_max: u8::try_from(caps).unwrap_or(u8::MAX),
         }
+    }
+
+    /// Rewards whose promises in a segment wait for a person, one bit each.
+    fn waiting(&self, segment: SegmentIndex) -> u64 {
+        let rewards = (0..self.layout.rewards).map(RewardIndex);
+        let waiting = rewards.filter(|reward| self.bundle.needs_person(segment, *reward));
+        waiting.fold(0, |mask, reward| mask | 1 << reward.0)
     }
 
     /// Every segment agent before its first period; prices come with the period.
@@ -200,7 +208,7 @@ pub fn plan_config(bundle: &Bundle, layout: Layout, opening: &Opening, arrivals:
         layout,
         costs: plan.costs.iter().map(|cost| cost.0).collect(),
         limits: opening.limits.clone(),
-        floors: vec![0; plan.segment_count()],
+        floors: plan.floors.iter().map(|floor| i64::from(*floor)).collect(),
         window: opening.window,
         // The last period is the best plan for this one; the first is lived through without one.
         expected_events: Some(arrivals.iter().sum()).filter(|moments| *moments > 0),

@@ -1,6 +1,7 @@
 //! What is asked of a segment agent at a moment, and what it says: the words of [`super::pricing`].
 
 use domain::{Cause, Reason, RewardIndex, Timestamp};
+use policies::RuleIndex;
 
 use super::escrow::Refusal;
 
@@ -19,7 +20,10 @@ pub struct Offer<'a> {
     pub scale: i64,
     /// A uniform draw that depends on the member and the event only.
     pub draw: u64,
+    /// By which prices and leases age.
     pub now: Timestamp,
+    /// When the promise would be made.
+    pub at: Timestamp,
 }
 
 /// What became of one candidate.
@@ -27,6 +31,8 @@ pub struct Offer<'a> {
 pub struct Line {
     pub reward: RewardIndex,
     pub reason: Reason,
+    /// The rule of the policy behind the reason, where one is.
+    pub rule: Option<RuleIndex>,
     /// Price in micros.
     pub price: i64,
     /// Value minus price minus opportunity price, micros.
@@ -68,7 +74,8 @@ impl Choice {
 
     /// The line at `place` could not be reserved.
     pub(super) fn refuse(&mut self, place: usize, refusal: Refusal) {
-        self.lines[place].reason = refusal.reason();
+        let line = &mut self.lines[place];
+        (line.reason, line.rule) = (refusal.reason(), refusal.rule());
         self.cause = if refusal == Refusal::Lease { Cause::Fallback } else { Cause::Capacity };
     }
 

@@ -4,10 +4,11 @@
 //! spent and what goes back, so that with the leader's pool the sum is the budget at every step (invariants
 //! B-1 and B-2). It never goes negative, and it refuses everything once its lease has ended.
 
-use domain::{Cause, Decision, Reason, RewardIndex, SegmentIndex, Timestamp};
-use policies::Bundle;
+use domain::{Cause, Decision, Outcome, Reason, RewardIndex, SegmentIndex, Timestamp};
+use policies::{Bundle, Measure, RuleIndex};
 use serde::{Deserialize, Serialize};
 
+use super::limits::Limits;
 use crate::member::Release;
 use crate::negotiation::{Draw, EscrowGrant, EscrowReturn, Layout};
 
@@ -20,22 +21,39 @@ pub struct Demand {
     pub cost: i64,
     /// Also charge the exploration budget.
     pub learn: bool,
+    /// It is held until a person has looked.
+    pub waits: bool,
+    /// When it is promised.
+    pub at: Timestamp,
 }
 
 impl Demand {
     /// What the chosen reward uses, if anything was promised or is held for approval.
     pub fn of(decision: &Decision) -> Option<Demand> {
         let (segment, reward) = (decision.segment?, decision.chosen?);
-        let learn = decision.cause == Cause::Exploration;
-        Some(Demand { segment, reward, cost: decision.cost.0, learn })
+        Some(Demand {
+            segment,
+            reward,
+            cost: decision.cost.0,
+            learn: decision.cause == Cause::Exploration,
+            waits: decision.outcome == Outcome::Pending,
+            at: decision.decided_at,
+        })
     }
 
-    /// What a promise that ended unused had used, in the present bundle's positions; `None` when the reward or
+    /// What a promise that ended had used, in the present bundle's positions; `None` when the reward or
     /// segment left the catalog, and its budget with it.
     pub fn of_release(release: &Release, bundle: &Bundle) -> Option<Demand> {
         let segment = bundle.segment_named(&release.segment)?;
         let reward = bundle.reward_named(&release.reward)?;
-        Some(Demand { segment, reward, cost: release.cost.0, learn: false })
+        Some(Demand {
+            segment,
+            reward,
+            cost: release.cost.0,
+            learn: false,
+            waits: release.pending,
+            at: release.promised_at,
+        })
     }
 }
 
@@ -52,6 +70,8 @@ pub enum Refusal {
     Pacing,
     /// The exploration budget does not cover it.
     Learn,
+    /// A limit beside the budgets is reached.
+    Limit { measure: Measure, rule: RuleIndex },
     /// The lease has ended: the leader has been silent for too long.
     Lease,
 }
@@ -64,7 +84,21 @@ impl Refusal {
             Refusal::Segment => Reason::SegmentBudget,
             Refusal::Inventory => Reason::Inventory,
             Refusal::Pacing | Refusal::Learn => Reason::Pacing,
+            Refusal::Limit { measure, .. } => measure.reason(),
             Refusal::Lease => Reason::LeaderSilent,
+        }
+    }
+
+    /// The rule of the policy that says so, where one does.
+    pub fn rule(self) -> Option<RuleIndex> {
+        match self {
+            Refusal::Limit { rule, .. } => Some(rule),
+            Refusal::Global
+            | Refusal::Segment
+            | Refusal::Inventory
+            | Refusal::Pacing
+            | Refusal::Learn
+            | Refusal::Lease => None,
         }
     }
 }
@@ -74,7 +108,7 @@ pub trait Reserve {
     /// Takes what the promise needs, all of it or nothing.
     ///
     /// # Errors
-    /// The first resource that could not cover it, in the order lease, global, segment, inventory, learn, pacing.
+    /// What could not cover it first, in the order lease, global, segment, inventory, learn, limits, pacing.
     fn reserve(&mut self, demand: &Demand, now: Timestamp) -> Result<(), Refusal>;
 }
 
@@ -115,6 +149,7 @@ pub struct Escrow {
     batch_left: Vec<i64>,
     expires_at: Timestamp,
     sequence: u64,
+    limits: Option<Limits>,
 }
 
 impl Escrow {
@@ -133,7 +168,20 @@ impl Escrow {
         let zero = vec![0; layout.len()];
         limited.resize(layout.len(), false);
         let held = EscrowView { lease: 0, balance: zero.clone(), reserved, spent, returned: zero.clone() };
-        Escrow { layout, limited, held, batch_left: zero, expires_at: Timestamp(i64::MIN), sequence: 0 }
+        Escrow {
+            layout,
+            limited,
+            held,
+            batch_left: zero,
+            expires_at: Timestamp(i64::MIN),
+            sequence: 0,
+            limits: None,
+        }
+    }
+
+    /// The escrow with limits beside its budgets.
+    pub fn within(self, limits: Limits) -> Escrow {
+        Escrow { limits: Some(limits), ..self }
     }
 
     /// The present state.
@@ -209,10 +257,18 @@ impl Escrow {
         let uses = self.uses(demand);
         take(&mut self.held.reserved, &uses)?;
         put(&mut self.held.returned, &uses);
+        self.end(demand);
         Ok(())
     }
 
-    /// A redeemed promise was taken back: spent goes back to the pool.
+    /// A promise was used: its money stays spent, and is no longer exposed.
+    pub fn end(&mut self, demand: &Demand) {
+        if let Some(limits) = &mut self.limits {
+            limits.end(demand);
+        }
+    }
+
+    /// A promise expired or was cancelled after it was made: spent goes back to the pool.
     ///
     /// # Errors
     /// More than is spent.
@@ -220,6 +276,7 @@ impl Escrow {
         let uses = self.uses(demand);
         take(&mut self.held.spent, &uses)?;
         put(&mut self.held.returned, &uses);
+        self.end(demand);
         Ok(())
     }
 
@@ -253,8 +310,14 @@ impl Reserve for Escrow {
                 return Err(refusal);
             }
         }
+        if let Some(limits) = &mut self.limits {
+            limits.check(demand)?;
+        }
         if uses.iter().any(|(place, amount)| *amount > self.batch_left[*place]) {
             return Err(Refusal::Pacing);
+        }
+        if let Some(limits) = &mut self.limits {
+            limits.take(demand);
         }
         for (place, amount) in uses {
             self.held.balance[place] -= amount;

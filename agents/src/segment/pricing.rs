@@ -32,6 +32,8 @@ pub struct SegmentOptions {
     pub layout: Layout,
     /// Face cost per reward, micros.
     pub costs: Vec<i64>,
+    /// Rewards whose promises wait for a person, one bit each.
+    pub waiting: u64,
     pub exploration: Exploration,
     /// The most contacts any cap allows a member; 0 when there is no cap or contacts shall not be priced.
     pub caps_max: u8,
@@ -143,7 +145,7 @@ impl Segment {
             (Some(_), 0) => choice.give_up(Reason::MemberCap, Cause::Policy),
             (Some(_), _) => {
                 let first = self.drawn(offer, &choice);
-                self.take_best(&mut choice, first, reserve, offer.now);
+                self.take_best(&mut choice, first, reserve, offer);
             }
         }
         choice
@@ -323,7 +325,7 @@ impl Segment {
                 (false, true) => Reason::PricedOut,
                 (false, false) => Reason::NoValue,
             };
-            lines.push(Line { reward: RewardIndex(reward as u8), reason, price, net });
+            lines.push(Line { reward: RewardIndex(reward as u8), reason, rule: None, price, net });
         }
         Choice {
             chosen: None,
@@ -359,14 +361,15 @@ impl Segment {
         choice: &mut Choice,
         first: Option<(Option<usize>, u32)>,
         reserve: &mut impl Reserve,
-        now: Timestamp,
+        offer: &Offer<'_>,
     ) {
+        let (now, at) = (offer.now, offer.at);
         if let Some((place, propensity)) = first {
             let best = best_open(&choice.lines);
             let other = place != best;
             let taken = match place {
                 None => Ok(()),
-                Some(place) => reserve.reserve(&self.demand_of(&choice.lines[place], other), now),
+                Some(place) => reserve.reserve(&self.demand_of(&choice.lines[place], other, at), now),
             };
             if taken.is_ok() {
                 choice.explored = true;
@@ -378,7 +381,7 @@ impl Segment {
         }
         for _ in 0..ATTEMPTS_MAX {
             let Some(place) = best_open(&choice.lines) else { break };
-            match reserve.reserve(&self.demand_of(&choice.lines[place], false), now) {
+            match reserve.reserve(&self.demand_of(&choice.lines[place], false, at), now) {
                 Ok(()) => {
                     let refused = choice.best_net > choice.lines[place].net;
                     choice.take(Some(place), if refused { Cause::Capacity } else { Cause::Nothing });
@@ -390,9 +393,10 @@ impl Segment {
         choice.leave_untried();
     }
 
-    fn demand_of(&self, line: &Line, learn: bool) -> Demand {
+    fn demand_of(&self, line: &Line, learn: bool, at: Timestamp) -> Demand {
         let cost = self.options.costs[usize::from(line.reward.0)];
-        Demand { segment: self.options.segment, reward: line.reward, cost, learn }
+        let waits = self.options.waiting >> line.reward.0 & 1 == 1;
+        Demand { segment: self.options.segment, reward: line.reward, cost, learn, waits, at }
     }
 
     /// How often prices have been raised for want of a newer table; [`CAUTION_SILENT`] once nothing is promised.

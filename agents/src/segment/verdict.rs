@@ -141,11 +141,13 @@ impl Standing {
             let mut facts = facts.clone();
             seal.bundle.put_reward_facts(reward, seal.now, &considered.grants, &mut facts);
             let situation = Situation { facts: &facts, ..situation };
-            if seal.bundle.candidate(proposal.moment, reward, &situation).is_ok() {
+            let of = proposal.segment.ok();
+            if seal.bundle.candidate(proposal.moment, of, reward, &situation).is_ok() {
                 open |= 1 << index;
             }
         }
-        Standing { held, open }
+        let gave_way = seal.bundle.giving_way(open).map_or(0, |(refused, _)| refused);
+        Standing { held, open: open & !gave_way }
     }
 }
 
@@ -164,6 +166,7 @@ fn offer<'a>(proposal: &'a Proposal, standing: &Standing, seal: &Seal<'_>) -> Of
         scale,
         draw: draw64(seed, event.member.as_u128(), event.event_id.hash64(), DrawPurpose::Explore),
         now: seal.host_now,
+        at: seal.now,
     }
 }
 
@@ -199,6 +202,7 @@ fn candidates(proposal: &Proposal, standing: &Standing, choice: &Choice, prices:
             }
             (Some(line), None, false) => {
                 candidate.reason = line.reason;
+                candidate.rule = line.rule.map(|RuleIndex(rule)| rule);
                 candidate.price = Micros(line.price);
             }
             (None, None, false) => candidate.reason = Reason::IneligibleAtCommit,
@@ -249,8 +253,7 @@ fn conclude(
 fn promise(decision: &mut Decision, reward: RewardIndex, seal: &Seal<'_>) {
     let terms = seal.bundle.reward(reward);
     let segment = decision.segment.map(|segment| seal.bundle.segment(segment));
-    let approve = seal.bundle.program().approval_from.is_some_and(|limit| terms.cost >= limit)
-        || segment.is_some_and(|segment| segment.autonomy == Autonomy::Approve);
+    let approve = decision.segment.is_some_and(|segment| seal.bundle.needs_person(segment, reward));
     decision.chosen = Some(reward);
     decision.cost = terms.cost;
     decision.valid_until = Some(seal.now.plus(i64::from(terms.valid_days) * DAY));

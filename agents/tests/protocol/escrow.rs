@@ -139,7 +139,14 @@ impl World {
 
     fn reserve(&mut self, segment: u8, reward: u8, learn: bool, at: i64) {
         let cost = COSTS[usize::from(reward)];
-        let demand = Demand { segment: SegmentIndex(segment), reward: RewardIndex(reward), cost, learn };
+        let demand = Demand {
+            segment: SegmentIndex(segment),
+            reward: RewardIndex(reward),
+            cost,
+            learn,
+            waits: false,
+            at: Timestamp(self.clock + at),
+        };
         let before = self.escrow.view().clone();
         match self.escrow.reserve(&demand, Timestamp(self.clock + at)) {
             Ok(()) => self.reserved.push(demand),
@@ -196,7 +203,14 @@ proptest! {
 
 fn demand(reward: u8) -> Demand {
     let cost = COSTS[usize::from(reward)];
-    Demand { segment: SegmentIndex(0), reward: RewardIndex(reward), cost, learn: false }
+    Demand {
+        segment: SegmentIndex(0),
+        reward: RewardIndex(reward),
+        cost,
+        learn: false,
+        waits: false,
+        at: Timestamp(0),
+    }
 }
 
 fn funded(balance: [i64; 9], limit: [i64; 9]) -> Escrow {

@@ -23,6 +23,7 @@ fn segment() -> Segment {
         segment: SegmentIndex(0),
         layout: layout(),
         costs: COSTS.to_vec(),
+        waiting: 0,
         exploration: Exploration::default(),
         caps_max: 0,
     };
@@ -33,7 +34,7 @@ fn segment() -> Segment {
 fn offer(values: &[i64], at: i64) -> Offer<'_> {
     let mask = (1 << REWARDS) - 1;
     let (caps_left, visits_q16, scale) = (u8::MAX, 0, 1);
-    Offer { mask, values, caps_left, visits_q16, scale, draw: 0, now: Timestamp(at) }
+    Offer { mask, values, caps_left, visits_q16, scale, draw: 0, now: Timestamp(at), at: Timestamp(at) }
 }
 
 fn reasons(choice: &Choice) -> Vec<Reason> {
@@ -229,8 +230,16 @@ fn a_replay_with_the_recorded_refusals_decides_the_same() {
             let values = crate::program::values(live.event, 0);
             let draw = domain::random::splitmix64(live.event);
             let (now, mask) = (live.now(), (1 << REWARDS) - 1);
-            let offer =
-                Offer { mask, values: &values, caps_left: 1, visits_q16: 1 << 16, scale: 9, draw, now };
+            let offer = Offer {
+                mask,
+                values: &values,
+                caps_left: 1,
+                visits_q16: 1 << 16,
+                scale: 9,
+                draw,
+                now,
+                at: now,
+            };
             let mut recorder = Recorder(&mut live.escrow, Vec::new());
             let choice = live.segments[0].decide(&offer, &mut recorder);
             let mut recorded = Recorded(recorder.1);
@@ -270,6 +279,7 @@ fn a_long_freeze_leaves_the_rows_that_no_freeze_would_have_left() {
             scale: 10_000_000,
             draw: event,
             now: program.now(),
+            at: program.now(),
         };
         let choices = [&mut free, &mut frozen].map(|segment| segment.decide(&offer, &mut Empty));
         assert_eq!(choices[0].lines, choices[1].lines);

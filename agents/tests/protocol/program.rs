@@ -86,6 +86,7 @@ impl Program {
                 segment: SegmentIndex(segment),
                 layout: layout(),
                 costs: COSTS.to_vec(),
+                waiting: 0,
                 exploration: setup.exploration,
                 caps_max: setup.caps_max,
             };
@@ -164,6 +165,7 @@ impl Program {
             scale: 10_000_000,
             draw: splitmix64(self.event ^ 0xD4A3),
             now: self.now(),
+            at: self.now(),
         };
         self.segments[segment].decide(&offer, &mut self.escrow)
     }

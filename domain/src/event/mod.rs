@@ -28,9 +28,15 @@ pub struct Event {
     pub touchpoint: Touchpoint,
     /// Whether it may still be taken back.
     pub settlement: Settlement,
+    /// How likely the producer's own fraud system thinks it is false, 0 to [`RISK_MAX`]; absent when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<u8>,
     /// What happened.
     pub kind: EventKind,
 }
+
+/// The highest risk score of an event.
+pub const RISK_MAX: u8 = 100;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Event, EventKind, Purpose, Settlement, TIMER_ID_STARTS, TIMER_SOURCE, Touchpoint, is_accepted,
+    Event, EventKind, Purpose, RISK_MAX, Settlement, TIMER_ID_STARTS, TIMER_SOURCE, Touchpoint, is_accepted,
     is_timer_id,
 };
 use crate::id::{DecisionId, EventId, MemberId};
@@ -112,6 +112,7 @@ struct Document<'a> {
     touchpoint: Option<std::borrow::Cow<'a, str>>,
     #[serde(borrow)]
     settlement: Option<std::borrow::Cow<'a, str>>,
+    risk: Option<u32>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -187,7 +188,7 @@ pub fn source_of(bytes: &[u8]) -> Option<Arc<str>> {
 }
 
 /// JSON types of the fields, for a text whose fields do not all have theirs.
-const TYPES: [(&str, Type); 17] = [
+const TYPES: [(&str, Type); 18] = [
     ("schema", Type::Whole),
     ("event_id", Type::Text),
     ("member", Type::Text),
@@ -196,6 +197,7 @@ const TYPES: [(&str, Type); 17] = [
     ("source", Type::Text),
     ("touchpoint", Type::Text),
     ("settlement", Type::Text),
+    ("risk", Type::Whole),
     ("data", Type::Object),
     ("data.items", Type::Whole),
     ("data.of", Type::Text),
@@ -320,6 +322,7 @@ impl Reader<'_> {
         let source = self.source(document.source.as_deref());
         let touchpoint = self.touchpoint(document.touchpoint.as_deref());
         let settlement = self.settlement(document.settlement.as_deref());
+        let risk = self.risk(document.risk);
         let kind = self.kind(document);
         match (event_id, member, event_time, source, touchpoint, settlement, kind) {
             (
@@ -338,6 +341,7 @@ impl Reader<'_> {
                     source,
                     touchpoint,
                     settlement,
+                    risk,
                     kind,
                 };
                 Ok(Incoming { member, event })
@@ -441,6 +445,14 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn risk(&mut self, risk: Option<u32>) -> Option<u8> {
+        let fits = u8::try_from(risk?).ok().filter(|risk| *risk <= RISK_MAX);
+        if fits.is_none() {
+            self.refuse("risk", Reason::BadField, format!("above {RISK_MAX}, the highest risk score"));
+        }
+        fits
     }
 
     fn kind(&mut self, document: &Document) -> Option<EventKind> {

@@ -8,6 +8,7 @@
 //! Start at [`analyse`]; [`terms`] says what a promise takes, the files of findings read in the order of
 //! [`analyse`].
 
+mod exclusive;
 mod favours;
 mod lists;
 mod order;
@@ -84,6 +85,7 @@ pub fn analyse(bundle: &Bundle, sources: &Sources) -> Vec<Insight> {
     let refused = analysis.refused_promises(&dead, &dead_moments);
     analysis.repeats(&dead);
     analysis.favoured_and_denied(&refused);
+    analysis.overlapping_exclusive(&refused);
     let mut insights = analysis.insights;
     let file = |insight: &Insight| File::ALL.iter().position(|file| file.name() == insight.problem.file);
     insights.sort_by_key(|insight| (file(insight), insight.problem.span.start, insight.problem.code));

@@ -113,7 +113,7 @@ impl<'a> Analysis<'a> {
             moment.map(|at| self.earlier_moments(at).collect()).unwrap_or_default();
         asked.extend(&terms.keys);
         asked.extend(moment.iter().flat_map(|at| &terms.moments[*at].keys));
-        asked.extend(&rewards.discount);
+        asked.extend(&rewards.rails);
         asked.extend(&terms.denies);
         asked.extend(moment.iter().flat_map(|at| self.moment_itself(*at)));
         asked.extend(rewards.eligible.iter().chain([&rewards.touchpoint]).chain(&rewards.facts));

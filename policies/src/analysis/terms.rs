@@ -62,7 +62,8 @@ pub(super) struct RewardTerms {
     pub facts: Vec<Term>,
     pub touchpoint: Term,
     pub eligible: Vec<Term>,
-    pub discount: Option<Term>,
+    /// Value rails, and that no variant leaves it out.
+    pub rails: Vec<Term>,
 }
 
 /// The terms of one segment.
@@ -103,7 +104,8 @@ impl Terms {
             rewards: bundle
                 .rewards
                 .iter()
-                .map(|reward| reward_terms(reward, bundle.guardrails.max_discount))
+                .enumerate()
+                .map(|(at, reward)| reward_terms(bundle, at, reward))
                 .collect(),
             keys: keys(bundle),
             moment_denies: denies(false).count(),
@@ -133,14 +135,21 @@ fn moment_terms(at: usize, moment: &Moment) -> MomentTerms {
     }
 }
 
-fn reward_terms(reward: &Reward, max_discount: Option<(Ppm, RuleIndex)>) -> RewardTerms {
+fn reward_terms(bundle: &Bundle, at_reward: usize, reward: &Reward) -> RewardTerms {
+    let guardrails = &bundle.guardrails;
+    let rails = guardrails.max_discount.into_iter().chain(guardrails.margin);
+    let rails = rails.map(|(share, rule)| Term::new(not_too_large(reward.cost, share), By::Key(rule)));
+    let variants = (1..).zip(&bundle.experiments.variants);
+    let offered =
+        variants.filter(|(_, variant)| variant.withhold >> at_reward & 1 == 1).map(|(position, variant)| {
+            Term::new(is(Field::MemberVariant, Compare::NotEqual, position), By::Key(variant.rule))
+        });
     let facts = [(Field::RewardKind, reward.kind as i64), (Field::RewardCost, reward.cost.0)];
     RewardTerms {
         facts: facts.map(|(field, value)| Term::new(is(field, Compare::Equal, value), By::Nobody)).into(),
         touchpoint: Term::new(at(reward.touchpoints), By::Condition(reward.touchpoint_rule)),
         eligible: conditions(&reward.eligible),
-        discount: max_discount
-            .map(|(share, rule)| Term::new(not_too_large(reward.cost, share), By::Key(rule))),
+        rails: rails.chain(offered).collect(),
     }
 }
 
@@ -176,6 +185,9 @@ fn keys(bundle: &Bundle) -> Vec<Term> {
     key(calm, guardrails.complaint.rule);
     key(long_ago(guardrails.refund, Field::MemberDaysSinceRefund), guardrails.refund.rule);
     key(long_ago(guardrails.sensitive, Field::MemberDaysSinceSensitive), guardrails.sensitive.rule);
+    if let Some((most, rule)) = guardrails.risk_max {
+        key(is(Field::EventRisk, Compare::LessOrEqual, most.into()), rule);
+    }
     if let Some(quiet) = &guardrails.quiet_hours {
         key(awake(quiet), quiet.rule);
     }

@@ -119,8 +119,15 @@ pub(super) fn answer(
     if let Err(refusal) = held {
         return Answer::Refused(refusal.rule);
     }
-    match reward.map(|reward| bundle.candidate(moment, reward, &asked)) {
+    match reward.map(|reward| bundle.candidate(moment, None, reward, &asked)) {
         Some(Err((_, rule))) => Answer::Refused(rule),
         Some(Ok(())) | None => Answer::Allowed,
     }
+}
+
+/// Whether nothing refuses a reward that was never promised to the member of a row, in the moment the row is.
+pub(super) fn allowed(bundle: &Bundle, moment: MomentIndex, reward: RewardIndex, facts: &Facts) -> bool {
+    let mut facts = facts.clone();
+    bundle.put_reward_facts(reward, NOW, &[], &mut facts);
+    matches!(answer(bundle, moment, Some(reward), &facts), Answer::Allowed)
 }

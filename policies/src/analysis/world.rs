@@ -40,6 +40,8 @@ pub(super) fn bounds(field: Field) -> (i64, i64) {
         | Field::MemberOpenPromises
         | Field::MemberProvisional
         | Field::RewardDaysSince => (0, NEVER),
+        Field::EventRisk => (0, domain::event::RISK_MAX.into()),
+        Field::MemberVariant => (0, u8::MAX.into()),
         Field::EventQuietDays => (0, u16::MAX.into()),
         Field::EventType
         | Field::EventTouchpoint

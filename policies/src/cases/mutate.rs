@@ -60,12 +60,18 @@ fn mutants(bundle: &Bundle) -> BTreeMap<RuleIndex, Bundle> {
         for condition in &segment.when {
             without(condition.rule, &|mutant| drop(&mut mutant.segments[at].when, condition.rule));
         }
+        if let Some((_, rule)) = segment.ceiling {
+            without(rule, &|mutant| mutant.segments[at].ceiling = None);
+        }
     }
     for (at, reward) in bundle.rewards.iter().enumerate() {
         for condition in &reward.eligible {
             without(condition.rule, &|mutant| drop(&mut mutant.rewards[at].eligible, condition.rule));
         }
         // Where all its moments happen at touchpoints it may be handed out at, the rule can refuse nothing.
+        if let Some(rule) = reward.exclusive {
+            without(rule, &|mutant| mutant.rewards[at].exclusive = None);
+        }
         if reached(bundle, at) & !reward.touchpoints != 0 {
             without(reward.touchpoint_rule, &|mutant| mutant.rewards[at].touchpoints = u16::MAX);
         }
@@ -122,6 +128,15 @@ fn mutants(bundle: &Bundle) -> BTreeMap<RuleIndex, Bundle> {
     }
     if let Some((_, rule)) = guardrails.max_discount {
         without(rule, &|mutant| mutant.guardrails.max_discount = None);
+    }
+    if let Some((_, rule)) = guardrails.margin {
+        without(rule, &|mutant| mutant.guardrails.margin = None);
+    }
+    if let Some((_, rule)) = guardrails.risk_max {
+        without(rule, &|mutant| mutant.guardrails.risk_max = None);
+    }
+    for (at, variant) in bundle.experiments.variants.iter().enumerate() {
+        without(variant.rule, &|mutant| mutant.experiments.variants[at].withhold = 0);
     }
     if let Some(rule) = guardrails.minors_rule {
         without(rule, &|mutant| mutant.guardrails.minors_rule = None);

@@ -1,7 +1,8 @@
 //! guardrails.toml.
 
+use domain::event::RISK_MAX;
 use domain::facts::{Field, Scope};
-use domain::{Purpose, Reason};
+use domain::{Ppm, Purpose, Reason};
 
 use super::Checker;
 use super::conditions::Place;
@@ -10,6 +11,7 @@ use crate::codes::Code;
 use crate::documents::guardrails::{self, Minors};
 use crate::documents::{Count, Text};
 use crate::gates::GRANTS_MAX;
+use crate::rules::RuleIndex;
 use crate::source::File;
 
 const FILE: File = File::Guardrails;
@@ -54,6 +56,13 @@ impl Checker<'_> {
                     self.rule(FILE, &share.span(), "max_discount".to_owned(), Reason::MaxDiscount, text);
                 (self.share(FILE, share), rule)
             }),
+            margin: document.margin.as_ref().map(|margin| self.margin(margin)),
+            risk_max: document.risk_max.as_ref().map(|risk| {
+                let text = "We cannot offer anything on this occasion.";
+                let rule = self.rule(FILE, &risk.span(), "risk_max".to_owned(), Reason::RiskLimit, text);
+                let range = 0..=i64::from(RISK_MAX);
+                (self.count(FILE, risk, range, "risk scores are 0 to 100"), rule)
+            }),
             rules: self.guard_rules(&document.rule),
         };
         self.grants_bounded(document, &guardrails, rewards);
@@ -81,6 +90,21 @@ impl Checker<'_> {
             self.report(problem);
         }
         purposes
+    }
+
+    /// The highest share of the amount that leaves the least margin.
+    fn margin(&mut self, document: &guardrails::Margin) -> (Ppm, RuleIndex) {
+        let (gross, min) = (self.share(FILE, &document.gross), self.share(FILE, &document.min));
+        if min >= gross && gross > Ppm(0) {
+            let message = format!("{} is not less than the gross margin", document.min.get_ref());
+            let problem = self.problem(Code::MarginTooHigh, FILE, document.min.span(), message).help(
+                "no reward could be promised with a purchase: lower min, or use [stop] to promise nothing",
+            );
+            self.report(problem);
+        }
+        let text = "The reward would be too large for this purchase.";
+        let rule = self.rule(FILE, &document.min.span(), "margin".to_owned(), Reason::MinMargin, text);
+        (Ppm(gross.0.saturating_sub(min.0)), rule)
     }
 
     fn suppression(&mut self, days: &Count, key: &str, reason: Reason) -> Suppression {
@@ -136,7 +160,7 @@ impl Checker<'_> {
             .collect()
     }
 
-    fn cap(&mut self, limit: &Count, days: &Count, rewards: u64, rule: crate::RuleIndex) -> Cap {
+    fn cap(&mut self, limit: &Count, days: &Count, rewards: u64, rule: RuleIndex) -> Cap {
         let limit = self.count(FILE, limit, 1..=1_000, "use [stop] in program.toml to promise nothing");
         Cap { limit, window_days: self.count(FILE, days, 1..=730, DAYS_WHY), rewards, rule }
     }

@@ -6,6 +6,7 @@
 mod assemble;
 mod conditions;
 mod guardrails;
+mod limits;
 mod moments;
 mod program;
 mod rewards;

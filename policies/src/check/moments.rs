@@ -11,6 +11,8 @@ use crate::documents::moments;
 use crate::source::File;
 
 const FILE: File = File::Moments;
+/// What a member reads beside a promise on provisional facts where the moment has no words of its own.
+const WORDING: &str = "This reward depends on a purchase that may still change.";
 
 impl Checker<'_> {
     pub(super) fn moments(&mut self, document: &moments::Moments, rewards: &[Reward]) -> Vec<Moment> {
@@ -40,6 +42,7 @@ impl Checker<'_> {
             when: self.conditions(&place, &document.when),
             rewards: self.reward_mask(FILE, &document.rewards),
             provisional: document.provisional == moments::Provisional::Allow,
+            wording: self.wording(document),
             stale_hours: document
                 .stale_hours
                 .as_ref()
@@ -53,6 +56,18 @@ impl Checker<'_> {
                 provisional_text,
             ),
         }
+    }
+
+    /// What the member reads beside a promise that rests on provisional facts.
+    fn wording(&mut self, document: &moments::Moment) -> String {
+        let Some(wording) = &document.wording else { return WORDING.to_owned() };
+        if document.provisional == moments::Provisional::Deny {
+            let problem = self
+                .problem(Code::IdleWording, FILE, wording.span(), "this moment allows no provisional facts")
+                .help("take the wording out, or write provisional = \"allow\"");
+            self.report(problem);
+        }
+        self.not_empty(FILE, wording)
     }
 
     fn trigger(&mut self, document: &moments::Moment) -> Trigger {

@@ -5,7 +5,7 @@ use domain::{Micros, Purpose, Reason};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::Checker;
-use crate::bundle::{Program, Purposes, Stops};
+use crate::bundle::{Escalation, Program, Purposes, Stops};
 use crate::codes::Code;
 use crate::documents::{self, Text};
 use crate::problem::closest;
@@ -47,6 +47,7 @@ impl Checker<'_> {
             members: document.members,
             consent_at_enrolment: self.purposes(FILE, &document.consent.at_enrolment),
             consent_basis: self.not_empty(FILE, &document.consent.basis),
+            escalation: Escalation { negotiations: 0, burn: None },
             approval_from: document
                 .approval
                 .as_ref()

@@ -50,6 +50,11 @@ impl Checker<'_> {
             name: self.not_empty(FILE, &document.name),
             kind: document.kind,
             partner: document.partner.as_ref().map(|partner| self.not_empty(FILE, partner)),
+            ends: None,
+            exclusive: document.exclusive.then(|| {
+                let text = "Something else is open to you here.";
+                self.rule(FILE, &document.id.span(), format!("{id}.exclusive"), Reason::ExclusiveReward, text)
+            }),
             cost,
             valid_days: self.count(FILE, &document.valid_days, 1..=730, "promises hold a day to two years"),
             inventory: document.inventory.as_ref().map(|units| {

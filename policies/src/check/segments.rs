@@ -36,6 +36,16 @@ impl Checker<'_> {
             name: self.not_empty(FILE, &document.name),
             autonomy: document.autonomy,
             when: self.conditions(&place, &document.when),
+            floor: document.floor.as_ref().map_or(0, |floor| {
+                let why = "leave floor out when nothing is owed";
+                self.count(FILE, floor, 1..=1_000_000_000, why)
+            }),
+            ceiling: document.ceiling.as_ref().and_then(|ceiling| {
+                let id = format!("{}.ceiling", document.id.get_ref());
+                let text = "This reward is meant for other members.";
+                let rule = self.rule(FILE, &ceiling.span(), id, Reason::SegmentCeiling, text);
+                Some((self.money(FILE, ceiling)?, rule))
+            }),
             levers: self.levers(&document.levers, kinds),
             priors: Vec::new(),
         }

@@ -11,6 +11,24 @@ documents! {
     pub struct Catalog {
         /// What can be promised, in the order it is shown.
         pub reward: Vec<Reward>,
+        /// Who hands rewards out for us, and on what terms. Once one is listed, every `partner` of a reward must be.
+        #[serde(default)]
+        pub partner: Vec<Partner>,
+    }
+
+    /// One `[[partner]]`: the terms of somebody else who hands rewards out.
+    pub struct Partner {
+        /// As rewards and kill switches name it.
+        pub name: Text,
+        /// Last day of the agreement, in the program's time zone: `"2027-03-31"`. Nothing is promised that could be used
+        /// after it.
+        pub until: Option<Text>,
+        /// Most money that may be promised of this partner's rewards and not yet used or run out.
+        pub exposure: Option<Text>,
+        /// Most money that may be promised of this partner's rewards within `hours`.
+        pub limit: Option<Text>,
+        /// Length of that window, 1 to 744; windows follow one another from midnight on.
+        pub hours: Option<Count>,
     }
 
     /// One `[[reward]]`.
@@ -33,6 +51,9 @@ documents! {
         /// `"batch"`.
         #[words(domain::event::TOUCHPOINT_NAMES)]
         pub touchpoints: Vec<Text>,
+        /// Where a member may have it, nothing else competes in that moment. Two such rewards must never be open at once.
+        #[serde(default)]
+        pub exclusive: bool,
         /// Must all hold for a member to be offered it.
         #[serde(default)]
         pub eligible: Vec<Condition>,

@@ -13,6 +13,20 @@ documents! {
         pub holdout: Holdout,
         /// How much is tried.
         pub exploration: Exploration,
+        /// Groups of members who are not offered something, to learn what it does. Nobody is in two.
+        #[serde(default)]
+        pub variant: Vec<Variant>,
+    }
+
+    /// One `[[variant]]`. Members keep their variant for as long as the salt, the order and the shares of the variants before
+    /// it stay.
+    pub struct Variant {
+        /// Never changes once used.
+        pub id: Text,
+        /// Share of members: `"10 %"`.
+        pub share: Text,
+        /// Rewards they are not offered. A variant can only take away.
+        pub withhold: Vec<Text>,
     }
 
     /// The control group.

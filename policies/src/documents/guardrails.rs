@@ -21,6 +21,10 @@ documents! {
         pub cool_down_hours: Count,
         /// Highest face cost as a share of what the member just paid, for moments with an amount.
         pub max_discount: Option<Text>,
+        /// Highest risk score of an event, 0 to 100, at which anything is promised; leave out when producers send none.
+        pub risk_max: Option<Count>,
+        /// What has to be left of a purchase; leave out for no such rail.
+        pub margin: Option<Margin>,
         /// How often one member may be promised anything.
         pub member_cap: Vec<MemberCap>,
         /// How often one member may be promised the same thing.
@@ -68,6 +72,15 @@ documents! {
         /// website), nothing is disturbed.
         #[words(domain::event::TOUCHPOINT_NAMES)]
         pub touchpoints: Vec<Text>,
+    }
+
+    /// What has to be left of a purchase after the reward, for moments with an amount.
+    pub struct Margin {
+        /// Gross margin of what is sold, as a share of the amount paid: `"28 %"`. An assumption of the program's, not of
+        /// the single basket.
+        pub gross: Text,
+        /// Lowest share of the amount that is left once the reward's face cost is taken off: `"10 %"`.
+        pub min: Text,
     }
 
     /// One `[[member_cap]]`: at most `limit` promises within `window_days`, sliding, to the minute.

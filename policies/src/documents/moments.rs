@@ -36,6 +36,9 @@ documents! {
         /// `"deny"`: no promise while the event, or a purchase behind the member's facts, may still be taken back.
         /// `"allow"`: promise all the same.
         pub provisional: Provisional,
+        /// What the member reads beside a promise that rests on such facts, where they are allowed. Left out, it says that
+        /// the reward depends on a purchase that may still change.
+        pub wording: Option<Text>,
         /// Age of the event in hours from which on the moment has passed; leave out when it never passes.
         pub stale_hours: Option<Count>,
     }

@@ -26,6 +26,11 @@ documents! {
         /// Must all hold.
         #[serde(default)]
         pub when: Vec<Condition>,
+        /// Promises owed to this segment in each budget period: the planner makes its rewards cheaper until they are made,
+        /// as far as the budgets go. Leave out for none.
+        pub floor: Option<Count>,
+        /// Highest face cost of one promise to a member of this segment; leave out for none.
+        pub ceiling: Option<Text>,
         /// How much more or less rewards count.
         #[serde(default)]
         pub levers: Levers,

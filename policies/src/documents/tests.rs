@@ -32,12 +32,13 @@ fn the_schema_has_exactly_the_keys_that_are_read() {
         )*};
     }
     same!(program::Program, program::ConsentAtEnrolment, program::Budget, program::Approval, program::Stop);
+    same!(program::Window, program::Exposure, program::Escalation);
     same!(segments::Segments, segments::Segment, segments::Levers, Condition);
-    same!(catalog::Catalog, catalog::Reward, catalog::Prior);
+    same!(catalog::Catalog, catalog::Reward, catalog::Prior, catalog::Partner);
     same!(moments::Moments, moments::Moment, moments::Trigger);
     same!(guardrails::Guardrails, guardrails::Consent, guardrails::Suppress, guardrails::QuietHours);
-    same!(guardrails::MemberCap, guardrails::RewardCap, guardrails::Rule);
-    same!(experiments::Experiments, experiments::Holdout, experiments::Exploration);
+    same!(guardrails::MemberCap, guardrails::RewardCap, guardrails::Rule, guardrails::Margin);
+    same!(experiments::Experiments, experiments::Holdout, experiments::Exploration, experiments::Variant);
     let tables = schema["definitions"].as_object().unwrap().values();
     assert_eq!(tables.filter(|table| table.get("properties").is_some()).count(), seen);
 }

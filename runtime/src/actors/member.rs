@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use agents::member::{Considered, Member, Promise, Proposed, State, Step};
+use agents::member::{Considered, Member, Promise, Proposed, Release, State, Step};
 use agents::segment::verdict;
 use domain::event::wire::Refusal;
 use domain::{Decision, Event, MemberId, Timestamp};
@@ -187,16 +187,12 @@ impl MemberActor {
                     &self.agents.shared.bundle,
                     &loaded.key,
                 );
-                let after = match release {
-                    Some(release) => After::Release(Arc::clone(&self.agents.shared.purse), Box::new(release)),
-                    None => After::Nothing,
-                };
-                self.write(loaded, entry, pace, after);
+                self.write(loaded, entry, pace, release, After::Nothing);
             }
             Step::Refused(refusal) => self.refuse(loaded, &event, now, refusal, pace),
             Step::Denied(considered, refusal) => {
                 let decision = verdict::denied(&considered, refusal, &self.agents.shared.seal());
-                self.record(loaded, &decision, pace);
+                self.record(loaded, &decision, considered.used, pace);
             }
             Step::Score(considered) => self.score(mind, considered, pace, me),
             Step::Unscored(considered) => self.propose(mind, considered, None, pace, me),
@@ -229,17 +225,19 @@ impl MemberActor {
     ) {
         let Some(loaded) = &mut mind.loaded else { return };
         let (event, now, moment) = (considered.event.clone(), considered.now, considered.moment);
+        let used = considered.used.clone();
         match considered.propose(scores, &self.agents.shared.bundle, self.agents.shared.stops) {
             Proposed::NotAMoment(rule) => {
                 let triggered = Some((moment.0, Some(rule.0)));
                 let bundle = &self.agents.shared.bundle;
-                let entry = rows::observed(&event, now, triggered, scores, None, bundle, &loaded.key);
-                self.write(loaded, entry, pace, After::Nothing);
+                let entry =
+                    rows::observed(&event, now, triggered, scores, used.as_ref(), bundle, &loaded.key);
+                self.write(loaded, entry, pace, used, After::Nothing);
             }
             Proposed::Proposal(proposal) => match proposal.segment {
                 Err(refusal) => {
                     let decision = verdict::without_segment(&proposal, refusal, &self.agents.shared.seal());
-                    self.record(loaded, &decision, pace);
+                    self.record(loaded, &decision, used, pace);
                 }
                 Ok(segment) => {
                     loaded.written.rows_since += 1;
@@ -262,22 +260,22 @@ impl MemberActor {
     }
 
     /// Records a decision that involved no segment agent and so promises nothing.
-    fn record(&self, loaded: &mut Loaded, decision: &Decision, mut pace: Pace) {
-        let entry = rows::decision(decision, &self.agents.shared.bundle, &loaded.key);
+    fn record(&self, loaded: &mut Loaded, decision: &Decision, used: Option<Release>, mut pace: Pace) {
+        let entry = rows::decision(decision, used.as_ref(), &self.agents.shared.bundle, &loaded.key);
         pace.stamps.decided = Instant::now();
         self.agents.shared.metrics.decided(decision.outcome);
         let after = After::Announce(Promised::of(decision, &entry.body));
-        self.write(loaded, entry, pace, after);
+        self.write(loaded, entry, pace, used, after);
     }
 
     fn refuse(&self, loaded: &mut Loaded, event: &Event, now: Timestamp, refusal: Refusal, pace: Pace) {
         self.agents.shared.metrics.count(|c| &c.dead_letters);
         let entry = rows::dead_letter_of(event, now, &[refusal], &loaded.key);
         let after = After::Refused { source: event.source.to_string(), body: entry.body.clone() };
-        self.write(loaded, entry, pace, after);
+        self.write(loaded, entry, pace, None, after);
     }
 
-    fn write(&self, loaded: &mut Loaded, mut entry: Entry, pace: Pace, after: After) {
+    fn write(&self, loaded: &mut Loaded, mut entry: Entry, pace: Pace, ended: Option<Release>, after: After) {
         if entry.kind == ledger::Kind::Observed {
             self.agents.shared.metrics.count(|c| &c.observed);
         }
@@ -287,7 +285,8 @@ impl MemberActor {
             loaded.written = Written { rows_since: 0, next_due: due };
             entry.snapshot = Some(snapshot(&loaded.member.state, &loaded.key, due));
         }
-        self.agents.shared.writer.row(Row { entry, work: pace.work, stamps: pace.stamps, after });
+        let ended = ended.map(|release| (Arc::clone(&self.agents.shared.purse), Box::new(release)));
+        self.agents.shared.writer.row(Row { entry, work: pace.work, stamps: pace.stamps, ended, after });
     }
 
     /// Writes the state down for the last time; the intake hears once it is durable.

@@ -208,6 +208,10 @@ impl PlannerActor {
                     let message = serde_json::json!({
                         "v": 1, "what": escalation.name(), "text": escalation.text(),
                     });
+                    let mut entry =
+                        Entry::new(Kind::Escalation, Uuid::now_v7().into_bytes(), message.to_string());
+                    entry.bundle = Some(self.purse.bundle.digest());
+                    self.write(entry, After::Nothing);
                     self.publish("escalation", &message).await;
                 }
             }
@@ -257,8 +261,12 @@ impl PlannerActor {
             // A planner that is gone takes the node down by its supervisor.
             let _going_down = me.send_message(Message::Recorded(Box::new(plan)));
         };
-        let after = After::Then(Box::new(then));
-        self.writer.row(Row { entry, work: None, stamps: Stamps::at(Instant::now()), after });
+        self.write(entry, After::Then(Box::new(then)));
+    }
+
+    fn write(&self, entry: Entry, after: After) {
+        let stamps = Stamps::at(Instant::now());
+        self.writer.row(Row { entry, work: None, stamps, ended: None, after });
     }
 
     async fn recorded(&self, mind: &mut Mind, plan: Plan, me: &ActorRef<Message>) {
@@ -338,7 +346,7 @@ impl PlannerActor {
             batch_events: u32::try_from(self.every_moments).unwrap_or(u32::MAX),
             answer_micros: ANSWER_MICROS,
             time_max_micros: NEGOTIATION_MICROS,
-            ..PlannerOptions::default()
+            ..PlannerOptions::for_program(&self.purse.bundle)
         };
         let held = self.purse.escrow().view().clone();
         Planner::new(config, options, Box::new(Simplex), held)
@@ -359,7 +367,6 @@ impl PlannerActor {
         let mut entry = Entry::new(Kind::Budget, Uuid::now_v7().into_bytes(), body);
         entry.bundle = Some(self.purse.bundle.digest());
         entry.debits = raised.iter().map(|(id, limit)| Debit::limit(Arc::clone(id), *limit)).collect();
-        let stamps = Stamps::at(Instant::now());
-        self.writer.row(Row { entry, work: None, stamps, after: After::Nothing });
+        self.write(entry, After::Nothing);
     }
 }

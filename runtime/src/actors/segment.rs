@@ -104,7 +104,8 @@ impl SegmentActor {
     /// Hands the row to the writer first and answers the member second: the member's next row then comes after.
     fn write(&self, mut job: Job, decision: &Decision) {
         let bundle = &self.shared.bundle;
-        let mut entry = rows::decision(decision, bundle, &job.key);
+        let used = job.proposal.considered.used.take();
+        let mut entry = rows::decision(decision, used.as_ref(), bundle, &job.key);
         let promise = match (&entry.reward, &entry.segment) {
             (Some(reward), Some(segment)) => Promise::of(decision, reward, segment),
             (_, _) => None,
@@ -125,7 +126,8 @@ impl SegmentActor {
             Some(demand) => After::Spend(Arc::clone(&self.shared.purse), demand, announce),
             None => After::Announce(announce),
         };
-        self.shared.writer.row(Row { entry, work: job.work, stamps: job.stamps, after });
+        let ended = used.map(|release| (Arc::clone(&self.shared.purse), Box::new(release)));
+        self.shared.writer.row(Row { entry, work: job.work, stamps: job.stamps, ended, after });
         // The member agent may have failed meanwhile; its successor reads the row from the ledger.
         let _failed =
             job.reply.send_message(member::Message::Decided(Box::new(Verdict { promise, written })));

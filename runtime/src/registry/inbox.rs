@@ -172,7 +172,13 @@ impl Inbox {
                 })),
                 None => After::Nothing,
             };
-            self.writer.row(Row { entry, work: None, stamps: Stamps::at(Instant::now()), after });
+            self.writer.row(Row {
+                entry,
+                work: None,
+                stamps: Stamps::at(Instant::now()),
+                ended: None,
+                after,
+            });
         }
         told.await.ok()
     }

@@ -146,6 +146,7 @@ impl Scene<'_> {
             grants: world.grants.clone(),
             control: false,
             weekly_visits_q16: 0,
+            used: None,
         };
         let Proposed::Proposal(proposal) = considered.propose(world.scores, self.bundle, self.stops) else {
             return Ending::Refused;

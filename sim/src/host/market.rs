@@ -11,7 +11,7 @@ use agents::member::Proposal;
 use agents::negotiation::{Certificate, PriceTable, Status};
 use agents::planner::{Effect, Planner, PlannerOptions, Simplex};
 use agents::policy::{self, GlobalPolicy, Opening, budgets};
-use agents::segment::{Demand, Escrow, Segment, verdict};
+use agents::segment::{Counted, Demand, Escrow, Limits, Segment, verdict};
 use domain::{Decision, SegmentIndex, Timestamp};
 use policies::{Bundle, Stops};
 
@@ -51,7 +51,8 @@ impl Market {
         let limited = budgets::per_period(bundle).iter().map(Option::is_some).collect();
         Ok(Market {
             segments: policy.segments(),
-            escrow: Escrow::new(policy.layout(), limited),
+            escrow: Escrow::new(policy.layout(), limited)
+                .within(Limits::new(Arc::clone(bundle), Counted::new())),
             policy,
             planner: None,
             every_moments: options.negotiate_moments,
@@ -104,6 +105,11 @@ impl Market {
         Ok(self.escrow.settle(demand)?)
     }
 
+    /// A promise was used: what it cost stays spent.
+    pub fn end(&mut self, demand: &Demand) {
+        self.escrow.end(demand);
+    }
+
     /// A promise ended unused: it goes back to the pool with the next negotiation.
     pub fn release(&mut self, demand: &Demand, pending: bool) -> Result<(), Error> {
         let back = if pending { self.escrow.release(demand) } else { self.escrow.refund(demand) };
@@ -117,7 +123,7 @@ impl Market {
         let options = PlannerOptions {
             epoch: policy::epoch(RUN, opening.period),
             batch_events: u32::try_from(self.every_moments).unwrap_or(u32::MAX),
-            ..PlannerOptions::default()
+            ..PlannerOptions::for_program(&self.bundle)
         };
         let planner = Planner::new(config, options, Box::new(Simplex), self.escrow.view().clone());
         let table = planner.first_table(now);

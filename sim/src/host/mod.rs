@@ -190,6 +190,11 @@ impl Host {
         let bundle = Arc::clone(&self.bundle);
         let member = self.census.member(event.member, &bundle);
         let step = member.handle(event, now, &bundle, self.market.stops());
+        if let Step::Denied(considered, _) | Step::Score(considered) | Step::Unscored(considered) = &step
+            && let Some(used) = considered.used.clone()
+        {
+            self.release(&used)?;
+        }
         match step {
             Step::Observed { release: None } => {}
             Step::Observed { release: Some(release) } => self.release(&release)?,
@@ -258,8 +263,14 @@ impl Host {
         Ok(())
     }
 
-    /// A promise ended unused: its money and stock go back to the budgets.
+    /// A promise ended. Unused, its money and stock go back to the budgets.
     fn release(&mut self, release: &Release) -> Result<(), Error> {
+        if release.used {
+            if let Some(demand) = Demand::of_release(release, &self.bundle) {
+                self.market.end(&demand);
+            }
+            return Ok(());
+        }
         self.tally.ended_unused += 1;
         self.books.give_back(&self.bundle, release);
         match Demand::of_release(release, &self.bundle) {

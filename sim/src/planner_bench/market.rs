@@ -42,7 +42,8 @@ impl Market {
         let mut carries = carries.into_iter();
         let segment = |segment: u8| {
             let segment = SegmentIndex(segment);
-            let options = SegmentOptions { segment, layout, costs: costs.clone(), exploration, caps_max };
+            let costs = costs.clone();
+            let options = SegmentOptions { segment, layout, costs, waiting: 0, exploration, caps_max };
             Segment::new(options, carries.next(), table.clone())
         };
         let segments = (0..layout.segments).map(segment).collect();

@@ -137,6 +137,7 @@ impl Run<'_> {
             scale: self.day.members.scale(member),
             draw: splitmix64(event as u64 ^ splitmix64(self.instance.seed)),
             now: Timestamp(now),
+            at: Timestamp(now),
         };
         let segment = usize::from(self.day.segment[event]);
         let choice = self.market.decide(segment, &offer);

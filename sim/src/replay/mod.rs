@@ -208,6 +208,7 @@ impl Replay {
             | Kind::PriceTable
             | Kind::Grant
             | Kind::Bid
+            | Kind::Escalation
             | Kind::Approval
             | Kind::KillSwitch
             | Kind::Operation

@@ -2,6 +2,7 @@
 
 use agents::segment::{Demand, Refusal, Reserve};
 use domain::{Decision, Reason, Timestamp};
+use policies::{Measure, RuleIndex};
 
 /// Answers reservations as the live escrow did.
 pub struct RecordedReserve<'d> {
@@ -15,11 +16,16 @@ impl Reserve for RecordedReserve<'_> {
             return Err(Refusal::Learn);
         }
         let recorded = self.decision.candidates.iter().find(|candidate| candidate.reward == demand.reward);
+        let rule = RuleIndex(recorded.and_then(|candidate| candidate.rule).unwrap_or_default());
+        let limit = |measure| Err(Refusal::Limit { measure, rule });
         match recorded.map(|candidate| candidate.reason) {
             Some(Reason::Chosen) => Ok(()),
             Some(Reason::GlobalBudget) => Err(Refusal::Global),
             Some(Reason::SegmentBudget) => Err(Refusal::Segment),
             Some(Reason::Inventory) => Err(Refusal::Inventory),
+            Some(Reason::ExposureLimit) => limit(Measure::Open),
+            Some(Reason::WindowBudget) => limit(Measure::Window),
+            Some(Reason::EscalationLimit) => limit(Measure::Waiting),
             Some(Reason::LeaderSilent) => Err(Refusal::Lease),
             // Anything else was not reserved, so it was refused for a moment that then chose otherwise.
             Some(_) | None => Err(Refusal::Pacing),
