@@ -12,6 +12,9 @@ const EXCERPT_CHARS_MAX: usize = 240;
 /// How much of a longer line is shown before the place.
 const EXCERPT_CHARS_BEFORE: u32 = 60;
 
+/// The place of a value that nobody wrote; mistakes found there follow from others and are not reported.
+pub(crate) const NOWHERE: Range<usize> = usize::MAX..usize::MAX;
+
 /// One mistake. `span` is in bytes of the file; `line` and `col` start at 1, `col` counts characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -56,6 +59,9 @@ impl Problem {
 
     /// A mistake at a span of a file's text.
     pub fn at(code: Code, file: &str, text: &str, span: Range<usize>, message: impl Into<String>) -> Problem {
+        if span == NOWHERE {
+            return Problem { span, ..Problem::of_file(code, file, message) };
+        }
         let start = floor_char(text, span.start);
         let end = floor_char(text, span.end.max(span.start));
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,7 +1,7 @@
 //! From documents to a [`Bundle`]: every name resolved, every number in range, every condition typed.
 //!
-//! All six files are checked in one run and every mistake is reported. Where a file could not be read in full,
-//! names that others refer to may be in the unread part, so such references are not complained about.
+//! All six files are checked in one run and every mistake is reported. Where a file or a part of it could not be
+//! read, names that others refer to may stand there, so such references are not complained about.
 
 mod assemble;
 mod conditions;
@@ -16,12 +16,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use domain::{Purpose, Reason};
+use serde::de::DeserializeOwned;
 
 use crate::bundle::Bundle;
 use crate::codes::Code;
 use crate::documents;
-use crate::problem::{Problem, Problems};
-use crate::read::read;
+use crate::gather::Gathered;
+use crate::problem::{NOWHERE, Problem, Problems};
+use crate::read::{Source, read};
 use crate::rules::{Rule, RuleIndex};
 use crate::source::{File, Sources};
 
@@ -30,12 +32,12 @@ impl Bundle {
     ///
     /// Returns every mistake found in its files.
     pub fn load(folder: &Path) -> Result<Bundle, Problems> {
-        check(&Sources::from_folder(folder).map_err(Problems)?)
+        check_all(Gathered::from_folder(folder).map_err(Problems)?)
     }
 
     /// The bundle of files given as (name, text).
     pub fn from_files(files: &[(&str, &str)]) -> Result<Bundle, Problems> {
-        check(&Sources::from_files(files).map_err(Problems)?)
+        check_all(Gathered::from_files(files))
     }
 
     /// The bundle whose [`Bundle::canonical`] these bytes are, with the same digest.
@@ -56,8 +58,14 @@ pub(crate) struct Documents {
 
 /// Checks the texts of a bundle.
 pub fn check(sources: &Sources) -> Result<Bundle, Problems> {
-    let mut checker = Checker::new(sources);
-    let documents = checker.read_all();
+    check_all(Gathered::from(sources.clone()))
+}
+
+/// Checks a bundle as far as its files were found.
+pub fn check_all(gathered: Gathered) -> Result<Bundle, Problems> {
+    let (sources, lost, found) = gathered.into_parts();
+    let mut checker = Checker::new(&sources, found);
+    let documents = checker.read_all(&lost);
     checker.list_names(&documents);
     let bundle = assemble::assemble(&mut checker, &documents);
     let mut problems = checker.problems;
@@ -79,41 +87,53 @@ pub(crate) struct Checker<'a> {
     reward_ids: Vec<String>,
     /// Files with parts that could not be read.
     incomplete: Vec<File>,
+    /// Files whose names may stand in such parts.
+    unsure: Vec<File>,
     /// Purposes that some condition needs, and where the first one stands.
     purposes_read: Vec<(Purpose, File, Range<usize>)>,
 }
 
 impl<'a> Checker<'a> {
-    fn new(sources: &'a Sources) -> Checker<'a> {
+    fn new(sources: &'a Sources, problems: Vec<Problem>) -> Checker<'a> {
         Checker {
             sources,
-            problems: Vec::new(),
+            problems,
             rules: Vec::new(),
             segment_ids: Vec::new(),
             reward_ids: Vec::new(),
             incomplete: Vec::new(),
+            unsure: Vec::new(),
             purposes_read: Vec::new(),
         }
     }
 
-    fn read_all(&mut self) -> Documents {
+    fn read_all(&mut self, lost: &[File]) -> Documents {
+        let schema = documents::schema();
+        self.incomplete.extend(lost);
+        self.unsure.extend(lost);
         Documents {
-            program: self.read_one(File::Program),
-            segments: self.read_one(File::Segments),
-            catalog: self.read_one(File::Catalog),
-            moments: self.read_one(File::Moments),
-            guardrails: self.read_one(File::Guardrails),
-            experiments: self.read_one(File::Experiments),
+            program: self.read_one(&schema, File::Program),
+            segments: self.read_one(&schema, File::Segments),
+            catalog: self.read_one(&schema, File::Catalog),
+            moments: self.read_one(&schema, File::Moments),
+            guardrails: self.read_one(&schema, File::Guardrails),
+            experiments: self.read_one(&schema, File::Experiments),
         }
     }
 
-    fn read_one<T: serde::de::DeserializeOwned>(&mut self, file: File) -> Option<T> {
-        let before = self.problems.len();
-        let document = read(self.sources, file, &mut self.problems);
-        if self.problems.len() > before {
+    fn read_one<T: DeserializeOwned>(&mut self, schema: &serde_json::Value, file: File) -> Option<T> {
+        if self.incomplete.contains(&file) {
+            return None;
+        }
+        let mut reading = read(&Source { name: file.name(), text: self.sources.text(file), schema });
+        if !reading.problems.is_empty() {
             self.incomplete.push(file);
         }
-        document
+        if reading.unsure {
+            self.unsure.push(file);
+        }
+        self.problems.append(&mut reading.problems);
+        reading.document
     }
 
     fn list_names(&mut self, documents: &Documents) {
@@ -128,7 +148,9 @@ impl<'a> Checker<'a> {
     }
 
     fn report(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        if problem.span != NOWHERE {
+            self.problems.push(problem);
+        }
     }
 
     /// Adds a rule to the numbered list.

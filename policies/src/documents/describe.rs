@@ -197,6 +197,9 @@ fn words<T: DeserializeOwned>() -> Vec<String> {
     quoted(&message).skip(1).map(str::to_owned).collect()
 }
 
+/// The definition of a file of a bundle's tests.
+pub(crate) const TESTS: &str = "tests/*.toml";
+
 /// JSON Schema (draft-07) of the six files of a bundle, for TOML editors. It fits each of the files; the
 /// definition of one file has the name of the file.
 pub fn schema() -> Value {

@@ -17,8 +17,8 @@ mod tests;
 
 use describe::documents;
 
-pub(crate) use describe::resolve;
 pub use describe::schema;
+pub(crate) use describe::{TESTS, resolve};
 
 /// A text that knows its place.
 pub type Text = toml::Spanned<String>;
