@@ -107,7 +107,7 @@ pub(crate) fn toml_names(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn unreadable(name: &str, error: &std::io::Error) -> Problem {
+pub(crate) fn unreadable(name: &str, error: &std::io::Error) -> Problem {
     Problem::of_file(Code::Unreadable, name, format!("cannot be read: {error}"))
 }
 

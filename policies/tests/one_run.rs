@@ -152,3 +152,57 @@ fn unknown_key_in_one_entry_leaves_its_names_known() {
         ),
     ]));
 }
+
+/// The starter bundle in a folder, with a file of tests beside its own.
+fn with_tests(tests: &[u8], happens: impl FnOnce(&std::path::Path)) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in policies::starter::GROCERY {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    std::fs::create_dir(folder.path().join("tests")).unwrap();
+    std::fs::write(folder.path().join("tests/ours.toml"), tests).unwrap();
+    happens(folder.path());
+    let (bundle, problems) = policies::check::check_folder(folder.path());
+    (bundle.is_some(), problems.render())
+}
+
+const WRONG_TESTS: &str = r#"
+[[case]]
+name = "a night"
+at = "yesterday"
+event = { type = "purchse", touchpoint = "pos", amount = 45.00, colour = "red" }
+member = { trip = 3, churn_60d = "high", minor = "no" }
+promised = [{ reward = "voucher-33", days_ago = -1 }]
+expect = { moment = "purchases", segment = "lapsin", held = "QUIET_HOUR", may = ["point-50"], refused = { voucher-3 = "NO" } }
+
+[[case]]
+nam = "another night"
+event = { type = "visit" }
+expect = {}
+"#;
+
+#[test]
+fn tests_are_checked_with_the_bundle() {
+    let (usable, problems) = with_tests(WRONG_TESTS.as_bytes(), |_| {});
+    assert!(usable, "a mistake in a test makes the bundle unusable");
+    insta::assert_snapshot!(problems);
+}
+
+#[test]
+fn tests_are_checked_beside_a_bundle_with_mistakes() {
+    let (usable, problems) = with_tests(WRONG_TESTS.as_bytes(), |folder| {
+        // Whether its ids exist is not known then; what the other files name is.
+        std::fs::remove_file(folder.join("catalog.toml")).unwrap();
+    });
+    assert!(!usable);
+    insta::assert_snapshot!(problems);
+}
+
+#[test]
+fn tests_that_are_no_text_and_no_toml_are_each_one_mistake() {
+    let (_, problems) = with_tests(b"[[case]]\nname = \"caf\xE9\"\n", |folder| {
+        let text = "[[case]]\nname = \"open\nevent = { type = \"visit\", touchpoint = \"app\" }\nexpect = { moment = \"none\" }\n";
+        std::fs::write(folder.join("tests/theirs.toml"), text).unwrap();
+    });
+    insta::assert_snapshot!(problems);
+}

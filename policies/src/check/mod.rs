@@ -7,10 +7,13 @@ mod assemble;
 mod conditions;
 mod guardrails;
 mod moments;
+mod names;
 mod program;
 mod rewards;
 mod segments;
 mod values;
+
+pub use names::Names;
 
 use std::ops::Range;
 use std::path::Path;
@@ -19,6 +22,7 @@ use domain::{Purpose, Reason};
 use serde::de::DeserializeOwned;
 
 use crate::bundle::Bundle;
+use crate::cases;
 use crate::codes::Code;
 use crate::documents;
 use crate::gather::Gathered;
@@ -63,17 +67,42 @@ pub fn check(sources: &Sources) -> Result<Bundle, Problems> {
 
 /// Checks a bundle as far as its files were found.
 pub fn check_all(gathered: Gathered) -> Result<Bundle, Problems> {
+    look(gathered).0
+}
+
+/// Checks a bundle in a folder and its tests.
+///
+/// Returns the bundle when it can be used, and every mistake in it or in its tests.
+pub fn check_folder(folder: &Path) -> (Option<Bundle>, Problems) {
+    let gathered = match Gathered::from_folder(folder) {
+        Ok(gathered) => gathered,
+        Err(problems) => return (None, Problems(problems)),
+    };
+    match look(gathered) {
+        (Ok(bundle), _) => {
+            let problems = cases::read(folder, &bundle).err();
+            (Some(bundle), problems.unwrap_or(Problems(Vec::new())))
+        }
+        (Err(Problems(mut problems)), names) => {
+            problems.append(&mut cases::mistakes(folder, &names));
+            (None, Problems(problems))
+        }
+    }
+}
+
+fn look(gathered: Gathered) -> (Result<Bundle, Problems>, Names) {
     let (sources, lost, found) = gathered.into_parts();
     let mut checker = Checker::new(&sources, found);
     let documents = checker.read_all(&lost);
     checker.list_names(&documents);
     let bundle = assemble::assemble(&mut checker, &documents);
+    let names = checker.names(&documents);
     let mut problems = checker.problems;
     let order = |problem: &Problem| File::ALL.iter().position(|file| file.name() == problem.file);
     problems.sort_by_key(|problem| (order(problem), problem.span.start));
     match bundle {
-        Some(bundle) if problems.is_empty() => Ok(bundle),
-        Some(_) | None => Err(Problems(problems)),
+        Some(bundle) if problems.is_empty() => (Ok(bundle), names),
+        Some(_) | None => (Err(Problems(problems)), names),
     }
 }
 
@@ -141,6 +170,17 @@ impl<'a> Checker<'a> {
         self.segment_ids = segments.map(|segment| segment.id.get_ref().clone()).collect();
         let rewards = documents.catalog.iter().flat_map(|document| &document.reward);
         self.reward_ids = rewards.map(|reward| reward.id.get_ref().clone()).collect();
+    }
+
+    fn names(&self, documents: &Documents) -> Names {
+        let sure = |file| !self.unsure.contains(&file);
+        let moments = documents.moments.iter().flat_map(|document| &document.moment);
+        let moments = moments.map(|moment| moment.id.get_ref().clone()).collect();
+        Names {
+            segments: sure(File::Segments).then(|| self.segment_ids.clone()),
+            rewards: sure(File::Catalog).then(|| self.reward_ids.clone()),
+            moments: sure(File::Moments).then_some(moments),
+        }
     }
 
     fn problem(&self, code: Code, file: File, span: Range<usize>, message: impl Into<String>) -> Problem {

@@ -5,6 +5,7 @@
 //! turns documents into a [`crate::Bundle`]. Where a mistake may have to be pointed at, the value knows its
 //! place ([`toml::Spanned`]).
 
+pub mod cases;
 pub mod catalog;
 pub(crate) mod describe;
 pub mod experiments;
