@@ -11,6 +11,8 @@ use crate::codes::Code;
 const EXCERPT_CHARS_MAX: usize = 240;
 /// How much of a longer line is shown before the place.
 const EXCERPT_CHARS_BEFORE: u32 = 60;
+/// Longest word that a known one is looked for: no name is half as long, and comparing takes the product of lengths.
+const NAME_BYTES_MAX: usize = 100;
 
 /// The place of a value that nobody wrote; mistakes found there follow from others and are not reported.
 pub(crate) const NOWHERE: Range<usize> = usize::MAX..usize::MAX;
@@ -185,6 +187,9 @@ fn floor_char(text: &str, at: usize) -> usize {
 /// The known word closest to a misspelt one, when it is close enough to be meant: at most a third of its
 /// letters differ, or one contains the other.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let best = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
     let (edits, candidate) = best;
     let near = edits <= candidate.len().max(word.len()) / 3;

@@ -5,7 +5,7 @@
 mod support;
 
 use policies::Bundle;
-use support::edited_all;
+use support::{edited, edited_all};
 
 fn mistakes(edits: &[(&str, &str, &str)]) -> String {
     match edited_all(edits) {
@@ -109,6 +109,16 @@ fn lines_of_a_text_that_look_like_statements_are_none() {
         ("moments.toml", "level = \"L1\"", "level \"L1\""),
         ("moments.toml", "expr = '''member.churn_60d >= 0.08'''", long.trim_end_matches('\'')),
     ]));
+}
+
+#[test]
+fn mistyped_key_is_the_only_mistake_and_names_what_was_meant() {
+    let problems = edited("program.toml", "period_days", "perod_days").unwrap_err();
+    let [problem] = problems.0.as_slice() else { panic!("{}", problems.render()) };
+    assert_eq!(
+        (problem.code.name(), problem.help.as_deref()),
+        ("POL0004", Some("did you mean `period_days`?"))
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod assemble;
 mod conditions;
+mod currency;
 mod guardrails;
 mod moments;
 mod names;
