@@ -11,8 +11,8 @@ use crate::output;
 /// Report every mistake of a bundle, with its place and how to mend it; exit 3 when there is one
 #[derive(clap::Args)]
 #[command(after_help = "\
-First every mistake in the files. Where there is none: what the policy can never do, says twice or says
-against itself; conflicts come with a member and an event that show them.")]
+First every mistake in the files and in the tests. Where the files have none: what the policy can never do,
+says twice or says against itself; conflicts come with a member and an event that show them.")]
 pub struct Args {
     /// Folder of the bundle
     #[arg(value_name = "DIR")]
@@ -40,21 +40,16 @@ struct Checked {
 }
 
 fn checked(folder: &Path) -> Checked {
-    let made = Sources::from_folder(folder)
-        .map_err(Problems)
-        .and_then(|sources| Ok((check::check(&sources)?, sources)));
-    match made {
-        Ok((bundle, sources)) => {
-            let insights = analyse(&bundle, &sources);
-            Checked { bundle: Some(bundle), problems: Problems(Vec::new()), insights }
-        }
-        Err(problems) => Checked { bundle: None, problems, insights: Vec::new() },
-    }
+    let (bundle, problems) = check::check_folder(folder);
+    let analysed = bundle
+        .as_ref()
+        .and_then(|bundle| Some(analyse(bundle, &Sources::from_canonical(bundle.canonical()).ok()?)));
+    Checked { bundle, problems, insights: analysed.unwrap_or_default() }
 }
 
 impl Checked {
     fn is_bad(&self) -> bool {
-        self.bundle.is_none() || self.insights.iter().any(|insight| insight.severity == Severity::Error)
+        !self.problems.0.is_empty() || self.insights.iter().any(|insight| insight.severity == Severity::Error)
     }
 
     /// Mistakes and findings alike, in one list.
@@ -82,7 +77,7 @@ fn show(checked: &Checked) -> Result<()> {
     for insight in &checked.insights {
         output::line(&insight.to_string())?;
     }
-    let Some(bundle) = &checked.bundle else {
+    let Some(bundle) = checked.bundle.as_ref().filter(|_| checked.problems.0.is_empty()) else {
         return output::line(checked.problems.render().trim_end());
     };
     let count = |severity| checked.insights.iter().filter(|insight| insight.severity == severity).count();

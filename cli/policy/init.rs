@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use policies::Bundle;
 use policies::starter::{ALL, Starter};
+use policies::{Bundle, Code, Problem, Problems};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output;
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
     /// IANA time zone, such as Europe/Berlin
-    #[arg(long, value_name = "ZONE")]
+    #[arg(long, value_name = "ZONE", visible_alias = "zone")]
     timezone: Option<String>,
 }
 
@@ -66,9 +66,7 @@ pub fn run(args: &Args) -> Result {
         .filter(|(file, _)| !file.contains('/') && file.ends_with(".toml"))
         .map(|(file, text)| (*file, text.as_str()))
         .collect();
-    let bundle = Bundle::from_files(&bundle).map_err(|problems| {
-        Failure::usage(format!("that is no program:\n{}", problems.render().trim_end()))
-    })?;
+    let bundle = Bundle::from_files(&bundle).map_err(|problems| refused(&problems))?;
     write(&args.folder, &files)?;
     let shown = args.folder.display();
     output::line(&format!(
@@ -82,6 +80,22 @@ pub fn run(args: &Args) -> Result {
         bundle.moments().len(),
     ))?;
     Ok(Verdict::Ok)
+}
+
+/// What was answered wrong; the files it would stand in do not exist yet.
+fn refused(problems: &Problems) -> Failure {
+    let said: Vec<String> = problems.0.iter().map(in_words).collect();
+    Failure::usage(said.join("\n"))
+}
+
+fn in_words(problem: &Problem) -> String {
+    let flag = match problem.code {
+        Code::BadCurrency => "--currency",
+        Code::BadZone => "--timezone",
+        _ => "--name",
+    };
+    let more = problem.expected.iter().chain(&problem.help).map(|more| format!("; {more}"));
+    format!("{flag}: {}{}", problem.message, more.collect::<String>())
 }
 
 fn chosen() -> Result<&'static Starter> {

@@ -78,7 +78,7 @@ codes! {
     InexactNumber "POL0036" "a number cannot be held exactly"
         "Money and ratios are kept in millionths, so at most six decimals; exponents and unsigned suffixes are not used."
     TooComplex "POL0037" "a condition is too large or too deep"
-        "Every condition has a bound on its size and depth, so that a decision has a bound on its time. Split it: the conditions of a list must all hold, and each then explains itself."
+        "Every condition has a bound on its depth, its length and its cost, so that a decision has a bound on its time. The cost is what it takes at worst: a step for every fact, literal and operator, eight for a share of an amount; of the two sides of ? : the dearer counts. Split it: the conditions of a list must all hold, and each then explains itself."
     FactNotHere "POL0038" "a fact is not available at this place"
         "reward.* facts exist only where one reward is considered: in the catalog's eligibility and in guardrail rules."
     NoFacts "POL0039" "a condition reads no fact"

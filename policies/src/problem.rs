@@ -11,6 +11,11 @@ use crate::codes::Code;
 const EXCERPT_CHARS_MAX: usize = 240;
 /// How much of a longer line is shown before the place.
 const EXCERPT_CHARS_BEFORE: u32 = 60;
+/// Longest word that a known one is looked for: no name is half as long, and comparing takes the product of lengths.
+const NAME_BYTES_MAX: usize = 100;
+
+/// The place of a value that nobody wrote; mistakes found there follow from others and are not reported.
+pub(crate) const NOWHERE: Range<usize> = usize::MAX..usize::MAX;
 
 /// One mistake. `span` is in bytes of the file; `line` and `col` start at 1, `col` counts characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +61,9 @@ impl Problem {
 
     /// A mistake at a span of a file's text.
     pub fn at(code: Code, file: &str, text: &str, span: Range<usize>, message: impl Into<String>) -> Problem {
+        if span == NOWHERE {
+            return Problem { span, ..Problem::of_file(code, file, message) };
+        }
         let start = floor_char(text, span.start);
         let end = floor_char(text, span.end.max(span.start));
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -179,6 +187,9 @@ fn floor_char(text: &str, at: usize) -> usize {
 /// The known word closest to a misspelt one, when it is close enough to be meant: at most a third of its
 /// letters differ, or one contains the other.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let best = known.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
     let (edits, candidate) = best;
     let near = edits <= candidate.len().max(word.len()) / 3;

@@ -6,12 +6,12 @@
 //! mark and carriage returns are dropped, which version control may add. So a changed comment is another
 //! digest: what was approved is what is stored, to the letter.
 
-use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
 use crate::codes::Code;
-use crate::problem::{Problem, did_you_mean};
+use crate::gather::Gathered;
+use crate::problem::Problem;
 
 /// Longest file in bytes. A catalog of 64 generously commented rewards takes a tenth of it.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -57,63 +57,19 @@ impl File {
 pub struct Sources([String; 6]);
 
 impl Sources {
-    /// The texts of named files.
-    pub fn from_files(files: &[(&str, &str)]) -> Result<Sources, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let names = File::ALL.map(File::name);
-        for (name, _) in files.iter().filter(|(name, _)| !names.contains(name)) {
-            problems.push(
-                Problem::of_file(Code::UnknownFile, name, format!("`{name}` is not a file of a bundle"))
-                    .help(did_you_mean(name, names)),
-            );
-        }
-        let texts = File::ALL.map(|file| {
-            let name = file.name();
-            let Some((_, text)) = files.iter().find(|(given, _)| *given == name) else {
-                problems.push(Problem::of_file(Code::MissingFile, name, format!("`{name}` is missing")));
-                return String::new();
-            };
-            if text.len() > FILE_BYTES_MAX {
-                problems.push(too_large(name, u64::try_from(text.len()).unwrap_or(u64::MAX)));
-                return String::new();
-            }
-            normal(text)
-        });
-        if problems.is_empty() { Ok(Sources(texts)) } else { Err(problems) }
+    /// These texts, in the order of [`File::ALL`].
+    pub(crate) fn of(texts: [String; 6]) -> Sources {
+        Sources(texts)
     }
 
-    /// The texts of a folder's `*.toml` files; other files and folders (README.md, tests/) are not read.
-    ///
-    /// Links are followed, because mounted configuration is often linked; what is at their end must be a file.
+    /// The texts of named files.
+    pub fn from_files(files: &[(&str, &str)]) -> Result<Sources, Vec<Problem>> {
+        Gathered::from_files(files).whole()
+    }
+
+    /// The texts of a folder's files, as [`Gathered::from_folder`] reads them.
     pub fn from_folder(folder: &Path) -> Result<Sources, Vec<Problem>> {
-        let shown = folder.display().to_string();
-        let mut names = toml_names(folder).map_err(|error| vec![unreadable(&shown, &error)])?;
-        // A folder is listed in any order; mistakes are reported in one.
-        names.sort();
-        let mut problems = Vec::new();
-        let mut files = Vec::new();
-        for name in names {
-            // What is no file of a bundle is complained about and need not be read.
-            let text = if File::ALL.iter().any(|file| file.name() == name) {
-                read_text(&folder.join(&name), &name)
-            } else {
-                Ok(String::new())
-            };
-            files.push((
-                name,
-                text.unwrap_or_else(|problem| {
-                    problems.push(*problem);
-                    String::new()
-                }),
-            ));
-        }
-        let files: Vec<(&str, &str)> =
-            files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        match Sources::from_files(&files) {
-            Ok(sources) if problems.is_empty() => Ok(sources),
-            Ok(_) => Err(problems),
-            Err(others) => Err(problems.into_iter().chain(others).collect()),
-        }
+        Gathered::from_folder(folder)?.whole()
     }
 
     /// The texts inside canonical bytes.
@@ -162,55 +118,6 @@ impl Sources {
     ) -> Problem {
         Problem::at(code, file.name(), self.text(file), span, message)
     }
-}
-
-fn toml_names(folder: &Path) -> std::io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".toml") {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
-fn unreadable(name: &str, error: &std::io::Error) -> Problem {
-    Problem::of_file(Code::Unreadable, name, format!("cannot be read: {error}"))
-}
-
-fn too_large(name: &str, bytes: u64) -> Problem {
-    let message = format!("`{name}` has {bytes} bytes, at most {FILE_BYTES_MAX} are read");
-    Problem::of_file(Code::TooLarge, name, message)
-}
-
-/// The text of one file, whose size and kind are looked at before it is opened: opening a pipe waits for ever, and
-/// a large file would have to fit into memory.
-fn read_text(path: &Path, name: &str) -> Result<String, Box<Problem>> {
-    let metadata = std::fs::metadata(path).map_err(|error| Box::new(unreadable(name, &error)))?;
-    if !metadata.is_file() {
-        let message = format!("`{name}` is not a file but a folder, pipe or device");
-        return Err(Box::new(Problem::of_file(Code::Unreadable, name, message)));
-    }
-    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
-    if metadata.len() > limit {
-        return Err(Box::new(too_large(name, metadata.len())));
-    }
-    let file = std::fs::File::open(path).map_err(|error| Box::new(unreadable(name, &error)))?;
-    let mut bytes = Vec::new();
-    // It may have grown since; one byte more is enough to see that.
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Box::new(unreadable(name, &error)))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
-        let before = String::from_utf8_lossy(&bytes[..at]);
-        let message = format!("the byte 0x{:02X} is not UTF-8", bytes[at]);
-        Box::new(Problem::at(Code::Unreadable, name, &before, at..at, message).help("save the file as UTF-8"))
-    })
-}
-
-/// The text without what version control and editors add by themselves.
-fn normal(text: &str) -> String {
-    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
 }
 
 #[cfg(test)]

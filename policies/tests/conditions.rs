@@ -231,11 +231,15 @@ fn absurd_numbers_saturate_instead_of_failing() {
 fn size_and_depth_are_bounded() {
     let code = |text: &str| condition(text).unwrap_err()[0].code.name();
     let mut long = String::from("member.trips > 0");
-    for index in 0..40 {
+    for index in 0..63 {
         let _ = write!(long, "||now.day>{index}");
     }
-    assert!(long.len() <= policies::language::check::EXPR_BYTES_MAX * 2);
+    assert_eq!(condition(&long).map(|truth| truth.cost()), Ok(policies::language::cost::COST_MAX - 1));
+    long.push_str("||now.day>3");
     assert_eq!(code(&long), "POL0037");
+    let words = vec!["member.trips > 3"; 120].join("||");
+    assert!(words.len() > policies::language::check::EXPR_BYTES_MAX);
+    assert_eq!(code(&words), "POL0037");
     let deep = format!("{}now.day > 1{}", "(".repeat(40), ")".repeat(40));
     assert_eq!(code(&deep), "POL0037");
     let nots = format!("{}member.minor", "!".repeat(300));

@@ -273,14 +273,25 @@ fn empty_condition() {
 
 #[test]
 fn condition_that_is_too_long() {
-    insta::assert_snapshot!(condition(&vec!["member.trips > 3"; 60].join(" || ")));
+    insta::assert_snapshot!(condition(&vec!["member.trips > 3"; 120].join(" || ")));
 }
 
 #[test]
-fn condition_with_too_many_parts() {
+fn condition_that_costs_too_much() {
     insta::assert_snapshot!(condition(
-        &(0..30).map(|at| format!("now.day>{at}")).collect::<Vec<_>>().join("||")
+        &(0..70).map(|at| format!("now.day>{}", at % 10)).collect::<Vec<_>>().join("||")
     ));
+}
+
+#[test]
+fn list_of_too_many_literals() {
+    let days: Vec<String> = (0..40).map(|day| day.to_string()).collect();
+    insta::assert_snapshot!(condition(&format!("now.day in [{}]", days.join(", "))));
+}
+
+#[test]
+fn a_million_letters() {
+    insta::assert_snapshot!(condition(&format!("now.day > 3 {}", "&& now.day > 3 ".repeat(60_000))));
 }
 
 #[test]

@@ -245,6 +245,23 @@ fn a_rule_stops_what_it_lets_through_and_no_guardrail_can_be_stopped() {
     assert_eq!(code(desk.ask("operator", Step::Stop { target: partner, note: String::new() })), "REG0021");
 }
 
+#[test]
+fn a_name_that_is_not_there_finds_those_that_are_near() {
+    let desk = Desk::open();
+    let why = |target: Target| {
+        let stop = Step::Stop { target, note: String::new() };
+        desk.ask("operator", stop).unwrap_err().to_string()
+    };
+    let named = [
+        Target::Reward("vouchr-3".to_owned()),
+        Target::Segment("lapsin".to_owned()),
+        Target::Moment("purchases".to_owned()),
+        Target::Rule("catalog.cinema.eligible.regulars".to_owned()),
+        Target::Partner("Kino".to_owned()),
+    ];
+    insta::assert_snapshot!(named.map(why).join("\n"));
+}
+
 proptest! {
     /// Whoever the candidate decides about at a share, it decides about at every larger one.
     #[test]

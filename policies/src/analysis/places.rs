@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::codes::Code;
 use crate::documents::{Condition, catalog, guardrails, moments, program, segments};
 use crate::problem::Problem;
-use crate::read::read;
+use crate::read::{Source, read};
 use crate::source::{File, Sources};
 
 /// The name of the program's budget limit.
@@ -68,5 +68,6 @@ impl<'a> Places<'a> {
 }
 
 fn document<T: DeserializeOwned>(sources: &Sources, file: File) -> Option<T> {
-    read(sources, file, &mut Vec::new())
+    let schema = crate::documents::schema();
+    read(&Source { name: file.name(), text: sources.text(file), schema: &schema }).document
 }

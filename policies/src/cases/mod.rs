@@ -3,7 +3,9 @@
 //! Cases run through the same gates as live decisions. [`read`] finds them in a bundle's `tests` folder, [`run`]
 //! says which fail and how, [`mutate`](mutate::survivors) names rules that no case would miss.
 
-mod document;
+mod check;
+mod expect;
+mod files;
 pub mod mutate;
 mod situation;
 
@@ -13,16 +15,12 @@ use domain::{Reason, RewardIndex};
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Stops};
+use crate::check::Names;
 use crate::codes::Code;
+use crate::documents::cases::Expect;
 use crate::problem::{Problem, Problems};
-use crate::source::FILE_BYTES_MAX;
-use document::{Document, Expect};
+pub use files::CASES_MAX;
 use situation::Imagined;
-
-/// Most files of tests that are read.
-const FILES_MAX: usize = 64;
-/// Most cases of a bundle: they run in milliseconds, and with `--mutate` once per rule.
-pub const CASES_MAX: usize = 2_000;
 
 /// One case, ready to run against the bundle it was read for.
 #[derive(Clone, Debug)]
@@ -59,78 +57,26 @@ struct Said {
 /// # Errors
 /// Every mistake in them, with its place.
 pub fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<Case>, Problems> {
-    let tests = folder.join("tests");
-    if !tests.is_dir() {
-        return Ok(Vec::new());
-    }
-    let unreadable = |name: &str, error: std::io::Error| {
-        Problems(vec![Problem::of_file(Code::Unreadable, name, format!("cannot be read: {error}"))])
-    };
-    let entries = std::fs::read_dir(&tests).map_err(|error| unreadable("tests", error))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|error| unreadable("tests", error))?.file_name();
-        let name = name.to_string_lossy().into_owned();
-        if name.ends_with(".toml") {
-            names.push(name);
+    let (found, mut problems) = files::find(folder, &Names::of(bundle));
+    let mut cases = Vec::new();
+    for files::Found { file, line, case } in found {
+        let name = case.name.get_ref().clone();
+        match Imagined::of(&case, bundle) {
+            Ok(imagined) => cases.push(Case { name, file, line, imagined, expect: case.expect }),
+            // What cannot be imagined was reported where it stands, but for hours that a zone leaves out.
+            Err(why) if problems.is_empty() => {
+                let problem = Problem::of_file(Code::BadCase, &file, format!("in {name:?}: {why}"));
+                problems.push(Problem { line, ..problem });
+            }
+            Err(_) => {}
         }
-    }
-    names.sort();
-    let (mut cases, mut problems) = (Vec::new(), Vec::new());
-    if names.len() > FILES_MAX {
-        let message = format!("{} files of tests, at most {FILES_MAX} are read", names.len());
-        problems.push(Problem::of_file(Code::TooLarge, "tests", message));
-    }
-    for name in names.iter().take(FILES_MAX) {
-        let shown = format!("tests/{name}");
-        let path = tests.join(name);
-        let about = std::fs::metadata(&path).map_err(|error| unreadable(&shown, error))?;
-        if !about.is_file() || about.len() > FILE_BYTES_MAX as u64 {
-            let message = format!("`{shown}` is not a file of at most {FILE_BYTES_MAX} bytes");
-            problems.push(Problem::of_file(Code::TooLarge, &shown, message));
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&shown, error))?;
-        parse(&shown, &text, bundle, &mut cases, &mut problems);
-    }
-    if cases.len() > CASES_MAX {
-        let message = format!("{} cases, at most {CASES_MAX} are run", cases.len());
-        problems.push(Problem::of_file(Code::TooLarge, "tests", message));
     }
     if problems.is_empty() { Ok(cases) } else { Err(Problems(problems)) }
 }
 
-/// Reads the cases of one file.
-fn parse(file: &str, text: &str, bundle: &Bundle, cases: &mut Vec<Case>, problems: &mut Vec<Problem>) {
-    let document: Document = match toml::from_str(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let span = error.span().unwrap_or(0..0);
-            problems.push(Problem::at(Code::BadCase, file, text, span, error.message().replace('\n', ", ")));
-            return;
-        }
-    };
-    for written in document.case {
-        let span = written.name.span();
-        let place = Problem::at(Code::BadCase, file, text, span.clone(), "");
-        let name = written.name.get_ref().clone();
-        let made = Imagined::of(&written, bundle).and_then(|imagined| {
-            written.expect.check(bundle)?;
-            Ok(Case {
-                name: name.clone(),
-                file: file.to_owned(),
-                line: place.line,
-                imagined,
-                expect: written.expect,
-            })
-        });
-        match made {
-            Ok(case) => cases.push(case),
-            Err(why) => {
-                problems.push(Problem::at(Code::BadCase, file, text, span, format!("in {name:?}: {why}")));
-            }
-        }
-    }
+/// Every mistake in the cases of a bundle that cannot be used itself, with its place.
+pub fn mistakes(folder: &Path, names: &Names) -> Vec<Problem> {
+    files::find(folder, names).1
 }
 
 /// Runs cases against a bundle; returns those that fail.
@@ -140,7 +86,7 @@ pub fn run(bundle: &Bundle, cases: &[Case]) -> Vec<Failed> {
 
 impl Case {
     fn run(&self, bundle: &Bundle) -> Option<Failed> {
-        let differences = self.expect.differences(&say(bundle, &self.imagined));
+        let differences = expect::differences(&self.expect, &say(bundle, &self.imagined));
         (!differences.is_empty()).then(|| Failed {
             name: self.name.clone(),
             file: self.file.clone(),

@@ -165,7 +165,7 @@ impl Checker<'_> {
     }
 
     fn every_reward_competes(&mut self, documents: &Documents, rewards: &[Reward], moments: &[Moment]) {
-        if self.incomplete.contains(&File::Moments) || self.incomplete.contains(&File::Catalog) {
+        if self.unsure.contains(&File::Moments) || self.unsure.contains(&File::Catalog) {
             return;
         }
         let used = moments.iter().fold(0, |mask, moment| mask | moment.rewards);

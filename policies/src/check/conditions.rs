@@ -10,6 +10,7 @@ use crate::bundle::Condition;
 use crate::codes::Code;
 use crate::documents;
 use crate::language::{self, Fault, Truth};
+use crate::problem::NOWHERE;
 use crate::source::File;
 
 /// Most conditions in one list; the longest lists seen have five.
@@ -99,7 +100,7 @@ impl Checker<'_> {
         let span = value.span();
         let raw = self.sources.text(file).get(span.clone()).unwrap_or_default();
         // Literal strings hold their text as it is; a basic string with escapes does not.
-        let start = raw.find(value.get_ref().as_str()).map(|offset| span.start + offset);
+        let start = raw.find(value.get_ref().as_str()).map(|offset| span.start.saturating_add(offset));
         Inside { start, whole: span }
     }
 }
@@ -114,8 +115,8 @@ struct Inside {
 impl Inside {
     fn place(&self, span: Range<usize>) -> Range<usize> {
         match self.start {
-            Some(start) => start + span.start..start + span.end,
-            None => self.whole.clone(),
+            Some(start) if self.whole != NOWHERE => start + span.start..start + span.end,
+            Some(_) | None => self.whole.clone(),
         }
     }
 }

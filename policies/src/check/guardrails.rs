@@ -204,6 +204,10 @@ impl Checker<'_> {
         rewards: &[Reward],
     ) {
         let caps = guardrails.member_caps.iter().chain(&guardrails.reward_caps);
+        if caps.clone().any(|cap| cap.limit == 0 || cap.window_days == 0) {
+            // Reported already; nothing can be concluded from it.
+            return;
+        }
         let windows = caps.map(|cap| cap.window_days).chain(rewards.iter().map(|reward| reward.valid_days));
         let longest = windows.map(u32::from).max().unwrap_or(0);
         let at_most = |cap: &Cap| {

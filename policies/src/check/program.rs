@@ -4,7 +4,7 @@ use domain::event::PURPOSE_NAMES;
 use domain::{Micros, Purpose, Reason};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use super::Checker;
+use super::{Checker, currency};
 use crate::bundle::{Escalation, Program, Purposes, Stops};
 use crate::codes::Code;
 use crate::documents::{self, Text};
@@ -28,15 +28,12 @@ pub(super) struct Budget {
 impl Checker<'_> {
     pub(super) fn program(&mut self, document: &documents::program::Program) -> Program {
         let currency = document.currency.get_ref();
-        if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        if !currency::is_code(currency) {
+            let message = format!("`{currency}` is no currency");
             let problem = self
-                .problem(
-                    Code::BadCurrency,
-                    FILE,
-                    document.currency.span(),
-                    format!("`{currency}` is no currency"),
-                )
-                .expected("expected three capital letters such as \"USD\"");
+                .problem(Code::BadCurrency, FILE, document.currency.span(), message)
+                .expected("expected the code of ISO 4217, three capital letters such as \"USD\"")
+                .help_if(currency::meant(currency).map(|meant| format!("did you mean `{meant}`?")));
             self.report(problem);
         }
         Program {

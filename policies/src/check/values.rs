@@ -82,7 +82,9 @@ impl Checker<'_> {
         longest: usize,
         what: &str,
     ) {
-        if length == 0 {
+        if length == 0 && at == (0..0) && self.unsure.contains(&file) {
+            // The whole list may stand in the part that was not understood.
+        } else if length == 0 {
             let problem = self.problem(Code::Empty, file, at, format!("there are no {what} here"));
             self.report(problem);
         } else if length > longest {
@@ -143,7 +145,7 @@ impl Checker<'_> {
         what: &str,
     ) -> Option<usize> {
         let found = known.iter().position(|id| id == name.get_ref());
-        if found.is_none() && !self.incomplete.contains(&home) {
+        if found.is_none() && !self.unsure.contains(&home) {
             let message = format!("`{}` is not a {what} of this bundle", name.get_ref());
             let help = did_you_mean(name.get_ref(), known.iter().map(String::as_str));
             let problem = self.problem(Code::UnknownReference, file, name.span(), message).help(help);

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 use serde_json::{Map, Value, json};
 
-use super::{catalog, experiments, guardrails, moments, program, segments};
+use super::{cases, catalog, experiments, guardrails, moments, program, segments};
 use crate::bundle::{Action, Autonomy, Members, RewardKind, Sticky};
 use crate::read::quoted;
 use crate::source::File;
@@ -197,8 +197,11 @@ fn words<T: DeserializeOwned>() -> Vec<String> {
     quoted(&message).skip(1).map(str::to_owned).collect()
 }
 
-/// JSON Schema (draft-07) of the six files of a bundle, for TOML editors. It fits each of the files; the
-/// definition of one file has the name of the file.
+/// The definition of a file of a bundle's tests.
+pub(crate) const TESTS: &str = "tests";
+
+/// JSON Schema (draft-07) of the six files of a bundle and of its tests, for TOML editors. It fits each of the files;
+/// the definition of one file has the name of the file.
 pub fn schema() -> Value {
     let mut definitions = Map::new();
     for file in File::ALL {
@@ -212,10 +215,17 @@ pub fn schema() -> Value {
         };
         definitions.insert(file.name().to_owned(), of_file);
     }
-    let files = File::ALL.map(|file| json!({ "$ref": format!("#/definitions/{}", file.name()) }));
+    let tests = cases::Cases::describe(&mut definitions);
+    definitions.insert(TESTS.to_owned(), tests);
+    let files: Vec<Value> = File::ALL
+        .map(File::name)
+        .iter()
+        .chain([&TESTS])
+        .map(|name| json!({ "$ref": format!("#/definitions/{name}") }))
+        .collect();
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "A file of a Largesse bundle",
+        "title": "A file of a Largesse bundle, or of its tests",
         "anyOf": files,
         "definitions": definitions,
     })

@@ -5,6 +5,7 @@
 //! turns documents into a [`crate::Bundle`]. Where a mistake may have to be pointed at, the value knows its
 //! place ([`toml::Spanned`]).
 
+pub mod cases;
 pub mod catalog;
 pub(crate) mod describe;
 pub mod experiments;
@@ -17,8 +18,8 @@ mod tests;
 
 use describe::documents;
 
-pub(crate) use describe::resolve;
 pub use describe::schema;
+pub(crate) use describe::{TESTS, resolve};
 
 /// A text that knows its place.
 pub type Text = toml::Spanned<String>;

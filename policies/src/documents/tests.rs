@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::describe::{resolve, schema};
-use super::{Condition, catalog, experiments, guardrails, moments, program, segments};
+use super::{Condition, cases, catalog, experiments, guardrails, moments, program, segments};
 use crate::read::quoted;
 use crate::source::File;
 
@@ -39,6 +39,7 @@ fn the_schema_has_exactly_the_keys_that_are_read() {
     same!(guardrails::Guardrails, guardrails::Consent, guardrails::Suppress, guardrails::QuietHours);
     same!(guardrails::MemberCap, guardrails::RewardCap, guardrails::Rule, guardrails::Margin);
     same!(experiments::Experiments, experiments::Holdout, experiments::Exploration, experiments::Variant);
+    same!(cases::Cases, cases::Case, cases::Promised, cases::Expect);
     let tables = schema["definitions"].as_object().unwrap().values();
     assert_eq!(tables.filter(|table| table.get("properties").is_some()).count(), seen);
 }
@@ -165,6 +166,20 @@ fn the_schema_fits_the_starter_bundle_and_requires_what_is_required() {
         });
     }
     assert!(removed > 300, "only {removed} keys were left out");
+}
+
+#[test]
+fn the_schema_fits_the_tests_of_every_starter() {
+    let schema = schema();
+    let tests = crate::starter::ALL.iter().flat_map(|starter| starter.files);
+    let mut read = 0;
+    for (name, text) in tests.filter(|(name, _)| name.starts_with("tests/")) {
+        let root: toml::Table = text.parse().unwrap();
+        let at = schema["definitions"][super::TESTS].clone();
+        without_each(&schema, &at, &mut Vec::new(), &root, &mut |_, _, _| read += 1);
+        assert!(cases::Cases::deserialize_from(root), "{name}");
+    }
+    assert!(read > 500, "only {read} keys were looked at");
 }
 
 trait ReadsFrom: DeserializeOwned {

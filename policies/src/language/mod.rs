@@ -5,9 +5,10 @@
 //! the `cel` crate never runs in the product: it has neither a type checker nor a bound on its cost. It is
 //! the oracle of this module's property test.
 //!
-//! Reading order: [`tree`] (what is evaluated), [`check`] (what is accepted and why not).
+//! Reading order: [`tree`] (what is evaluated), [`check`] (what is accepted and why not), [`cost`] (what it may cost).
 
 pub mod check;
+pub mod cost;
 mod kinds;
 mod lower;
 mod syntax;

@@ -8,20 +8,21 @@ use super::Fault;
 use super::check::DEPTH_MAX;
 use crate::codes::Code;
 
-/// Where brackets nest too deep for the parser's recursion, if they do.
-pub(super) fn too_deep(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
+/// Where brackets first nest too deep for the parser's recursion, if they do, and how deep they get.
+pub(super) fn too_deep(text: &str) -> Option<(usize, usize)> {
+    let (mut depth, mut deepest, mut first) = (0usize, 0, None);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > DEPTH_MAX {
-            return Some(at);
+        deepest = deepest.max(depth);
+        if depth > DEPTH_MAX && first.is_none() {
+            first = Some(at);
         }
     }
-    None
+    first.map(|at| (at, deepest))
 }
 
 /// The parser's complaints; only the first of a run at one place, the others follow from it.
@@ -32,6 +33,10 @@ pub(super) fn syntax_faults(text: &str, errors: &cel::ParseErrors) -> Vec<Fault>
         (before + usize::try_from(column - 1).unwrap_or(0)).min(text.len().saturating_sub(1))
     };
     let first = errors.errors.first();
+    if first.is_some_and(|error| error.msg.contains("Recursion limit")) {
+        let message = format!("operators are nested deeper than {DEPTH_MAX}");
+        return vec![Fault::new(Code::TooComplex, 0..text.len(), message)];
+    }
     let (at, message) = first.map_or((0, "it cannot be read"), |error| (place(error.pos), &error.msg));
     let mut fault =
         Fault::new(Code::ExprSyntax, at..at + 1, format!("the condition cannot be read: {}", plain(message)));

@@ -3,7 +3,7 @@
 use domain::time::HOUR;
 use domain::{Digest, Ppm, Timestamp};
 
-use super::switches::turned_off;
+use super::switches::{near, turned_off};
 use super::{Person, Refusal, Registry, Role, Statement, Step, VERSION, Version};
 use crate::bundle::Bundle;
 
@@ -114,7 +114,9 @@ impl Registry {
                 }
                 match bundles.iter().any(|bundle| turned_off(target, bundle).is_some()) {
                     true => Ok(()),
-                    false => Err(Refusal::UnknownTarget(target.clone())),
+                    false => {
+                        Err(Refusal::UnknownTarget { target: target.clone(), help: near(target, bundles) })
+                    }
                 }
             }
             Step::Resume { target, .. } if self.stopped.contains(target) => Ok(()),

@@ -49,8 +49,8 @@ pub enum Refusal {
     Stopped(Target),
     #[error("{} is not stopped", describe(.0))]
     NotStopped(Target),
-    #[error("there is no {} that could be stopped", describe(.0))]
-    UnknownTarget(Target),
+    #[error("there is no {} that could be stopped; {help}", describe(.target))]
+    UnknownTarget { target: Target, help: String },
     #[error("bundle {0} is in shadow already")]
     InShadow(Digest),
     #[error("a canary takes more than none and less than all of the members, not {}", percent(*.0))]
@@ -117,7 +117,7 @@ impl Refusal {
             Refusal::Past(_) => "REG0018",
             Refusal::Stopped(_) => "REG0019",
             Refusal::NotStopped(_) => "REG0020",
-            Refusal::UnknownTarget(_) => "REG0021",
+            Refusal::UnknownTarget { .. } => "REG0021",
             Refusal::InShadow(_) => "REG0026",
             Refusal::NoShare(_) => "REG0027",
             Refusal::OtherCanary(_) => "REG0028",

@@ -1,9 +1,13 @@
 //! Kill switches: what each turns off under a bundle.
 
 use crate::bundle::{Bundle, Condition, Stops};
+use crate::problem::{closest, did_you_mean};
 use crate::rules::RuleIndex;
 
 use super::step::Target;
+
+/// Most names that are listed where none is near: a line or two.
+const LISTED_MAX: usize = 24;
 
 /// What a switch turns off under a bundle; `None` when the bundle has nothing of that name.
 pub(super) fn turned_off(target: &Target, bundle: &Bundle) -> Option<Stops> {
@@ -27,6 +31,44 @@ pub(super) fn turned_off(target: &Target, bundle: &Bundle) -> Option<Stops> {
             Some(Stops { moments: 1 << index.0, ..none })
         }
         Target::Rule(id) => of_rule(id, bundle),
+    }
+}
+
+/// What could be meant by the name of something that is not there: a near one, or all there are.
+pub(super) fn near(target: &Target, bundles: &[Bundle]) -> String {
+    let names = bundles.iter().flat_map(|bundle| stoppable(target, bundle));
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    let name = match target {
+        Target::Program => "",
+        Target::Kind(kind) => kind.name(),
+        Target::Segment(name)
+        | Target::Reward(name)
+        | Target::Partner(name)
+        | Target::Moment(name)
+        | Target::Rule(name) => name,
+    };
+    if names.len() > LISTED_MAX && closest(name, names.iter().copied()).is_none() {
+        return format!("the files of the policy in force name {}", names.len());
+    }
+    did_you_mean(name, names.iter().copied())
+}
+
+/// The names of a target's sort that a bundle has.
+fn stoppable<'a>(target: &Target, bundle: &'a Bundle) -> Vec<&'a str> {
+    let rewards = bundle.rewards().iter();
+    match target {
+        Target::Program => Vec::new(),
+        Target::Segment(_) => bundle.segments().iter().map(|segment| segment.id.as_str()).collect(),
+        Target::Reward(_) => rewards.map(|reward| reward.id.as_str()).collect(),
+        Target::Kind(_) => rewards.map(|reward| reward.kind.name()).collect(),
+        Target::Partner(_) => rewards.filter_map(|reward| reward.partner.as_deref()).collect(),
+        Target::Moment(_) => bundle.moments().iter().map(|moment| moment.id.as_str()).collect(),
+        Target::Rule(_) => {
+            let rules = bundle.rules().iter().map(|rule| rule.id.as_str());
+            rules.filter(|id| of_rule(id, bundle).is_some()).collect()
+        }
     }
 }
 

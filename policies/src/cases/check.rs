@@ -1,0 +1,158 @@
+//! Mistakes in a bundle's tests, each with its place. A test needs no good bundle to be read: what it names is held
+//! against the names of the bundle as far as they are known.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use domain::facts::{Field, FieldKind};
+use domain::{Micros, Reason};
+use jiff::civil::DateTime;
+use toml::Value;
+
+use crate::check::Names;
+use crate::codes::Code;
+use crate::documents::Text;
+use crate::documents::cases::{Case, Expect, Fact};
+use crate::problem::{NOWHERE, Problem, did_you_mean};
+
+/// Earliest promise that can be imagined: ten years, beyond every window.
+const DAYS_AGO_MAX: i64 = 3_650;
+
+/// A file of tests while it is checked.
+pub(super) struct Checker<'a> {
+    pub file: &'a str,
+    pub text: &'a str,
+    pub names: &'a Names,
+    pub problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    pub(super) fn case(&mut self, case: &Case) {
+        if let Some(at) = &case.at
+            && at.get_ref().parse::<DateTime>().is_err()
+        {
+            let message = format!("{:?} is not a local time", at.get_ref());
+            self.report(Code::BadCase, at.span(), message, "write it like \"2026-03-04T18:05:00\"");
+        }
+        let said = |name: &str| case.event.0.keys().any(|key| key.get_ref() == name);
+        for needed in ["type", "touchpoint"] {
+            if !said("quiet_days") && !said(needed) {
+                let message = format!("the event of {:?} has no {needed}", case.name.get_ref());
+                let help = "say type and touchpoint, or quiet_days for a timer";
+                self.report(Code::BadCase, case.name.span(), message, help);
+            }
+        }
+        self.facts("event", &case.event.0);
+        self.facts("member", &case.member.0);
+        for promised in &case.promised {
+            self.known(&promised.reward, "reward", self.names.rewards.as_deref());
+            let days = *promised.days_ago.get_ref();
+            if !(0..=DAYS_AGO_MAX).contains(&days) {
+                let message = format!("{days} is not between 0 and {DAYS_AGO_MAX}");
+                self.report(Code::OutOfRange, promised.days_ago.span(), message, "days before the event");
+            }
+        }
+        self.expect(&case.name, &case.expect);
+    }
+
+    fn facts(&mut self, family: &str, facts: &BTreeMap<Text, Fact>) {
+        for (key, value) in facts {
+            match field(family, key) {
+                Some(field) => {
+                    if let Err((code, message)) = number(field, value.get_ref()) {
+                        self.report_value(code, value.span(), message, field);
+                    }
+                }
+                None => {
+                    let message = format!("`{family}.{}` is not a fact", key.get_ref());
+                    let start = format!("{family}.");
+                    let known = Field::ALL.iter().filter_map(|field| field.name().strip_prefix(&start));
+                    let known: Vec<&str> = known.collect();
+                    let help = did_you_mean(key.get_ref(), known.iter().copied());
+                    self.report(Code::UnknownFact, key.span(), message, &help);
+                }
+            }
+        }
+    }
+
+    fn expect(&mut self, name: &Text, expect: &Expect) {
+        let ids = expect.moment.is_some() || expect.segment.is_some();
+        let reasons = expect.denied.is_some() || expect.held.is_some();
+        if !ids && !reasons && expect.may.is_empty() && expect.refused.is_empty() {
+            let message = format!("{:?} expects nothing", name.get_ref());
+            let help = "say moment, denied, held, segment, may or refused";
+            self.report(Code::BadCase, name.span(), message, help);
+        }
+        let none = |id: &&Text| id.get_ref() != "none";
+        for id in expect.moment.iter().filter(none) {
+            self.known(id, "moment", self.names.moments.as_deref());
+        }
+        for id in expect.segment.iter().filter(none) {
+            self.known(id, "segment", self.names.segments.as_deref());
+        }
+        for id in expect.may.iter().chain(expect.refused.keys()) {
+            self.known(id, "reward", self.names.rewards.as_deref());
+        }
+        for reason in expect.denied.iter().chain(&expect.held).chain(expect.refused.values()) {
+            if Reason::from_name(reason.get_ref()).is_none() {
+                let message = format!("`{}` is not a reason", reason.get_ref());
+                let known: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+                let help = did_you_mean(reason.get_ref(), known.iter().copied());
+                self.report(Code::UnknownReference, reason.span(), message, &help);
+            }
+        }
+    }
+
+    /// Reports an id that the bundle does not have; `ids` is absent when the bundle's names are not all known.
+    fn known(&mut self, id: &Text, what: &str, ids: Option<&[String]>) {
+        let Some(ids) = ids.filter(|ids| !ids.contains(id.get_ref())) else { return };
+        let message = format!("`{}` is not a {what} of this bundle", id.get_ref());
+        let help = did_you_mean(id.get_ref(), ids.iter().map(String::as_str));
+        self.report(Code::UnknownReference, id.span(), message, &help);
+    }
+
+    /// A wrong value: a word's help names words.
+    fn report_value(&mut self, code: Code, span: Range<usize>, message: String, field: Field) {
+        let help = match (field.kind(), self.text.get(span.clone())) {
+            (FieldKind::Word(words), Some(written)) => {
+                did_you_mean(written.trim_matches(['"', '\'']), words.iter().copied())
+            }
+            _ => field.doc().to_owned(),
+        };
+        self.report(code, span, message, &help);
+    }
+
+    fn report(&mut self, code: Code, span: Range<usize>, message: String, help: &str) {
+        if span != NOWHERE {
+            self.problems.push(Problem::at(code, self.file, self.text, span, message).help(help));
+        }
+    }
+}
+
+/// The fact a key of a family means.
+pub(super) fn field(family: &str, key: &Text) -> Option<Field> {
+    Field::from_name(&format!("{family}.{}", key.get_ref()))
+}
+
+/// A fact's value as the gates read it.
+pub(super) fn number(field: Field, value: &Value) -> Result<i64, (Code, String)> {
+    let wrong = |wanted: &str| Err((Code::WrongShape, format!("`{}` is {wanted}", field.name())));
+    match (field.kind(), value) {
+        (FieldKind::Bool, Value::Boolean(truth)) => Ok(i64::from(*truth)),
+        (FieldKind::Bool, _) => wrong("true or false"),
+        (FieldKind::Int, Value::Integer(number)) => Ok(*number),
+        (FieldKind::Int, _) => wrong("a whole number"),
+        (FieldKind::Money | FieldKind::Ratio, Value::String(text)) => text
+            .parse::<Micros>()
+            .map(|Micros(millionths)| millionths)
+            .map_err(|why| (Code::BadMoney, format!("`{}`: {why}", field.name()))),
+        (FieldKind::Money, _) => wrong("an amount in quotes, such as \"12.50\""),
+        (FieldKind::Ratio, _) => wrong("a ratio in quotes, such as \"0.30\""),
+        (FieldKind::Word(words), Value::String(text)) => words
+            .iter()
+            .position(|word| word == text)
+            .and_then(|position| i64::try_from(position).ok())
+            .ok_or_else(|| (Code::UnknownWord, format!("`{text}` is not a word of `{}`", field.name()))),
+        (FieldKind::Word(_), _) => wrong("a word in quotes"),
+    }
+}
