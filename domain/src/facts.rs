@@ -114,9 +114,88 @@ facts! {
     EventQuietDays "event.quiet_days" Event Int, OPEN, "Days without a purchase that a quiet timer reports; 0 for other events."
     EventRisk "event.risk" Event Int, OPEN, "Risk score the producer's fraud system gave the event, 0 to 100; 0 when it gave none."
     MemberVariant "member.variant" Member Int, OPEN, "Position of the member's variant in experiments.toml, from 1; 0 when in none."
+    MemberRecentPurchases "member.recent_purchases" Member Int, MARKETING, "How many purchases the lists `member.recent_*` hold: the newest, at most 8."
+    MemberRecentAmount0 "member.recent_amounts[0]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentAmount1 "member.recent_amounts[1]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentAmount2 "member.recent_amounts[2]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentAmount3 "member.recent_amounts[3]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentAmount4 "member.recent_amounts[4]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentAmount5 "member.recent_amounts[5]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentAmount6 "member.recent_amounts[6]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentAmount7 "member.recent_amounts[7]" Member Money, MARKETING, "Amount of one of the newest purchases."
+    MemberRecentDays0 "member.recent_days[0]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+    MemberRecentDays1 "member.recent_days[1]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+    MemberRecentDays2 "member.recent_days[2]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+    MemberRecentDays3 "member.recent_days[3]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+    MemberRecentDays4 "member.recent_days[4]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+    MemberRecentDays5 "member.recent_days[5]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+    MemberRecentDays6 "member.recent_days[6]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+    MemberRecentDays7 "member.recent_days[7]" Member Int, MARKETING, "Whole days since one of the newest purchases."
+}
+
+/// A fact that is a bounded list: slots of which as many are in use as another fact says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// The name in policies, e.g. `member.recent_amounts`; its slots are named after it.
+    pub name: &'static str,
+    /// How many slots are in use.
+    pub length: Field,
+    /// The slots, as many as the list can hold, in its order.
+    pub slots: &'static [Field],
+    /// One line of documentation.
+    pub doc: &'static str,
+}
+
+/// Purchases the lists `member.recent_*` hold at most.
+pub const RECENT_MAX: usize = 8;
+
+/// Every list.
+pub const LISTS: [List; 2] = [
+    List {
+        name: "member.recent_amounts",
+        length: Field::MemberRecentPurchases,
+        slots: &[
+            Field::MemberRecentAmount0,
+            Field::MemberRecentAmount1,
+            Field::MemberRecentAmount2,
+            Field::MemberRecentAmount3,
+            Field::MemberRecentAmount4,
+            Field::MemberRecentAmount5,
+            Field::MemberRecentAmount6,
+            Field::MemberRecentAmount7,
+        ],
+        doc: "Amounts of the newest purchases, the newest first.",
+    },
+    List {
+        name: "member.recent_days",
+        length: Field::MemberRecentPurchases,
+        slots: &[
+            Field::MemberRecentDays0,
+            Field::MemberRecentDays1,
+            Field::MemberRecentDays2,
+            Field::MemberRecentDays3,
+            Field::MemberRecentDays4,
+            Field::MemberRecentDays5,
+            Field::MemberRecentDays6,
+            Field::MemberRecentDays7,
+        ],
+        doc: "Whole days since each of the newest purchases, the newest first.",
+    },
+];
+
+impl List {
+    /// The list with this name.
+    pub fn from_name(name: &str) -> Option<&'static List> {
+        LISTS.iter().find(|list| list.name == name)
+    }
 }
 
 impl Field {
+    /// Whether it is a place of a list, which conditions name as a whole.
+    pub fn is_slot(self) -> bool {
+        self.name().ends_with(']')
+    }
+
     /// The field with this name.
     pub fn from_name(name: &str) -> Option<Field> {
         Field::ALL.iter().copied().find(|field| field.name() == name)

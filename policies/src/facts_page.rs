@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::facts::{Field, FieldKind, Scope};
+use domain::facts::{Field, FieldKind, LISTS, List, Scope};
 
 /// What the page says before its tables.
 const INTRODUCTION: &str = "# Facts
@@ -31,11 +31,21 @@ pub fn facts_page() -> String {
         page.push_str(
             "| fact | type | words | scope | needs consent | meaning |\n|---|---|---|---|---|---|\n",
         );
-        for field in Field::ALL.iter().filter(|field| field.scope() == scope) {
+        for field in Field::ALL.iter().filter(|field| field.scope() == scope && !field.is_slot()) {
             let (kind, words) = kind(field.kind());
             let consent = field.purpose().map_or("", |purpose| purpose.name());
             let (fact, meaning) = (field.name(), field.doc().replace('|', "\\|"));
             let _ = writeln!(page, "| `{fact}` | {kind} | {words} | {name} | {consent} | {meaning} |");
+        }
+        for list in LISTS.iter().filter(|list| list.length.scope() == scope) {
+            let (element, _) = kind(list.slots[0].kind());
+            let consent = list.length.purpose().map_or("", |purpose| purpose.name());
+            let List { name: fact, doc, slots, .. } = list;
+            let _ = writeln!(
+                page,
+                "| `{fact}` | list of at most {}: {element} | | {name} | {consent} | {doc} |",
+                slots.len()
+            );
         }
     }
     page
@@ -62,10 +72,12 @@ mod tests {
     #[test]
     fn every_fact_has_one_row() {
         let page = facts_page();
-        for field in Field::ALL {
-            let row = format!("| `{}` |", field.name());
-            assert_eq!(page.matches(&row).count(), 1, "{}", field.name());
+        let alone = Field::ALL.iter().filter(|field| !field.is_slot()).map(|field| field.name());
+        for name in alone.chain(LISTS.map(|list| list.name)) {
+            assert_eq!(page.matches(&format!("| `{name}` |")).count(), 1, "{name}");
         }
+        let slots = LISTS.iter().flat_map(|list| list.slots);
+        assert_eq!(slots.count(), Field::ALL.iter().filter(|field| field.is_slot()).count());
         let columns = page.lines().filter(|line| line.starts_with('|')).map(|line| line.matches('|').count());
         assert!(columns.into_iter().all(|columns| columns == 7));
         insta::assert_snapshot!(page);

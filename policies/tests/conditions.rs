@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use cel::{Context, Value};
 use domain::Facts;
-use domain::facts::{Field, FieldKind};
+use domain::facts::{Field, FieldKind, LISTS};
 use policies::language::condition;
 use proptest::prelude::*;
 
@@ -17,7 +17,8 @@ use proptest::prelude::*;
 type Pair = (String, String);
 
 fn fields(is: fn(FieldKind) -> bool) -> impl Strategy<Value = Field> {
-    let fields: Vec<Field> = Field::ALL.iter().copied().filter(|field| is(field.kind())).collect();
+    let fields = Field::ALL.iter().copied().filter(|field| is(field.kind()) && !field.is_slot());
+    let fields: Vec<Field> = fields.collect();
     prop::sample::select(fields)
 }
 
@@ -90,6 +91,24 @@ fn word() -> impl Strategy<Value = Pair> {
     )
 }
 
+/// `all` or `exists` over a list, its element compared with a literal and with facts outside.
+fn listed_elements() -> impl Strategy<Value = Pair> {
+    let op = || prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]);
+    let every = prop::sample::select(vec!["all", "exists"]);
+    let amounts = (op(), money(), op(), money()).prop_map(|(one, left, other, right)| {
+        let either = |a: &str, b: &str| format!("a {one} {a} || {b} {other} a * 2");
+        (0usize, either(&left.0, &right.0), either(&left.1, &right.1))
+    });
+    let days = (op(), count(), -3i64..40).prop_map(|(op, count, day)| {
+        let both = |count: &str| format!("a {op} {count} && a + 1 != {day}");
+        (1usize, both(&count.0), both(&count.1))
+    });
+    (every, prop_oneof![amounts, days]).prop_map(|(every, (list, ours, theirs))| {
+        let name = LISTS[list].name;
+        (format!("{name}.{every}(a, {ours})"), format!("{}.{every}(a, {theirs})", name.replace('.', "_")))
+    })
+}
+
 fn truth() -> impl Strategy<Value = Pair> {
     let flag = fields(|kind| kind == FieldKind::Bool)
         .prop_map(|field| (field.name().to_owned(), format!("({} != 0)", variable(field))));
@@ -105,6 +124,7 @@ fn truth() -> impl Strategy<Value = Pair> {
         2 => word(),
         1 => flag,
         1 => listed,
+        1 => listed_elements(),
     ];
     leaf.prop_recursive(3, 10, 3, |inner| {
         let two = (inner.clone(), inner.clone());
@@ -135,6 +155,8 @@ fn facts() -> impl Strategy<Value = Facts> {
             };
             facts.set(*field, value);
         }
+        let held = facts.get(Field::MemberRecentPurchases) % 9;
+        facts.set(Field::MemberRecentPurchases, held);
         facts
     })
 }
@@ -142,8 +164,14 @@ fn facts() -> impl Strategy<Value = Facts> {
 fn oracle(expr: &str, facts: &Facts) -> Result<bool, String> {
     let program = cel::parser::Parser::new().parse(expr).map_err(|error| error.to_string())?;
     let mut context = Context::default();
-    for field in Field::ALL {
+    for field in Field::ALL.iter().filter(|field| !field.is_slot()) {
         context.add_variable_from_value(variable(*field), Value::Int(facts.get(*field)));
+    }
+    for list in LISTS {
+        let held = usize::try_from(facts.get(list.length)).unwrap();
+        let elements = list.slots.iter().take(held).map(|slot| Value::Int(facts.get(*slot)));
+        let elements = Value::List(std::sync::Arc::new(elements.collect()));
+        context.add_variable_from_value(list.name.replace('.', "_"), elements);
     }
     match Value::resolve(&program, &context) {
         Ok(Value::Bool(truth)) => Ok(truth),
@@ -219,6 +247,26 @@ fn literals_take_the_kind_of_their_neighbour() {
 }
 
 #[test]
+fn lists_are_asked_as_far_as_they_are_filled() {
+    let bought = |held: i64| {
+        let [amounts, days] = LISTS.map(|list| list.slots);
+        [
+            (Field::MemberRecentPurchases, held),
+            (amounts[0], 5_000_000),
+            (amounts[1], 90_000_000),
+            (days[1], 9),
+        ]
+    };
+    check("member.recent_amounts.exists(a, a >= 50)", &bought(2), true);
+    check("member.recent_amounts.exists(a, a >= 50.00)", &bought(1), false);
+    check("member.recent_amounts.all(a, a < 50.00)", &bought(1), true);
+    check("member.recent_amounts.all(a, a < 50.00)", &bought(2), false);
+    check("member.recent_days.all(d, d > 1000)", &bought(0), true);
+    check("member.recent_days.exists(d, d == 9) && member.recent_purchases == 2", &bought(2), true);
+    check("member.recent_amounts.exists(a, a > event.amount * 2)", &bought(2), true);
+}
+
+#[test]
 fn absurd_numbers_saturate_instead_of_failing() {
     check("member.spend * 1000000 > 0.00", &[(Field::MemberSpend, i64::MAX / 2)], true);
     check("-member.spend - member.spend < 0.00", &[(Field::MemberSpend, i64::MAX)], true);
@@ -254,6 +302,16 @@ fn what_is_not_in_the_language_is_refused_by_code() {
         ("member.trips.size() > 1", "POL0034"),
         ("has(member.trips)", "POL0034"),
         ("[1].exists(x, x == 1)", "POL0034"),
+        ("member.recent_days.map(d, d + 1).exists(d, d > 3)", "POL0034"),
+        ("member.recent_days.exists_one(d, d > 3)", "POL0034"),
+        ("member.recent_days.exists(member, member > 3)", "POL0034"),
+        ("member.recent_days[0] > 3", "POL0034"),
+        ("member.recent_days > 3", "POL0032"),
+        ("member.recent_dates.exists(d, d > 3)", "POL0031"),
+        ("member.recent_days.exists(d, d)", "POL0032"),
+        ("member.recent_days.exists(d, d > 3.50)", "POL0032"),
+        ("member.recent_amounts.all(a, b > 3.50)", "POL0031"),
+        ("member.recent_days.exists(a, member.recent_days.all(b, a >= b))", "POL0037"),
         ("{1: 2}[1] == 2", "POL0034"),
         ("member.trips % 2 == 0", "POL0034"),
         ("member.trips == null", "POL0034"),

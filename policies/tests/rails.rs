@@ -26,6 +26,7 @@ fn purchase(changes: &[(Field, i64)]) -> Facts {
         (Field::MemberDaysSinceRefund, NEVER),
         (Field::MemberDaysSinceSensitive, NEVER),
         (Field::MemberHoursSinceOffer, NEVER),
+        (Field::MemberTrips, 60),
         (Field::MemberTrips91d, 26),
         (Field::MemberTenureDays, 200),
         (Field::MemberLtv91d, 900_000_000),

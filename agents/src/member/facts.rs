@@ -1,6 +1,6 @@
 //! From a member's state to the flat row of facts a policy reads.
 
-use domain::facts::{Field, NEVER};
+use domain::facts::{Field, LISTS, NEVER, RECENT_MAX};
 use domain::time::{DAY, HOUR};
 use domain::{Event, EventKind, Facts, Micros, Purpose, Scores, Timestamp};
 use models::features::Summary;
@@ -78,7 +78,7 @@ impl State {
     }
 
     /// The facts about purchases; nothing without consent to personalised marketing (invariant E-3).
-    pub(super) fn put_personal(&self, facts: &mut Facts, summary: &Summary) {
+    pub(super) fn put_personal(&self, facts: &mut Facts, summary: &Summary, now: Timestamp) {
         if !self.allows(Purpose::PersonalisedMarketing) {
             return;
         }
@@ -93,6 +93,19 @@ impl State {
         facts.set(Field::MemberSpend91d, money(summary.spend_91d()));
         facts.set(Field::MemberBasketMean, money(summary.basket_mean()));
         facts.set(Field::MemberOverdue, summary.overdue_ppm());
+        self.put_recent(facts, now);
+    }
+
+    /// The lists of the newest purchases.
+    fn put_recent(&self, facts: &mut Facts, now: Timestamp) {
+        let [amounts, days] = LISTS.each_ref().map(|list| list.slots);
+        let mut held = 0;
+        for ((time, amount), (money, age)) in self.history.newest(RECENT_MAX).zip(amounts.iter().zip(days)) {
+            facts.set(*money, amount.0);
+            facts.set(*age, units_since(now, Some(time), DAY));
+            held += 1;
+        }
+        facts.set(Field::MemberRecentPurchases, held);
     }
 
     /// The member's promises as caps count them: not cancelled, and still in the bundle's catalog.

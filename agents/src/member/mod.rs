@@ -120,7 +120,7 @@ impl Member {
         let profiling = self.state.allows(Purpose::Profiling);
         if marketing || profiling {
             let summary = self.state.history.summary(now);
-            self.state.put_personal(&mut considered.facts, &summary);
+            self.state.put_personal(&mut considered.facts, &summary, now);
             // The last 13 weeks, with half a visit added so that nobody's pace is zero.
             considered.weekly_visits_q16 = ((2 * i64::from(summary.trips_91d()) + 1) << 16) / 26;
             if profiling {

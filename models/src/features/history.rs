@@ -166,6 +166,14 @@ impl History {
         self.last().map(|held| Timestamp(held.time))
     }
 
+    /// Time and amount of the newest purchases that are held one by one, the newest first.
+    pub fn newest(&self, most: usize) -> impl Iterator<Item = (Timestamp, Micros)> {
+        self.held.iter().rev().take(most).map(|held| {
+            let purchase = held.purchase();
+            (purchase.time, purchase.amount)
+        })
+    }
+
     /// When the first purchase that counts was made.
     pub fn first_purchase(&self) -> Option<Timestamp> {
         let old = (self.old.trips > 0).then_some(self.old.first);

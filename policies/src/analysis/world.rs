@@ -42,6 +42,15 @@ pub(super) fn bounds(field: Field) -> (i64, i64) {
         | Field::RewardDaysSince => (0, NEVER),
         Field::EventRisk => (0, domain::event::RISK_MAX.into()),
         Field::MemberVariant => (0, u8::MAX.into()),
+        Field::MemberRecentPurchases => (0, 8),
+        Field::MemberRecentDays0
+        | Field::MemberRecentDays1
+        | Field::MemberRecentDays2
+        | Field::MemberRecentDays3
+        | Field::MemberRecentDays4
+        | Field::MemberRecentDays5
+        | Field::MemberRecentDays6
+        | Field::MemberRecentDays7 => (0, NEVER),
         Field::EventQuietDays => (0, u16::MAX.into()),
         Field::EventType
         | Field::EventTouchpoint
@@ -66,6 +75,14 @@ pub(super) fn bounds(field: Field) -> (i64, i64) {
         | Field::MemberScored
         | Field::MemberLtv91d
         | Field::RewardKind
+        | Field::MemberRecentAmount0
+        | Field::MemberRecentAmount1
+        | Field::MemberRecentAmount2
+        | Field::MemberRecentAmount3
+        | Field::MemberRecentAmount4
+        | Field::MemberRecentAmount5
+        | Field::MemberRecentAmount6
+        | Field::MemberRecentAmount7
         | Field::RewardCost => of_kind(field.kind()),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use domain::facts::{Field, FieldKind};
+use domain::facts::{Field, FieldKind, LISTS, List};
 use domain::{Micros, Reason};
 use jiff::civil::DateTime;
 use toml::Value;
@@ -57,17 +57,18 @@ impl Checker<'_> {
 
     fn facts(&mut self, family: &str, facts: &BTreeMap<Text, Fact>) {
         for (key, value) in facts {
-            match field(family, key) {
-                Some(field) => {
-                    if let Err((code, message)) = number(field, value.get_ref()) {
-                        self.report_value(code, value.span(), message, field);
+            match Said::of(family, key) {
+                Some(said) => {
+                    if let Err((code, message)) = said.values(value.get_ref()) {
+                        self.report_value(code, value.span(), message, said.field());
                     }
                 }
                 None => {
                     let message = format!("`{family}.{}` is not a fact", key.get_ref());
                     let start = format!("{family}.");
-                    let known = Field::ALL.iter().filter_map(|field| field.name().strip_prefix(&start));
-                    let known: Vec<&str> = known.collect();
+                    let alone = Field::ALL.iter().filter(|field| !field.is_slot()).map(|field| field.name());
+                    let names = alone.chain(LISTS.map(|list| list.name));
+                    let known: Vec<&str> = names.filter_map(|name| name.strip_prefix(&start)).collect();
                     let help = did_you_mean(key.get_ref(), known.iter().copied());
                     self.report(Code::UnknownFact, key.span(), message, &help);
                 }
@@ -130,12 +131,51 @@ impl Checker<'_> {
 }
 
 /// The fact a key of a family means.
-pub(super) fn field(family: &str, key: &Text) -> Option<Field> {
-    Field::from_name(&format!("{family}.{}", key.get_ref()))
+/// What a case may say a fact is.
+#[derive(Clone, Copy)]
+pub(super) enum Said {
+    One(Field),
+    Many(&'static List),
+}
+
+impl Said {
+    pub(super) fn of(family: &str, key: &Text) -> Option<Said> {
+        let name = format!("{family}.{}", key.get_ref());
+        let field = || Field::from_name(&name).filter(|field| !field.is_slot()).map(Said::One);
+        List::from_name(&name).map(Said::Many).or_else(field)
+    }
+
+    /// The facts it sets, as the gates read them.
+    pub(super) fn values(self, value: &Value) -> Result<Vec<(Field, i64)>, (Code, String)> {
+        let list = match self {
+            Said::One(field) => return Ok(vec![(field, number(field, value)?)]),
+            Said::Many(list) => list,
+        };
+        let Value::Array(elements) = value else {
+            return Err((Code::WrongShape, format!("`{}` is a list", list.name)));
+        };
+        if elements.len() > list.slots.len() {
+            let why =
+                format!("`{}` holds at most {}, here are {}", list.name, list.slots.len(), elements.len());
+            return Err((Code::TooLarge, why));
+        }
+        let filled =
+            list.slots.iter().zip(elements).map(|(slot, element)| Ok((*slot, number(*slot, element)?)));
+        let length = i64::try_from(elements.len()).unwrap_or(i64::MAX);
+        std::iter::once(Ok((list.length, length))).chain(filled).collect()
+    }
+
+    /// What it means, for help.
+    fn field(self) -> Field {
+        match self {
+            Said::One(field) => field,
+            Said::Many(list) => list.length,
+        }
+    }
 }
 
 /// A fact's value as the gates read it.
-pub(super) fn number(field: Field, value: &Value) -> Result<i64, (Code, String)> {
+fn number(field: Field, value: &Value) -> Result<i64, (Code, String)> {
     let wrong = |wanted: &str| Err((Code::WrongShape, format!("`{}` is {wanted}", field.name())));
     match (field.kind(), value) {
         (FieldKind::Bool, Value::Boolean(truth)) => Ok(i64::from(*truth)),

@@ -8,7 +8,7 @@ use domain::time::DAY;
 use domain::{Facts, Timestamp};
 use jiff::civil::DateTime;
 
-use super::check::{field, number};
+use super::check::Said;
 use crate::bundle::{Bundle, Stops};
 use crate::documents::Text;
 use crate::documents::cases::{Case, Fact};
@@ -98,8 +98,9 @@ fn nobody_special() -> Facts {
 
 fn put(facts: &mut Facts, family: &str, given: &BTreeMap<Text, Fact>) -> Result<(), String> {
     for (key, value) in given {
-        let field = field(family, key).ok_or_else(|| format!("no fact `{family}.{}`", key.get_ref()))?;
-        facts.set(field, number(field, value.get_ref()).map_err(|(_, why)| why)?);
+        let said = Said::of(family, key).ok_or_else(|| format!("no fact `{family}.{}`", key.get_ref()))?;
+        let values = said.values(value.get_ref()).map_err(|(_, why)| why)?;
+        values.into_iter().for_each(|(field, value)| facts.set(field, value));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::Reason;
-use domain::facts::{Field, FieldKind, Scope};
+use domain::facts::{Field, FieldKind, LISTS, Scope};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -95,19 +95,27 @@ impl Described for MemberFacts {
 
 /// The facts of a scope, by the last part of their names.
 fn facts(scope: Scope) -> Value {
-    let fields = Field::ALL.iter().filter(|field| field.scope() == scope);
-    let properties: Map<String, Value> = fields
-        .map(|field| {
-            let name = field.name().split_once('.').map_or(field.name(), |(_, name)| name);
-            let mut schema = match field.kind() {
-                FieldKind::Bool => json!({ "type": "boolean" }),
-                FieldKind::Int => json!({ "type": "integer" }),
-                FieldKind::Ratio | FieldKind::Money => json!({ "type": "string" }),
-                FieldKind::Word(words) => json!({ "type": "string", "enum": words }),
-            };
-            schema["description"] = json!(field.doc());
-            (name.to_owned(), schema)
-        })
-        .collect();
+    let last = |name: &'static str| name.split_once('.').map_or(name, |(_, name)| name).to_owned();
+    let alone = Field::ALL.iter().filter(|field| field.scope() == scope && !field.is_slot());
+    let alone = alone.map(|field| {
+        let mut schema = of_kind(field.kind());
+        schema["description"] = json!(field.doc());
+        (last(field.name()), schema)
+    });
+    let lists = LISTS.iter().filter(|list| list.length.scope() == scope).map(|list| {
+        let (items, most) = (of_kind(list.slots[0].kind()), list.slots.len());
+        let schema = json!({ "type": "array", "items": items, "maxItems": most, "description": list.doc });
+        (last(list.name), schema)
+    });
+    let properties: Map<String, Value> = alone.chain(lists).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn of_kind(kind: FieldKind) -> Value {
+    match kind {
+        FieldKind::Bool => json!({ "type": "boolean" }),
+        FieldKind::Int => json!({ "type": "integer" }),
+        FieldKind::Ratio | FieldKind::Money => json!({ "type": "string" }),
+        FieldKind::Word(words) => json!({ "type": "string", "enum": words }),
+    }
 }

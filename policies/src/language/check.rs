@@ -11,10 +11,11 @@ use std::ops::Range;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo};
 use domain::Micros;
-use domain::facts::Field;
+use domain::facts::{Field, List};
 
 use super::cost::COST_MAX;
 use super::kinds::Shape;
+use super::lists::{Element, written};
 use super::syntax::{is_literal, qualified_name, same_last_word, syntax_faults, too_deep};
 use super::{Fault, Truth, lower};
 use crate::codes::Code;
@@ -53,7 +54,7 @@ pub fn condition(text: &str) -> Result<Truth, Vec<Fault>> {
     }
     let parsed = cel::parser::Parser::new().parse_with_source_info(text);
     let (expr, places) = parsed.map_err(|errors| syntax_faults(text, &errors))?;
-    let mut checker = Checker { text, places: &places, faults: Vec::new(), facts: 0 };
+    let mut checker = Checker { text, places: &places, faults: Vec::new(), facts: 0, element: None };
     let shape = checker.shape(&expr, 0);
     if shape.is_some_and(|shape| shape != Shape::Truth) {
         let found = shape.map_or("", Shape::name);
@@ -71,7 +72,7 @@ pub fn condition(text: &str) -> Result<Truth, Vec<Fault>> {
     if !checker.faults.is_empty() {
         return Err(checker.faults);
     }
-    let mut lowering = lower::Lowering { checker: &checker, faults: Vec::new() };
+    let mut lowering = lower::Lowering { checker: &checker, faults: Vec::new(), element: None };
     let truth = lowering.truth(&expr);
     if !lowering.faults.is_empty() {
         return Err(lowering.faults);
@@ -89,7 +90,9 @@ pub(super) struct Checker<'a> {
     pub(super) text: &'a str,
     pub(super) places: &'a SourceInfo,
     faults: Vec<Fault>,
-    facts: usize,
+    pub(super) facts: usize,
+    /// Within a macro, its element.
+    pub(super) element: Option<Element>,
 }
 
 impl Checker<'_> {
@@ -103,22 +106,24 @@ impl Checker<'_> {
             return None;
         }
         match &expr.expr {
+            Expr::Ident(name) if self.element.as_ref().is_some_and(|element| element.name == *name) => {
+                self.element.as_ref().map(|element| element.shape)
+            }
             Expr::Ident(_) | Expr::Select(_) => self.fact(expr).map(|field| Shape::of(field.kind())),
             Expr::Literal(literal) => self.literal(expr, literal),
             Expr::Call(call) => self.call(expr, call, depth),
             Expr::List(_) => self.refuse(expr, "a list only stands after `in`"),
-            Expr::Comprehension(_) => {
-                self.refuse(expr, "macros (`all`, `exists`, `map`, `filter`) are not used")
-            }
+            Expr::Comprehension(expansion) => self.comprehension(expr, expansion, depth),
             Expr::Map(_) => self.refuse(expr, "maps are not used"),
             Expr::Struct(_) => self.refuse(expr, "messages are not used"),
             Expr::Unspecified => self.refuse(expr, "nothing stands here"),
         }
     }
 
-    /// What a part that was already checked is.
-    pub(super) fn again(&self, expr: &IdedExpr) -> Shape {
-        let fresh = Checker { text: self.text, places: self.places, faults: Vec::new(), facts: 0 };
+    /// What a part that was already checked is; within a macro, with its element.
+    pub(super) fn again(&self, expr: &IdedExpr, element: Option<Element>) -> Shape {
+        let (text, places) = (self.text, self.places);
+        let fresh = Checker { text, places, faults: Vec::new(), facts: 0, element };
         { fresh }.shape(expr, 0).unwrap_or(Shape::Truth)
     }
 
@@ -128,8 +133,13 @@ impl Checker<'_> {
             return self.refuse(expr, "only facts have names with dots, and `has()` is not used");
         };
         let span = self.extent(expr);
-        let Some(field) = Field::from_name(&name) else {
-            let names = Field::ALL.iter().map(|field| field.name());
+        let Some(field) = Field::from_name(&name).filter(|field| !field.is_slot()) else {
+            if List::from_name(&name).is_some() {
+                let message = format!("`{name}` is a list");
+                let help = format!("ask its elements: `{name}.exists(element, element > 10)`");
+                return self.fault(Code::KindMismatch, span, message, Some(help));
+            }
+            let names = Field::ALL.iter().filter(|field| !field.is_slot()).map(|field| field.name());
             let last = name.rsplit('.').next().unwrap_or_default();
             let meant = closest(&name, names).or_else(|| same_last_word(last));
             let help = meant.map_or_else(
@@ -214,7 +224,7 @@ impl Checker<'_> {
         }
     }
 
-    fn truth(&mut self, expr: &IdedExpr, depth: usize) -> Option<Shape> {
+    pub(super) fn truth(&mut self, expr: &IdedExpr, depth: usize) -> Option<Shape> {
         let shape = self.shape(expr, depth + 1)?;
         if shape == Shape::Truth {
             return Some(Shape::Truth);
@@ -326,11 +336,11 @@ impl Checker<'_> {
         known
     }
 
-    fn refuse<T>(&mut self, expr: &IdedExpr, message: &str) -> Option<T> {
+    pub(super) fn refuse<T>(&mut self, expr: &IdedExpr, message: &str) -> Option<T> {
         self.fault(Code::NotInLanguage, self.extent(expr), message, None)
     }
 
-    fn fault<T>(
+    pub(super) fn fault<T>(
         &mut self,
         code: Code,
         span: Range<usize>,
@@ -375,12 +385,14 @@ impl Checker<'_> {
                 }
             }
             Expr::List(list) => list.elements.iter().for_each(&mut cover),
-            Expr::Ident(_)
-            | Expr::Literal(_)
-            | Expr::Comprehension(_)
-            | Expr::Map(_)
-            | Expr::Struct(_)
-            | Expr::Unspecified => {}
+            // The parser places what it expanded nowhere; its parts stand where they were written.
+            Expr::Comprehension(expansion) => {
+                let parts = written(expansion).into_iter().map(|part| self.extent(part));
+                return parts
+                    .reduce(|all, part| all.start.min(part.start)..all.end.max(part.end))
+                    .unwrap_or(span);
+            }
+            Expr::Ident(_) | Expr::Literal(_) | Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {}
         }
         span
     }

@@ -10,6 +10,7 @@ use domain::facts::Field;
 use super::Fault;
 use super::check::Checker;
 use super::kinds::Shape;
+use super::lists::Element;
 use super::syntax::qualified_name;
 use super::tree::{Compare, Number, Truth};
 use crate::codes::Code;
@@ -17,20 +18,20 @@ use crate::codes::Code;
 pub(super) struct Lowering<'a, 'b> {
     pub(super) checker: &'a Checker<'b>,
     pub(super) faults: Vec<Fault>,
+    /// Within a macro, its element at the place that is written out.
+    pub(super) element: Option<Element>,
 }
 
 impl Lowering<'_, '_> {
     pub(super) fn truth(&mut self, expr: &IdedExpr) -> Truth {
         match &expr.expr {
             Expr::Literal(LiteralValue::Boolean(truth)) => Truth::Always(*truth.inner()),
-            Expr::Ident(_) | Expr::Select(_) => field(expr).map_or_else(|| self.bug(expr), Truth::Flag),
+            Expr::Ident(_) | Expr::Select(_) => self.field(expr).map_or_else(|| self.bug(expr), Truth::Flag),
             Expr::Call(call) => self.call(expr, call),
-            Expr::Literal(_)
-            | Expr::List(_)
-            | Expr::Comprehension(_)
-            | Expr::Map(_)
-            | Expr::Struct(_)
-            | Expr::Unspecified => self.bug(expr),
+            Expr::Comprehension(expansion) => self.written_out(expr, expansion),
+            Expr::Literal(_) | Expr::List(_) | Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
+                self.bug(expr)
+            }
         }
     }
 
@@ -99,7 +100,7 @@ impl Lowering<'_, '_> {
     /// A part as a number of a kind it fits.
     fn number(&mut self, expr: &IdedExpr, kind: Shape) -> Number {
         match &expr.expr {
-            Expr::Ident(_) | Expr::Select(_) => field(expr).map_or(Number::Constant(0), Number::Fact),
+            Expr::Ident(_) | Expr::Select(_) => self.field(expr).map_or(Number::Constant(0), Number::Fact),
             Expr::Literal(literal) => Number::Constant(self.constant(expr, literal, kind)),
             Expr::Call(call) => self.arithmetic(expr, call, kind),
             Expr::List(_) | Expr::Comprehension(_) | Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
@@ -179,20 +180,23 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// What a checked part is.
-    fn shape(&self, expr: &IdedExpr) -> Shape {
-        self.checker.again(expr)
+    /// The fact a name means, or the place of the element it means.
+    fn field(&self, expr: &IdedExpr) -> Option<Field> {
+        let name = qualified_name(expr)?;
+        let element = self.element.as_ref().filter(|element| element.name == name);
+        element.map_or_else(|| Field::from_name(&name), |element| Some(element.slot))
     }
 
-    fn bug(&mut self, expr: &IdedExpr) -> Truth {
+    /// What a checked part is.
+    fn shape(&self, expr: &IdedExpr) -> Shape {
+        self.checker.again(expr, self.element.clone())
+    }
+
+    pub(super) fn bug(&mut self, expr: &IdedExpr) -> Truth {
         let span = self.checker.extent(expr);
         self.faults.push(Fault::new(Code::NotInLanguage, span, "this part cannot be evaluated"));
         Truth::Always(false)
     }
-}
-
-fn field(expr: &IdedExpr) -> Option<Field> {
-    qualified_name(expr).and_then(|name| Field::from_name(&name))
 }
 
 fn position(kind: Shape, word: &str) -> Option<i64> {

@@ -10,6 +10,7 @@
 pub mod check;
 pub mod cost;
 mod kinds;
+mod lists;
 mod lower;
 mod syntax;
 pub mod tree;

@@ -73,7 +73,9 @@ fn ends_operator(before: &[u8]) -> bool {
 
 /// A fact whose last word is the same: `churn_60d` for `member.churn_60d`.
 pub(super) fn same_last_word(last: &str) -> Option<&'static str> {
-    Field::ALL.iter().map(|field| field.name()).find(|name| name.rsplit('.').next() == Some(last))
+    let alone = Field::ALL.iter().filter(|field| !field.is_slot()).map(|field| field.name());
+    let names = alone.chain(domain::facts::LISTS.map(|list| list.name));
+    names.into_iter().find(|name| name.rsplit('.').next() == Some(last))
 }
 
 pub(super) fn is_literal(expr: &IdedExpr) -> bool {

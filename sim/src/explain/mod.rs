@@ -174,7 +174,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         scores: decision.scores,
         facts: domain::facts::Field::ALL
             .iter()
-            .filter(|field| field.scope() != domain::facts::Scope::Reward)
+            .filter(|field| field.scope() != domain::facts::Scope::Reward && in_use(**field, &decision.facts))
             .map(|field| (field.name(), decision.facts.show(*field)))
             .collect(),
         features,
@@ -360,4 +360,13 @@ pub fn negotiation(
         }
     }
     Ok((None, pruned))
+}
+
+/// Whether a fact says something: a place of a list that is not filled does not.
+fn in_use(field: domain::facts::Field, facts: &domain::Facts) -> bool {
+    let places = domain::facts::LISTS.iter().filter_map(|list| {
+        let place = list.slots.iter().position(|slot| *slot == field)?;
+        Some(i64::try_from(place).unwrap_or(i64::MAX) < facts.get(list.length))
+    });
+    places.into_iter().all(|filled| filled)
 }

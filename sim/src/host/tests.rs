@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use domain::Timestamp;
+use domain::{Decision, Reason, Timestamp};
 use models::Models;
 use models::engine::{Choice, Engine};
 use models::scorer::Source;
@@ -183,4 +183,114 @@ fn a_timer_fires_at_its_time_and_not_when_the_next_event_comes() {
     assert_eq!(host.report().timers, before.timers, "nothing is due after a quiet week");
     host.event(&purchase("other-2", "stranger", 20 * DAY + 17 * DAY, 80)).unwrap();
     assert!(host.report().timers > before.timers, "two quiet weeks have passed");
+}
+
+/// Every decision of a run.
+fn decisions(bundle: &Arc<Bundle>, events: Vec<Vec<u8>>) -> Vec<Decision> {
+    let mut host = Host::new(Arc::clone(bundle), models(), &Options::around(start())).unwrap();
+    host.made = Some(Vec::new());
+    for event in events {
+        host.event(&event).unwrap();
+    }
+    host.made.take().unwrap()
+}
+
+fn promised(decisions: &[Decision]) -> impl Iterator<Item = &Decision> {
+    decisions.iter().filter(|decision| decision.chosen.is_some())
+}
+
+/// Whether some candidate was refused for this reason.
+fn met(decisions: &[Decision], reason: Reason) -> bool {
+    decisions.iter().any(|decision| decision.candidates.iter().any(|candidate| candidate.reason == reason))
+}
+
+#[test]
+fn no_window_of_time_takes_more_than_its_budget() {
+    let window = "[[budget.window]]\nid = \"day\"\nhours = 24\nlimit = \"6.00\"\n\n[budget.segments]";
+    let bundle = grocery_with("program.toml", "[budget.segments]", window);
+    let decisions = decisions(&bundle, purchases(80));
+    let mut days = std::collections::BTreeMap::new();
+    for decision in promised(&decisions) {
+        *days.entry(bundle.window_at(24, decision.decided_at)).or_insert(0) += decision.cost.0;
+    }
+    assert!(days.values().all(|spent| *spent <= 6_000_000), "{days:?}");
+    assert!(days.values().any(|spent| *spent > 4_000_000), "the limit was never near: {days:?}");
+    assert!(met(&decisions, Reason::WindowBudget));
+}
+
+#[test]
+fn no_more_is_promised_and_unused_at_a_time_than_the_exposure_allows() {
+    let exposure = "[exposure]\nlimit = \"25.00\"\n\n[approval]";
+    let bundle = grocery_with("program.toml", "[approval]", exposure);
+    let decisions = decisions(&bundle, purchases(80));
+    let promises: Vec<&Decision> = promised(&decisions).collect();
+    let mut most = 0;
+    for decision in &promises {
+        let open = promises.iter().filter(|earlier| {
+            earlier.decided_at <= decision.decided_at && earlier.valid_until > Some(decision.decided_at)
+        });
+        most = most.max(open.map(|earlier| earlier.cost.0).sum());
+    }
+    assert!(most <= 25_000_000 && most > 20_000_000, "{most}");
+    assert!(met(&decisions, Reason::ExposureLimit));
+    // What ends makes room: more than ever fits at once is promised over the year.
+    assert!(promises.iter().map(|decision| decision.cost.0).sum::<i64>() > 100_000_000);
+}
+
+#[test]
+fn a_used_promise_makes_room_at_once() {
+    let exposure = "[exposure]\nlimit = \"2.00\"\n\n[approval]";
+    let bundle = grocery_with("program.toml", "[approval]", exposure);
+    let mut host = Host::new(Arc::clone(&bundle), models(), &Options::around(start())).unwrap();
+    let (mut used, mut promises, mut spent) = (0, 0, 0);
+    for event in purchases(60) {
+        host.made = Some(Vec::new());
+        host.event(&event).unwrap();
+        for decision in promised(&host.made.take().unwrap()) {
+            promises += 1;
+            spent += decision.cost.0;
+            // Used within the hour, at the same till.
+            let rest = format!(r#""type":"redeemed","data":{{"decision":"{}"}}"#, decision.id);
+            let event = redeemed(&decision.event, &format!("u{promises}"), &rest, &host);
+            host.handle(&event).unwrap();
+            used += 1;
+        }
+    }
+    assert!(promises > 20 && used == promises && spent > 20_000_000, "{promises} promises, {spent}");
+}
+
+/// The event of a promise's use, by the pseudonym the promise was made under.
+fn redeemed(of: &domain::Event, id: &str, rest: &str, host: &Host) -> domain::Event {
+    let wire = event(id, "anybody", 0, rest);
+    let limits = &Options::around(start()).limits;
+    let event = domain::event::wire::parse(&wire, limits).unwrap().under(of.member);
+    domain::Event { event_time: host.clock, ..event }
+}
+
+#[test]
+fn a_floor_brings_promises_to_a_segment_that_others_outbid() {
+    let floor = |floor: &str| {
+        grocery_with("segments.toml", "id = \"everyone\"\n", &format!("id = \"everyone\"\n{floor}"))
+    };
+    let (without, with) = (floor(""), floor("floor = 200\nlevers = { kinds = { voucher = 1000 } }\n"));
+    let count = |bundle: &Arc<Bundle>| {
+        let everyone = bundle.segment_named("everyone").unwrap();
+        let decisions = decisions(bundle, purchases(80));
+        promised(&decisions).filter(|decision| decision.segment == Some(everyone)).count()
+    };
+    let (few, more) = (count(&without), count(&with));
+    assert!(more > few + few / 4, "{few} promises without a floor, {more} with one");
+}
+
+#[test]
+fn members_of_a_variant_are_not_offered_what_it_withholds_and_say_so() {
+    let variant = "[[variant]]\nid = \"no-vouchers\"\nshare = \"40 %\"\nwithhold = [\"voucher-3\", \"voucher-5\"]\n\n[holdout]";
+    let bundle = grocery_with("experiments.toml", "[holdout]", variant);
+    let vouchers = ["voucher-3", "voucher-5"].map(|reward| bundle.reward_named(reward));
+    let decisions = decisions(&bundle, purchases(80));
+    let (within, outside): (Vec<_>, Vec<_>) =
+        promised(&decisions).partition(|decision| decision.public().variant == Some(1));
+    assert!(within.iter().all(|decision| !vouchers.contains(&decision.chosen)));
+    assert!(outside.iter().any(|decision| vouchers.contains(&decision.chosen)));
+    assert!(within.len() > 20 && met(&decisions, Reason::VariantWithheld));
 }
