@@ -4,7 +4,7 @@
 mod common;
 
 use common::office::Office;
-use common::{run, run_json, text};
+use common::{run, run_json, stderr, text};
 use serde_json::Value;
 
 #[test]
@@ -69,6 +69,82 @@ when = [
     let results = sarif["runs"][0]["results"].as_array().unwrap();
     assert!(results.iter().any(|result| result["ruleId"] == "POL0070"), "{sarif}");
     office.refused("anna", &["policy", "submit", text(&draft)], "POL0070");
+}
+
+#[test]
+fn a_bundle_without_tests_is_not_handed_in() {
+    let office = Office::open();
+    let draft = office.path("draft");
+    for test in std::fs::read_dir(draft.join("tests")).unwrap() {
+        std::fs::remove_file(test.unwrap().path()).unwrap();
+    }
+    office.refused("anna", &["policy", "submit", text(&draft)], "has no tests");
+    std::fs::remove_dir(draft.join("tests")).unwrap();
+    office.refused("anna", &["policy", "submit", text(&draft)], "has no tests");
+    assert_eq!(office.history().len(), 1, "something besides the first run was recorded");
+}
+
+#[test]
+fn steps_taken_at_the_same_time_without_a_node_all_hold() {
+    let office = Office::open();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let (draft, digest) = (office.path("draft"), office.draft());
+    office.taken("anna", &["policy", "submit", text(&draft)]);
+    let impact = office.assess();
+    let other = office.path("other");
+    common::office::copy(&draft, &other);
+    let program = std::fs::read_to_string(other.join("program.toml")).unwrap();
+    std::fs::write(other.join("program.toml"), program.replace("\"3000.00\"", "\"2000.00\"")).unwrap();
+    let steps: [(&str, Vec<&str>); 5] = [
+        ("berta", vec!["policy", "approve", &digest, "--impact", &impact]),
+        ("anna", vec!["policy", "submit", text(&other)]),
+        ("anna", vec!["policy", "shadow", &digest]),
+        ("otto", vec!["stop", "--reward", "cinema"]),
+        ("otto", vec!["stop", "--segment", "loyal"]),
+    ];
+    std::thread::scope(|scope| {
+        for (who, step) in &steps {
+            let office = &office;
+            scope.spawn(move || office.taken(who, step));
+        }
+    });
+    let history = office.history();
+    let mut taken: Vec<&str> = history[3..].iter().map(|step| step["what"].as_str().unwrap()).collect();
+    taken.sort_unstable();
+    assert_eq!(taken, ["approve", "shadow", "stop", "stop", "submit"]);
+    let verified = run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"]);
+    assert_eq!(verified["verified"], true);
+}
+
+#[test]
+fn what_init_is_told_wrong_is_named_with_what_was_meant() {
+    let dir = common::folder();
+    let folder = dir.path().join("q");
+    let start = ["policy", "init", text(&folder), "--from", "grocery"];
+    let said = |more: &[&str]| {
+        let output = run(&[&start, more].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let currency = said(&["--currency", "EURO"]);
+    assert!(currency.contains("--currency") && currency.contains("ISO 4217"), "{currency}");
+    assert!(currency.contains("did you mean `EUR`?"), "{currency}");
+    let zone = said(&["--zone", "Europe/Berln"]);
+    assert!(zone.contains("--timezone") && zone.contains("did you mean `Europe/Berlin`?"), "{zone}");
+    assert!(!folder.exists());
+}
+
+#[test]
+fn policy_check_reads_the_tests_too() {
+    let dir = common::folder();
+    let folder = dir.path().join("q");
+    assert!(run(&["policy", "init", text(&folder), "--from", "grocery"]).status.success());
+    let case = "[[case]]\nname = \"x\"\nevent = { quiet_days = 14 }\nexpect = { may = [\"point-50\"] }\n";
+    std::fs::write(folder.join("tests/ours.toml"), case).unwrap();
+    let checked = run(&["policy", "check", text(&folder)]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(3), "{said}");
+    assert!(said.contains("tests/ours.toml:4:19") && said.contains("did you mean `points-50`?"), "{said}");
 }
 
 #[test]

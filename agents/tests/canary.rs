@@ -78,6 +78,10 @@ proptest! {
         let started = standing.reanchored(&budgets::allowances(&stable, None), &allowed);
         standing.opened(&started);
         let mut both = policy(standing, periods, Some(canary));
+        // What the same days allow without a canary.
+        let mut without = policy(Standing { balances: balances.clone() }, periods, None);
+        let mut allowed: BTreeMap<Arc<str>, i64> =
+            balances.iter().map(|(id, (limit, _))| (Arc::clone(id), *limit)).collect();
         let mut recorded: BTreeMap<Arc<str>, i64> =
             balances.iter().map(|(id, (limit, _))| (Arc::clone(id), *limit)).chain(started).collect();
         let mut now = START;
@@ -90,6 +94,11 @@ proptest! {
             let [ours, theirs] = openings.as_slice() else { panic!("two sides, two openings") };
             prop_assert!(theirs.raised.is_empty());
             recorded.extend(ours.raised.iter().map(|(id, limit)| (Arc::clone(id), limit.0)));
+            let opened = without.open(now).remove(0);
+            allowed.extend(opened.raised.iter().map(|(id, limit)| (Arc::clone(id), limit.0)));
+            for (id, limit) in &allowed {
+                prop_assert_eq!(recorded.get(id), Some(limit), "{} with a canary and without", id);
+            }
             let (ours, theirs) = (by_id(&stable, ours), by_id(&candidate, theirs));
             for (id, limit) in &recorded {
                 let (a, b) = (ours.get(id).copied(), theirs.get(id).copied());

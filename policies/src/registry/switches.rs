@@ -49,6 +49,9 @@ pub(super) fn near(target: &Target, bundles: &[Bundle]) -> String {
         | Target::Moment(name)
         | Target::Rule(name) => name,
     };
+    if names.is_empty() {
+        return "the policy in force has none".to_owned();
+    }
     if names.len() > LISTED_MAX && closest(name, names.iter().copied()).is_none() {
         return format!("the files of the policy in force name {}", names.len());
     }

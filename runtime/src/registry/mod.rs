@@ -4,6 +4,8 @@
 //! asks opens the ledger and does the same. What changes the policy in force ends the node's run, and the next run,
 //! in the same process, starts under it: no decision ever mixes two bundles. Start at [`judge`].
 
+mod asking;
+mod files;
 mod inbox;
 mod people;
 
@@ -16,7 +18,9 @@ use policies::registry::{Due, Refusal, Registry, Signed, Step};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use inbox::{Answer, Inbox, Outcome, REQUEST_BYTES_MAX, ask, ask_over};
+pub use asking::{ask, ask_over};
+pub use files::REQUEST_BYTES_MAX;
+pub use inbox::{Answer, Inbox, Outcome};
 pub use people::{Entry as PersonEntry, People, PeopleError};
 
 use crate::node::NodeError;

@@ -1,0 +1,99 @@
+//! Putting a request to whoever holds the ledger: a running node, or, where none runs, the ledger itself.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use domain::Timestamp;
+use ledger::{Reader, Seq};
+
+use super::{Answer, JudgeError, People, Request, files, judge, last_of, load};
+use crate::bus::nats::Door;
+use crate::clock;
+
+/// How long whoever asks waits for a running node.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Puts a request to the ledger in a folder: to the running node, or, where none runs, to the ledger itself.
+///
+/// The request lies in the inbox while nobody is found who answers; whoever holds the ledger's lock judges it: the
+/// node, or this process once the lock is free.
+///
+/// # Errors
+/// When neither can be reached.
+pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError> {
+    let identity = ledger::identity_of(folder)?.ok_or_else(|| ledger::Error::NoLedger(folder.to_owned()))?;
+    let malformed = |path: &Path, error: std::io::Error| JudgeError::Malformed {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
+    let inbox = files::inbox(folder);
+    std::fs::create_dir_all(&inbox).map_err(|error| malformed(&inbox, error))?;
+    let path = inbox.join(format!("{}.json", request.signed.statement.id));
+    let building = path.with_extension("asking");
+    let bytes = serde_json::to_vec(request).unwrap_or_default();
+    std::fs::write(&building, bytes)
+        .and_then(|()| std::fs::rename(&building, &path))
+        .map_err(|error| malformed(&path, error))?;
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    while Instant::now() < deadline {
+        if let Some(answer) = answered(&path)? {
+            return Ok(answer);
+        }
+        match alone(folder, request, &path, &identity) {
+            Err(JudgeError::Ledger(ledger::Error::Locked { .. })) => {}
+            answered => {
+                let _taken_away = std::fs::remove_file(&path);
+                return answered;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Withdrawn, so that it does not take effect when nobody expects it any more.
+    let _answered_meanwhile = std::fs::remove_file(&path);
+    Err(JudgeError::Silent(folder.display().to_string()))
+}
+
+/// The answer to a request in the inbox, once there is one.
+fn answered(path: &Path) -> Result<Option<Answer>, JudgeError> {
+    let answer = path.with_extension("answer");
+    let Ok(bytes) = std::fs::read(&answer) else { return Ok(None) };
+    let _left_behind = std::fs::remove_file(&answer);
+    let parsed = serde_json::from_slice(&bytes);
+    parsed.map(Some).map_err(|error| JudgeError::Malformed { path: answer, why: error.to_string() })
+}
+
+/// Judges and records a request without a node. The ledger is opened first, so that nobody takes a step between the
+/// judgement and the row.
+fn alone(folder: &Path, request: &Request, path: &Path, identity: &str) -> Result<Answer, JudgeError> {
+    // Cheaper than to open a ledger that a node holds.
+    ledger::refuse_in_use(folder)?;
+    let (now, origin) = (clock::wall(), Reader::open(folder)?.origin()?);
+    let (mut writer, _) = ledger::Writer::open(&ledger::Options::new(folder, &origin, now))?;
+    if let Some(answer) = answered(path)? {
+        return Ok(answer);
+    }
+    let reader = writer.reader()?;
+    let people = People::load(folder)?;
+    let registry = load(&reader, identity)?;
+    let entries = match judge(&reader, &registry, &people, request, now) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Answer::refused(&error)),
+    };
+    let appended = writer.append(time_after(now, &reader)?, &entries)?;
+    Ok(Answer::Taken { row: last_of(&entries, appended.first).0 })
+}
+
+/// Puts a request to the node behind a NATS server.
+///
+/// # Errors
+/// When it cannot be reached or does not answer.
+pub async fn ask_over(door: &Door, request: &Request) -> Result<Answer, JudgeError> {
+    let answer = door.ask(request, ANSWER_WITHIN).await?;
+    answer.ok_or_else(|| JudgeError::Silent("the NATS server".to_owned()))
+}
+
+/// The time of a row: rows are never recorded before the row before them.
+fn time_after(now: Timestamp, reader: &Reader) -> Result<Timestamp, ledger::Error> {
+    let last = reader.row(Seq(reader.size()?))?;
+    Ok(last.map_or(now, |row| row.recorded_at.max(now)))
+}

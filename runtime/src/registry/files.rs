@@ -1,0 +1,124 @@
+//! Requests and answers as files in the ledger folder: `inbox/ID.json` and `inbox/ID.answer`.
+//!
+//! A request appears whole by a rename, and so does its answer. One that was copied there instead is seen while it
+//! is being written, and left alone until it is whole.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{Answer, JudgeError, Request};
+
+/// Largest request that is read: six files of a bundle at most.
+pub const REQUEST_BYTES_MAX: u64 = 8 << 20;
+/// Files looked at in one look, so that a full folder does not hold up the node; requests are answered much faster
+/// than they come.
+const FILES_MAX: usize = 256;
+/// How long nothing may have been written to a file that is no request before it is refused: a copy of eight
+/// megabytes over a slow network pauses for less.
+const WHOLE_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a file in the inbox is.
+pub(super) enum Found {
+    Whole(Box<Request>),
+    /// No request yet, and somebody is still writing it.
+    BeingWritten,
+    Unusable(JudgeError),
+}
+
+/// Reads one request.
+pub(super) fn read(path: &Path, now: SystemTime) -> Found {
+    let unusable = |why: String| Found::Unusable(JudgeError::Malformed { path: path.to_owned(), why });
+    let about = match std::fs::symlink_metadata(path) {
+        Ok(about) => about,
+        Err(error) => return unusable(error.to_string()),
+    };
+    if !about.is_file() || about.len() > REQUEST_BYTES_MAX {
+        return unusable(format!("not a file of at most {REQUEST_BYTES_MAX} bytes"));
+    }
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return unusable(error.to_string()),
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(request) => Found::Whole(Box::new(request)),
+        Err(_) if is_fresh(&about, now) => Found::BeingWritten,
+        Err(error) => unusable(error.to_string()),
+    }
+}
+
+/// Whether a file was written to a moment ago. A time that lies ahead of the clock says nothing.
+fn is_fresh(about: &std::fs::Metadata, now: SystemTime) -> bool {
+    let age = about.modified().ok().and_then(|written| now.duration_since(written).ok());
+    age.is_some_and(|age| age < WHOLE_WITHIN)
+}
+
+/// Where requests lie.
+pub(super) fn inbox(folder: &Path) -> PathBuf {
+    folder.join("inbox")
+}
+
+/// The requests that wait, by name, at most [`FILES_MAX`].
+pub(super) fn waiting(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(inbox(folder)) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json") && is_file(path))
+        .collect();
+    paths.sort();
+    paths.truncate(FILES_MAX);
+    paths
+}
+
+/// Whether it is a plain file; nothing else is a request, and nothing else may hold up the requests behind it.
+fn is_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
+}
+
+/// Writes the answer and takes the request away.
+pub(super) fn reply(path: &Path, answer: &Answer) {
+    let text = serde_json::to_vec(answer).unwrap_or_default();
+    let written = std::fs::write(path.with_extension("new"), text)
+        .and_then(|()| std::fs::rename(path.with_extension("new"), path.with_extension("answer")))
+        .and_then(|()| std::fs::remove_file(path));
+    if let Err(error) = written {
+        tracing::error!(%error, request = %path.display(), "a request was judged, but its answer not written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(inbox(folder.path())).unwrap();
+        folder
+    }
+
+    #[test]
+    fn folders_in_the_inbox_hold_up_no_request() {
+        let folder = folder();
+        for number in 0..2 * FILES_MAX {
+            std::fs::create_dir(inbox(folder.path()).join(format!("{number:03}.json"))).unwrap();
+        }
+        let request = inbox(folder.path()).join("request.json");
+        std::fs::write(&request, "{}").unwrap();
+        assert_eq!(waiting(folder.path()), [request]);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_left_until_it_is_whole_or_old() {
+        let folder = folder();
+        let path = inbox(folder.path()).join("copied.json");
+        std::fs::write(&path, r#"{"signed":{"statement":{"v":1,"#).unwrap();
+        let written = std::fs::metadata(&path).unwrap().modified().unwrap();
+        assert!(matches!(read(&path, written), Found::BeingWritten));
+        assert!(matches!(read(&path, written + WHOLE_WITHIN / 2), Found::BeingWritten));
+        // Nobody goes on with it.
+        assert!(matches!(read(&path, written + WHOLE_WITHIN), Found::Unusable(_)));
+        // A time ahead of the clock must not keep it for ever.
+        assert!(matches!(read(&path, written - Duration::from_secs(60)), Found::Unusable(_)));
+    }
+}
