@@ -87,7 +87,8 @@ impl Summary {
             committed_micros: balance.committed.0,
             reserved_micros: balance.reserved.0,
         };
-        let budgets: Vec<Budget> = budgets.iter().map(budget).collect();
+        let granted = budgets.iter().filter(|(id, _)| !agents::policy::budgets::is_count(id));
+        let budgets: Vec<Budget> = granted.map(budget).collect();
         let over = |budget: &&Budget| budget.committed_micros + budget.reserved_micros > budget.limit_micros;
         Summary {
             events: ran.sent,

@@ -67,6 +67,7 @@ pub fn run(args: &Args) -> Result {
             "digest": checked.bundle.as_ref().map(Bundle::digest),
             "mistakes": checked.problems,
             "findings": checked.insights,
+            "rules": checked.bundle.as_ref().map(Bundle::rules),
         }))?,
         Form::Table => show(&checked)?,
     }

@@ -438,6 +438,12 @@ impl Bundle {
         &self.rewards[usize::from(index.0)]
     }
 
+    /// Whether a promise of this reward in this segment waits for a person.
+    pub fn needs_person(&self, segment: SegmentIndex, reward: RewardIndex) -> bool {
+        let dear = self.program.approval_from.is_some_and(|limit| self.reward(reward).cost >= limit);
+        dear || self.segment(segment).autonomy == Autonomy::Approve
+    }
+
     /// The reward with this id.
     pub fn reward_named(&self, id: &str) -> Option<RewardIndex> {
         position(&self.rewards, |reward| reward.id == id).map(RewardIndex)

@@ -70,10 +70,4 @@ impl Bundle {
         let ahead = i64::from(self.program.zone.to_offset(instant).seconds()) * 1_000_000;
         at.0.saturating_add(ahead).div_euclid(i64::from(hours.max(1)) * HOUR)
     }
-
-    /// Whether a promise of this reward in this segment waits for a person.
-    pub fn needs_person(&self, segment: SegmentIndex, reward: RewardIndex) -> bool {
-        let dear = self.program.approval_from.is_some_and(|limit| self.reward(reward).cost >= limit);
-        dear || self.segment(segment).autonomy == crate::bundle::Autonomy::Approve
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A decision record holds only a number; this list gives it back its name, place and words.
 
-use domain::{Outcome, Reason};
+use domain::{Outcome, Purpose, Reason};
 use serde::Serialize;
 
 /// Position of a rule in its bundle's list ([`crate::Bundle::rules`]); what records store.
@@ -26,6 +26,9 @@ pub struct Rule {
     pub text: String,
     /// Text for operators, when the author gave one.
     pub message: Option<String>,
+    /// The consents without which the facts it reads may not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Purpose>,
 }
 
 /// A gate's refusal of a whole moment.

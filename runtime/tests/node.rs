@@ -199,3 +199,73 @@ async fn the_events_of_a_member_are_handled_in_the_order_they_came() {
     }
     assert_eq!((seen, last.len()), (400, 7));
 }
+
+/// A folder with the grocery program, where at most three dollars are promised and unused at a time.
+fn little_exposure(dir: &Path) -> std::path::PathBuf {
+    let policy = dir.join("policy");
+    std::fs::create_dir(&policy).unwrap();
+    for (file, text) in policies::starter::GROCERY {
+        let limited = text.replace("[approval]", "[exposure]\nlimit = \"3.00\"\n\n[approval]");
+        std::fs::write(policy.join(file), limited).unwrap();
+    }
+    policy
+}
+
+fn promised(dir: &Path) -> Vec<Row> {
+    let granted = |row: &Row| row.outcome == Some(Outcome::Granted);
+    rows(dir, Kind::Decision).into_iter().filter(granted).collect()
+}
+
+fn exposed(dir: &Path) -> i64 {
+    let budgets = Reader::open(dir).unwrap().budgets().unwrap();
+    budgets.iter().find(|(id, _)| &**id == "exposure").map_or(0, |(_, balance)| balance.reserved.0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exposure_is_bounded_over_restarts_and_a_used_promise_makes_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (policy, ledger) = (little_exposure(dir.path()), dir.path().join("ledger"));
+    let options = Options { policy: Some(policy), ..options(&ledger) };
+    // Somebody who is slipping away is worth a promise: a few trips, then one after a long time.
+    let trips = |member: u32| {
+        (1..4).map(move |day| purchase(&format!("m{member}"), &format!("t{member}-{day}"), day))
+    };
+    let back = |member: u32| purchase(&format!("m{member}"), &format!("b{member}"), 29);
+    let node = Node::start(&options).await.unwrap();
+    for member in 0..40 {
+        send(&node, trips(member)).await;
+    }
+    for member in 0..20 {
+        send(&node, [back(member)]).await;
+    }
+    stop(node).await;
+    let (first, open) = (promised(&ledger), exposed(&ledger));
+    assert!(!first.is_empty() && open > 2_000_000 && open <= 3_000_000, "{open} of {} promises", first.len());
+    let refused = Reason::ExposureLimit.number().to_string();
+    let full = |row: &Row| row.body.as_deref().is_some_and(|body| body.contains(&format!(",{refused},")));
+    assert!(rows(&ledger, Kind::Decision).iter().any(full), "nothing was refused for exposure");
+    let node = Node::start(&options).await.unwrap();
+    for member in 20..30 {
+        send(&node, [back(member)]).await;
+    }
+    stop(node).await;
+    assert!(exposed(&ledger) <= 3_000_000, "the next run promised beyond it");
+    let before = promised(&ledger).len();
+    let node = Node::start(&options).await.unwrap();
+    for (number, row) in promised(&ledger).iter().enumerate() {
+        let id = uuid::Uuid::from_bytes(row.record_id);
+        let event = row.event_id.as_ref().unwrap().as_str();
+        let member = event.trim_start_matches(['b', 't']).split('-').next().unwrap();
+        let used = purchase(&format!("m{member}"), &format!("u{number}"), 30)
+            .replace("purchase", "redeemed")
+            .replace(r#""amount":"80.00","items":5"#, &format!(r#""decision":"{id}""#));
+        send(&node, [used]).await;
+    }
+    for member in 30..40 {
+        send(&node, [back(member)]).await;
+    }
+    stop(node).await;
+    assert!(promised(&ledger).len() > before, "what was used made no room");
+    assert!(exposed(&ledger) <= 3_000_000);
+    ledger::verify(&ledger, &ledger::VerifyOptions::default(), |_, _| {}).unwrap();
+}

@@ -63,6 +63,8 @@ impl Rounds {
     ) -> Rounds {
         let segments = ground.layout.segment_count();
         let envelope = Envelope { deadline: now.plus(options.answer_micros), ..envelope };
+        // A plan without promises is worth nothing, and less where promises are owed.
+        let lower = ground.lower(&[]);
         let mut rounds = Rounds {
             purpose,
             ground,
@@ -75,7 +77,7 @@ impl Rounds {
             uses: Vec::new(),
             best: 0,
             best_upper: i128::MAX,
-            lower: 0,
+            lower,
             sign_steps: None,
             stale: false,
             silent: false,

@@ -285,6 +285,44 @@ fn an_exposure_floor_is_paid_for_by_a_subsidy() {
 }
 
 #[test]
+fn what_is_owed_and_not_planned_counts_against_the_plan() {
+    let mut setup = Setup::default();
+    setup.config.floors[1] = 30;
+    let mut silent = Program::new(setup);
+    silent.post = |_, _| None;
+    silent.run_to(200);
+    assert_eq!(statuses(&silent), [Status::Fallback(FallbackReason::NoAnswers)]);
+    assert!(silent.certificates[0].lower < 0, "{}", silent.certificates[0].lower);
+    all_verify(&silent);
+}
+
+#[test]
+fn a_floor_is_spread_evenly_over_the_window() {
+    let mut setup = Setup { carries: carries(), ..Setup::default() };
+    setup.config.floors[0] = 600;
+    let mut program = Program::new(setup);
+    while program.event < crate::program::EVENTS {
+        program.negotiate();
+        program.moments(200);
+    }
+    let owed: Vec<i64> = program.certificates.iter().map(|certificate| certificate.floors[0]).collect();
+    assert_eq!(owed[0], 600);
+    assert!(owed.is_sorted_by(|before, after| before >= after) && owed.last() < Some(&60), "{owed:?}");
+}
+
+#[test]
+fn a_person_is_called_once_when_money_goes_faster_than_the_policy_bears() {
+    let burns = |burn_ppm: Option<u32>| {
+        let options = PlannerOptions { burn_ppm, first_price: PriceQ20(0), ..PlannerOptions::default() };
+        let mut program = Program::new(Setup { options, ..Setup::default() });
+        program.run_to(1_000);
+        program.escalations.iter().filter(|escalation| **escalation == Escalation::Burn).count()
+    };
+    assert_eq!((burns(None), burns(Some(100_000_000))), (0, 0));
+    assert_eq!(burns(Some(1_000_000)), 1);
+}
+
+#[test]
 fn the_limiter_bounds_what_one_period_spends() {
     let options = PlannerOptions {
         batch_events: 200,

@@ -55,6 +55,7 @@ impl Checker<'_> {
         if let Some(rule) = self.rules.last_mut() {
             rule.expr = Some(expr.clone());
             rule.message.clone_from(&condition.message);
+            rule.needs = needs(&truth);
         }
         Condition { rule, truth, personal }
     }
@@ -119,4 +120,11 @@ impl Inside {
             Some(_) | None => self.whole.clone(),
         }
     }
+}
+
+/// The consents for the facts that a condition reads, each once.
+fn needs(truth: &Truth) -> Vec<Purpose> {
+    let mut needs = Vec::new();
+    truth.fields(&mut |field| needs.extend(field.purpose().filter(|purpose| !needs.contains(purpose))));
+    needs
 }

@@ -206,6 +206,7 @@ impl<'a> Checker<'a> {
             expr: None,
             text: text.to_owned(),
             message: None,
+            needs: Vec::new(),
         });
         // Lists are bounded: at most 3,500 rules fit into the limits of the files.
         RuleIndex(u16::try_from(self.rules.len() - 1).unwrap_or(u16::MAX))
