@@ -89,11 +89,8 @@ fn refused(problems: &Problems) -> Failure {
 }
 
 fn in_words(problem: &Problem) -> String {
-    let flag = match problem.code {
-        Code::BadCurrency => "--currency",
-        Code::BadZone => "--timezone",
-        _ => "--name",
-    };
+    let flags = [(Code::BadCurrency, "--currency"), (Code::BadZone, "--timezone")];
+    let flag = flags.iter().find(|(code, _)| *code == problem.code).map_or("--name", |(_, flag)| flag);
     let more = problem.expected.iter().chain(&problem.help).map(|more| format!("; {more}"));
     format!("{flag}: {}{}", problem.message, more.collect::<String>())
 }
