@@ -46,6 +46,7 @@ mod schema;
 mod seal;
 mod tree;
 mod verify;
+mod view;
 mod writer;
 
 pub use budget::Balance;
@@ -73,4 +74,5 @@ pub use rotate::Rotated;
 pub use row::Row;
 pub use seal::{DataKey, DoesNotOpen, Sealed};
 pub use verify::{FINDINGS_MAX, Finding, Report, VerifyOptions, identity_of, keys_of, verify};
+pub use view::{Cell, Column, Holds, View};
 pub use writer::{Appended, BATCH_MAX, Checkpoint, Writer};

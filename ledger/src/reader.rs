@@ -152,7 +152,7 @@ impl Reader {
         self.all(sql, params, Row::read)
     }
 
-    fn all<T>(
+    pub(crate) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,

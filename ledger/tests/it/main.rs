@@ -13,3 +13,4 @@ mod prune;
 mod rotate;
 mod support;
 mod tamper;
+mod views;
