@@ -10,9 +10,11 @@
 //! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check). What is
 //! taken out of rows again, and how that stays provable, is in `cut`.
 
+mod backup;
 mod budget;
 mod canon;
 mod codes;
+mod columns;
 mod counter;
 mod create;
 mod cut;
@@ -49,6 +51,7 @@ mod verify;
 mod view;
 mod writer;
 
+pub use backup::{Copied, KeysFrom, Progress, backup, backup_keys, restore};
 pub use budget::Balance;
 pub use canon::Public;
 pub use entry::{
@@ -67,7 +70,7 @@ pub use maintenance::Maintenance;
 pub use options::Options;
 pub use posting::Posting;
 pub use prune::{Needed, Prunable, Pruned, Retention};
-pub use reader::{Count, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
+pub use reader::{Count, Facet, Facets, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
 pub use recovery::Recovery;
 pub use relay::{RELAYS, RelayPosition};
 pub use rotate::Rotated;
