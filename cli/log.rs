@@ -1,6 +1,7 @@
 //! `largesse log`: read, verify and prove the decision log.
 
 mod asked;
+mod backup;
 mod check_evidence;
 mod check_export;
 mod check_proof;
@@ -53,6 +54,10 @@ pub enum Command {
     CheckExport(check_export::Args),
     /// Prove that the log only grew since an older signed head; exit 3 names a restored copy or a fork
     Consistency(consistency::Args),
+    /// Copy the ledger without its keys, also beside a running node, and prove the copy by its root
+    Backup(backup::Backup),
+    /// Put a backup back and prove it by its root
+    Restore(backup::Restore),
     /// Replace the key that signs heads; no node may be running
     RotateKey(rotate_key::Args),
     /// Keep a member's rows, or all, from being erased and pruned
@@ -79,6 +84,8 @@ pub fn run(command: &Command) -> Result {
         Command::Export(args) => export::run(args),
         Command::CheckExport(args) => check_export::run(args),
         Command::Consistency(args) => consistency::run(args),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
         Command::RotateKey(args) => rotate_key::run(args),
         Command::Hold(command) => hold::run(command),
         Command::Retention(args) => retention::run(args),

@@ -5,9 +5,9 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use common::{folder, purchases, query, refused, run, run_json, stderr, text};
+use common::{folder, on_small_disk, purchases, query, refused, run, run_json, stderr, text};
 use serde_json::{Value, json};
 
 /// A small finished demo.
@@ -156,18 +156,6 @@ fn an_export_goes_into_no_used_folder_and_not_beside_a_writer() {
     held.try_lock().unwrap();
     refused(to(&new, "a report"), 4, "stop it with SIGTERM");
     assert!(!new.exists());
-}
-
-/// Runs the command where its folder is a file system of this many kilobytes, which ends with it.
-fn on_small_disk(kilobytes: u32, folder: &Path, args: &[&str]) -> Output {
-    std::fs::create_dir_all(folder).unwrap();
-    let script = format!(
-        "mount -t tmpfs -o size={kilobytes}k tmpfs \"$1\" || exit 99; shift; \"$@\"; code=$?; ls -A {0} >&2; exit $code",
-        text(folder)
-    );
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--map-root-user", "bash", "-c", &script, "bash", text(folder)]);
-    command.arg(env!("CARGO_BIN_EXE_largesse")).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]

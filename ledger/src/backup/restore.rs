@@ -59,6 +59,10 @@ pub fn restore(
         put_keys(&staged, keys)?;
     }
     let mut files = staging.files()?;
+    for rest in ["-wal", "-shm"] {
+        // Empty: what readers of the lost ledger left.
+        let _none = std::fs::remove_file(with_ending(&target.database, rest));
+    }
     // ledger.db last: without it nothing here is taken for a ledger.
     files.sort_by_key(|name| name == "ledger.db");
     files.retain(|name| !to.join(name).exists());
@@ -78,7 +82,8 @@ fn refuse_other(source: &Files, target: &Files, to: &Path, keys: Option<&KeysFro
     if target.database.exists() {
         return differs("a ledger is there already; move its ledger.db away first");
     }
-    if with_ending(&target.database, "-wal").exists() {
+    let wal = with_ending(&target.database, "-wal");
+    if std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
         return differs(
             "ledger.db-wal of the lost ledger is still there and would be taken for the restored one's; move it away first",
         );
