@@ -2,6 +2,7 @@
 
 mod bare;
 mod decide;
+mod explanation;
 mod planner;
 
 use crate::exit::Result;

@@ -1,10 +1,15 @@
 //! `largesse log`: read, verify and prove the decision log.
 
+mod asked;
+mod backup;
 mod check_evidence;
+mod check_export;
 mod check_proof;
 mod consistency;
 mod evidence;
 mod explain;
+mod export;
+mod facets;
 mod given;
 mod hold;
 mod list;
@@ -25,6 +30,8 @@ use crate::exit::{Failure, Result};
 pub enum Command {
     /// List rows, newest first, filtered
     List(list::Args),
+    /// Count rows by outcome, reason, segment, reward, policy, models, day, member, ...
+    Facets(facets::Args),
     /// Show one row with everything recorded about it
     Show(show::Args),
     /// Say why a decision was made, and why not each losing candidate
@@ -41,8 +48,16 @@ pub enum Command {
     Evidence(evidence::Args),
     /// Check an evidence file without the ledger it is about; exit 3 names what does not hold
     CheckEvidence(check_evidence::Args),
+    /// Write rows for other tools: JSON lines, CSV or Parquet, with a manifest; no node may be running
+    Export(export::Args),
+    /// Check an export against its manifest, without the ledger; exit 3 names what differs
+    CheckExport(check_export::Args),
     /// Prove that the log only grew since an older signed head; exit 3 names a restored copy or a fork
     Consistency(consistency::Args),
+    /// Copy the ledger without its keys, also beside a running node, and prove the copy by its root
+    Backup(backup::Backup),
+    /// Put a backup back and prove it by its root
+    Restore(backup::Restore),
     /// Replace the key that signs heads; no node may be running
     RotateKey(rotate_key::Args),
     /// Keep a member's rows, or all, from being erased and pruned
@@ -57,6 +72,7 @@ pub enum Command {
 pub fn run(command: &Command) -> Result {
     match command {
         Command::List(args) => list::run(args),
+        Command::Facets(args) => facets::run(args),
         Command::Show(args) => show::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Losses(args) => losses::run(args),
@@ -65,7 +81,11 @@ pub fn run(command: &Command) -> Result {
         Command::CheckProof(args) => check_proof::run(args),
         Command::Evidence(args) => evidence::run(args),
         Command::CheckEvidence(args) => check_evidence::run(args),
+        Command::Export(args) => export::run(args),
+        Command::CheckExport(args) => check_export::run(args),
         Command::Consistency(args) => consistency::run(args),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
         Command::RotateKey(args) => rotate_key::run(args),
         Command::Hold(command) => hold::run(command),
         Command::Retention(args) => retention::run(args),

@@ -20,7 +20,7 @@ const FLOORS: [(&str, u8); 8] = [
 ];
 
 /// Libraries with one home: nobody else may depend on them directly.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("rusqlite", &["ledger"]),
     ("ort", &["models"]),
     ("ort-tract", &["models"]),
@@ -28,6 +28,7 @@ const HOMES: [(&str, &[&str]); 7] = [
     ("ractor", &["runtime"]),
     ("async-nats", &["runtime"]),
     ("tokio", &["runtime", "largesse"]),
+    ("parquet", &["largesse"]),
 ];
 
 fn metadata() -> Metadata {

@@ -10,7 +10,7 @@ use agents::policy::{GlobalPolicy, Standing, budgets};
 use agents::segment::{Demand, Refusal, Reserve, Segment, verdict};
 use bytes::Bytes;
 use domain::event::wire::{self, Limits};
-use domain::{DecisionId, MemberId, Micros, ScoreSource, Scores, Timestamp};
+use domain::{Candidate, Decision, DecisionId, Facts, MemberId, Micros, ScoreSource, Scores, Timestamp};
 use ledger::{DataKey, Debit, Entry, Kind};
 use models::features::FeatureVector;
 use policies::{Bundle, Stops};
@@ -30,8 +30,28 @@ impl Reserve for Plenty {
     }
 }
 
+/// What the loop records of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// What the live node records.
+    Whole,
+    /// Without what explains it: losing candidates with their values, and the facts (zeros, the
+    /// shortest the form allows). For comparison only: such a row cannot be
+    /// replayed, and no node can be told to write one.
+    WithoutExplanation,
+}
+
+/// What a run of the loop took.
+#[derive(Clone, Copy, Debug)]
+pub struct Took {
+    pub events_per_s: f64,
+    /// CPU seconds of this process per 1,000 events.
+    pub cpu_s_per_1k: f64,
+}
+
 /// The loop's own state.
 struct Bare {
+    recording: Recording,
     bundle: Arc<Bundle>,
     models: models::Models,
     segments: Vec<Segment>,
@@ -39,14 +59,14 @@ struct Bare {
     members: HashMap<MemberId, (Member, DataKey)>,
 }
 
-/// Events per second of the loop, rows durable in batches like the live node's; `introductions` come first and
-/// are not counted.
+/// What the loop takes, rows durable in batches like the live node's; `introductions` come first and are not counted.
 pub fn measure(
     dir: &Path,
+    recording: Recording,
     models: models::Models,
     mut introductions: impl Iterator<Item = Bytes>,
     events: &[Bytes],
-) -> Result<f64> {
+) -> Result<Took> {
     let bundle = Arc::new(
         policies::starter::grocery()
             .map_err(|problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render())))?,
@@ -61,7 +81,8 @@ pub fn measure(
     opening.debits = plenty.into_iter().map(|(id, limit)| Debit::limit(id, Micros(limit))).collect();
     ledger.append(runtime::clock::wall(), &[opening]).map_err(crate::ledger_errors)?;
     let _maintenance = ledger::Maintenance::start(dir).map_err(crate::ledger_errors)?;
-    let mut bare = Bare { bundle, models, segments: policy.segments(), ledger, members: HashMap::new() };
+    let mut bare =
+        Bare { recording, bundle, models, segments: policy.segments(), ledger, members: HashMap::new() };
     loop {
         let batch: Vec<Bytes> = introductions.by_ref().take(BATCH).collect();
         if batch.is_empty() {
@@ -69,11 +90,13 @@ pub fn measure(
         }
         bare.batch(&batch)?;
     }
-    let started = Instant::now();
+    let (cpu_before, started) = (super::decide::cpu_seconds(), Instant::now());
     for batch in events.chunks(BATCH) {
         bare.batch(batch)?;
     }
-    Ok((events.len() as f64 / started.elapsed().as_secs_f64()).round())
+    let events_per_s = (events.len() as f64 / started.elapsed().as_secs_f64()).round();
+    let cpu = super::decide::cpu_seconds() - cpu_before;
+    Ok(Took { events_per_s, cpu_s_per_1k: cpu / events.len() as f64 * 1e3 })
 }
 
 impl Bare {
@@ -137,7 +160,10 @@ impl Bare {
                 }
             },
         };
-        let entry = rows::decision(&decision, None, &bundle, key);
+        let entry = match self.recording {
+            Recording::Whole => rows::decision(&decision, None, &bundle, key),
+            Recording::WithoutExplanation => rows::decision(&bare_of(&decision), None, &bundle, key),
+        };
         if let (Some(reward), Some(segment)) = (&entry.reward, &entry.segment)
             && let Some(promise) = agents::member::Promise::of(&decision, reward, segment)
         {
@@ -145,6 +171,13 @@ impl Bare {
         }
         Ok(entry)
     }
+}
+
+/// A decision without what explains it.
+fn bare_of(decision: &Decision) -> Decision {
+    let chosen = |candidate: &&Candidate| Some(candidate.reward) == decision.chosen;
+    let candidates = decision.candidates.iter().filter(chosen).copied().collect();
+    Decision { candidates, facts: Facts::default(), ..decision.clone() }
 }
 
 /// What an event led to.

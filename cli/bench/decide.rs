@@ -14,6 +14,8 @@ use runtime::metrics::CountersSnapshot;
 use runtime::{Node, Options};
 use serde::Serialize;
 
+use super::bare::{Recording, Took};
+use super::explanation::{self, Explanation};
 use crate::exit::{Failure, Result, Verdict};
 use crate::feed::{self, Feed};
 use crate::folder;
@@ -77,6 +79,9 @@ pub struct Args {
     /// Also run the same work as one loop without actors, bus and relay, and report the ratio
     #[arg(long)]
     without_actors: bool,
+    /// Also run the loop without actors this many times with and without recording what explains a decision, by turns
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..=100))]
+    explanation: Option<u32>,
     /// libonnxruntime.so to score with instead of the embedded engine
     #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
     onnxruntime: Option<PathBuf>,
@@ -113,6 +118,8 @@ struct Report {
     /// Events per second of the same work without actors, and this run's share of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     without_actors: Option<WithoutActors>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation>,
 }
 
 #[derive(Serialize)]
@@ -174,9 +181,12 @@ async fn work(args: &Args, options: &Options) -> Result<Report> {
     let measured = async {
         let mut report = measure(args, options).await?;
         if args.without_actors {
-            let events_per_s = without_actors(args, options).await?;
+            let events_per_s = bare_loop(args, options, Recording::Whole).await?.events_per_s;
             let ratio = (report.events_per_s / events_per_s * 1000.0).round() / 1000.0;
             report.without_actors = Some(WithoutActors { events_per_s, ratio });
+        }
+        if let Some(runs) = args.explanation {
+            report.explanation = Some(explanation::measure(args, options, runs).await?);
         }
         Ok(report)
     };
@@ -186,8 +196,8 @@ async fn work(args: &Args, options: &Options) -> Result<Report> {
     }
 }
 
-/// Events per second of the loop, on a thread of its own so that a signal is still heard.
-async fn without_actors(args: &Args, options: &Options) -> Result<f64> {
+/// What the loop takes, on a thread of its own so that a signal is still heard.
+pub(super) async fn bare_loop(args: &Args, options: &Options, recording: Recording) -> Result<Took> {
     let dir = options.dir.join(BARE);
     prepare(&dir)?;
     folder::remove_ledger(&dir)?;
@@ -196,7 +206,7 @@ async fn without_actors(args: &Args, options: &Options) -> Result<f64> {
     let (done, loop_done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         // Nobody waits for it any more after a signal.
-        let _interrupted = done.send(super::bare::measure(&dir, models, introductions, &events));
+        let _interrupted = done.send(super::bare::measure(&dir, recording, models, introductions, &events));
     });
     loop_done.await.map_err(|_| Failure::runtime(anyhow::anyhow!("the loop without actors panicked")))?
 }
@@ -258,6 +268,7 @@ async fn load(
         commit_us_mean: per(news(|c| c.commit_us), news(|c| c.commits)),
         stages_us: stages,
         without_actors: None,
+        explanation: None,
     })
 }
 
@@ -326,7 +337,7 @@ fn purchase(prefix: &str, index: u64, member: u64, time: Timestamp, draw: u64) -
 }
 
 /// CPU time of this process so far, user and system.
-fn cpu_seconds() -> f64 {
+pub(super) fn cpu_seconds() -> f64 {
     // Fields 14 and 15 of /proc/self/stat, in clock ticks of 10 ms; the name in field 2 may hold spaces.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use domain::{Outcome, Reason, Timestamp};
-use ledger::{Filter, Kind, Reader, Row};
-
+use domain::{Outcome, Reason};
+use ledger::{Filter, Reader, Row, Seq};
 use serde::Serialize;
 
+use super::asked::Asked;
 use crate::exit::{Result, Verdict};
 use crate::output::{self, Columns, Format};
 
@@ -19,54 +19,20 @@ pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// Rows of one kind: decision, observed, dead_letter, certificate, budget, bundle, ...
-    #[arg(long, value_name = "KIND", value_parser = kind)]
-    kind: Option<Kind>,
-    /// Decisions with one outcome: granted, none, suppressed, denied, control, pending, fallback
-    #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
-    outcome: Option<Outcome>,
-    /// Rows with one reason, e.g. QUIET_HOURS (`largesse explain` lists them)
-    #[arg(long, value_name = "REASON", value_parser = reason)]
-    reason: Option<Reason>,
-    /// Decisions in one segment
-    #[arg(long, value_name = "ID")]
-    segment: Option<String>,
-    /// Decisions that promised one reward
-    #[arg(long, value_name = "ID")]
-    reward: Option<String>,
-    /// Rows about one member, by whole pseudonym; the table shows its first 8 digits, `--output json` all
-    #[arg(long, value_name = "HEX")]
-    member: Option<domain::MemberId>,
-    /// Rows recorded at this time or later (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    since: Option<Timestamp>,
-    /// Rows recorded before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    until: Option<Timestamp>,
+    #[command(flatten)]
+    asked: Asked,
     /// Rows at most
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: u32,
     /// Oldest first
     #[arg(long)]
     oldest_first: bool,
+    /// Go on after the last row of an earlier list, by its sequence number
+    #[arg(long, value_name = "SEQ")]
+    from: Option<u64>,
     /// Table, JSON, JSON lines or CSV
     #[arg(long, value_enum, default_value = "table")]
     output: Format,
-}
-
-fn kind(text: &str) -> std::result::Result<Kind, String> {
-    let names = || Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
-    Kind::from_name(text).ok_or_else(|| format!("one of {}", names()))
-}
-
-fn outcome(text: &str) -> std::result::Result<Outcome, String> {
-    let names = || Outcome::ALL.iter().map(|outcome| outcome.name()).collect::<Vec<_>>().join(", ");
-    Outcome::from_name(text).ok_or_else(|| format!("one of {}", names()))
-}
-
-fn reason(text: &str) -> std::result::Result<Reason, String> {
-    Reason::from_name(&text.to_uppercase())
-        .ok_or_else(|| "no such reason; `largesse explain` lists them".to_owned())
 }
 
 /// One row of the listing.
@@ -116,43 +82,33 @@ impl Columns for Line {
 
 pub fn run(args: &Args) -> Result {
     let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
-    let filter = Filter {
-        kind: args.kind,
-        outcome: args.outcome,
-        reason: args.reason,
-        segment: args.segment.clone(),
-        reward: args.reward.clone(),
-        member: args.member,
-        since: args.since,
-        until: args.until,
-        newest_first: !args.oldest_first,
-        ..Filter::default()
-    };
+    let filter = begun(args);
     let mut pages = Pages { reader, filter, left: args.limit, page: Vec::new().into_iter() };
     // People get the start of a pseudonym, programs all of it: `--member` takes the whole.
     let shown = if args.output == Format::Table { 8 } else { usize::MAX };
-    let mut found = false;
+    let (mut listed, mut last) = (0, None);
     let lines = std::iter::from_fn(|| pages.next().transpose()).map(|row| {
-        found = true;
-        Ok(Line::of(row?, shown))
+        let row = row?;
+        (listed, last) = (listed + 1, Some(row.seq));
+        Ok(Line::of(row, shown))
     });
     output::rows(args.output, lines)?;
-    if !found {
-        output::say(&nothing(args));
+    match last {
+        None => output::say(args.asked.nothing()),
+        // People only: a program that wants more asks with the last number it got.
+        Some(last) if listed == args.limit && args.output == Format::Table => {
+            output::say(&format!("{listed} rows, there may be more: --from {last} goes on"));
+        }
+        Some(_) => {}
     }
     Ok(Verdict::Ok)
 }
 
-/// An empty list may be an answer, or a misspelt id.
-fn nothing(args: &Args) -> String {
-    match (&args.segment, &args.reward) {
-        (None, None) => "no row matches".to_owned(),
-        (Some(_), _) | (_, Some(_)) => {
-            "no row matches; the ids of segments and rewards are in the policy (`largesse log list --kind bundle` \
-             finds the rows that hold it, `largesse log show` prints one)"
-                .to_owned()
-        }
-    }
+/// What is asked for, from where an earlier list ended.
+fn begun(args: &Args) -> Filter {
+    let from = args.from.map(Seq);
+    let (after, before) = if args.oldest_first { (from, None) } else { (None, from) };
+    Filter { newest_first: !args.oldest_first, after, before, ..args.asked.filter() }
 }
 
 /// Rows of a filter, read page by page as they are asked for.

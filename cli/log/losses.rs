@@ -22,10 +22,10 @@ pub struct Args {
     /// Decisions in one segment
     #[arg(long, value_name = "ID")]
     segment: Option<String>,
-    /// Decisions recorded at this time or later (RFC 3339)
+    /// Decisions about events of this time or later (RFC 3339)
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
-    /// Decisions recorded before this time (RFC 3339)
+    /// Decisions about events before this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
     /// Table, JSON, JSON lines or CSV

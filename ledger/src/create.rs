@@ -4,6 +4,7 @@ use domain::digest::hex;
 use rusqlite::Connection;
 
 use crate::budget::Balances;
+use crate::columns::Columns;
 use crate::counter::Added;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -76,6 +77,7 @@ fn write_genesis(
         scratch: &mut Vec::new(),
         counts: Added::default(),
         index: &mut Index::load(connection, 0, options.index_turn_rows)?,
+        columns: &mut Columns::default(),
         partition: options.partition,
         epoch: 0,
     };

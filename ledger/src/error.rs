@@ -89,6 +89,8 @@ pub enum Error {
          end that process and run `largesse log compact`"
     )]
     ReadMeanwhile,
+    #[error("{path}: {why}")]
+    CopyDiffers { path: PathBuf, why: String },
     #[error(transparent)]
     Keys(#[from] KeyError),
     #[error("{doing} ({path}): {source}")]
@@ -135,6 +137,7 @@ impl Error {
             Error::Held { .. } => "LEDGER_HELD",
             Error::UnknownMember(_) => "LEDGER_UNKNOWN_MEMBER",
             Error::ReadMeanwhile => "LEDGER_READ_MEANWHILE",
+            Error::CopyDiffers { .. } => "LEDGER_COPY_DIFFERS",
             Error::Keys(_) => "LEDGER_KEYS",
             Error::Io { .. } => "LEDGER_IO",
             Error::Sqlite(_) => "LEDGER_SQLITE",

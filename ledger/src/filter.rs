@@ -7,7 +7,6 @@ use crate::codes;
 use crate::entry::Seq;
 use crate::kind::Kind;
 use crate::reader::PAGE_ROWS_MAX;
-use crate::row::COLUMNS;
 
 /// Every condition that is set must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +19,14 @@ pub struct Filter {
     pub member: Option<MemberId>,
     pub bundle: Option<Digest>,
     pub models: Option<Digest>,
-    /// Recorded at this time or later.
+    /// About an event of this time or later; rows that are about no event count by when they were recorded.
     pub since: Option<Timestamp>,
-    /// Recorded before this time.
+    /// About an event before this time.
     pub until: Option<Timestamp>,
+    /// Recorded at this time or later.
+    pub recorded_since: Option<Timestamp>,
+    /// Recorded before this time.
+    pub recorded_until: Option<Timestamp>,
     /// After this row.
     pub after: Option<Seq>,
     /// Before this row; the last row of a page continues a newest-first listing.
@@ -46,6 +49,8 @@ impl Default for Filter {
             models: None,
             since: None,
             until: None,
+            recorded_since: None,
+            recorded_until: None,
             after: None,
             before: None,
             newest_first: false,
@@ -55,12 +60,18 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// The statement and its values; `since` and `until` are the rows the times stand for, `of_member` those that
-    /// may be the member's.
+    /// Whether columns answer it best. A member's rows are few and have an index; so have rows of the rare kinds.
+    pub(crate) fn asks_columns(&self) -> bool {
+        let is_rare = self.kind.is_some_and(|kind| !matches!(kind, Kind::Observed | Kind::Decision));
+        self.member.is_none() && !is_rare && !crate::columns::Question::of(self).asks_nothing()
+    }
+
+    /// The statement for these columns and its values; `recorded` are the rows the recording times stand for, `of_member`
+    /// those that may be the member's.
     pub(crate) fn sql(
         &self,
-        since: Option<Seq>,
-        until: Option<Seq>,
+        columns: &str,
+        recorded: (Option<Seq>, Option<Seq>),
         of_member: Option<Vec<Seq>>,
     ) -> (String, Vec<Value>) {
         let number = |number: i64| Value::Integer(number);
@@ -75,8 +86,10 @@ impl Filter {
             ("member =", self.member.map(|member| blob(&member.0))),
             ("bundle =", self.bundle.map(|digest| blob(&digest.0))),
             ("models =", self.models.map(|digest| blob(&digest.0))),
-            ("seq >=", since.map(seq)),
-            ("seq <", until.map(seq)),
+            ("ifnull(event_time, recorded_at) >=", self.since.map(|time| number(time.0))),
+            ("ifnull(event_time, recorded_at) <", self.until.map(|time| number(time.0))),
+            ("seq >=", recorded.0.map(seq)),
+            ("seq <", recorded.1.map(seq)),
             ("seq >", self.after.map(seq)),
             ("seq <", self.before.map(seq)),
         ];
@@ -99,6 +112,6 @@ impl Filter {
         let order = if self.newest_first { "DESC" } else { "ASC" };
         let limit = self.limit.min(PAGE_ROWS_MAX);
         let wheres = wheres.join(" AND ");
-        (format!("SELECT {COLUMNS} FROM record WHERE {wheres} ORDER BY seq {order} LIMIT {limit}"), values)
+        (format!("SELECT {columns} FROM record WHERE {wheres} ORDER BY seq {order} LIMIT {limit}"), values)
     }
 }

@@ -189,11 +189,16 @@ impl Index {
     }
 }
 
+/// The hash of a member as it is stored, zero for none.
+pub(crate) fn stored_member_hash(member: Option<&[u8]>) -> u64 {
+    member.map_or(ABSENT, first_eight)
+}
+
 /// The hashes of a row as it is stored.
 fn stored_hashes(event: Option<&str>, member: Option<&[u8]>) -> Hashes {
     Hashes {
         event: event.map_or(ABSENT, |event| first_eight(&Sha256::digest(event.as_bytes()))),
-        member: member.map_or(ABSENT, first_eight),
+        member: stored_member_hash(member),
     }
 }
 

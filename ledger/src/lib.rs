@@ -10,9 +10,11 @@
 //! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check). What is
 //! taken out of rows again, and how that stays provable, is in `cut`.
 
+mod backup;
 mod budget;
 mod canon;
 mod codes;
+mod columns;
 mod counter;
 mod create;
 mod cut;
@@ -46,8 +48,10 @@ mod schema;
 mod seal;
 mod tree;
 mod verify;
+mod view;
 mod writer;
 
+pub use backup::{Copied, KeysFrom, Progress, backup, backup_keys, restore};
 pub use budget::Balance;
 pub use canon::Public;
 pub use entry::{
@@ -66,11 +70,12 @@ pub use maintenance::Maintenance;
 pub use options::Options;
 pub use posting::Posting;
 pub use prune::{Needed, Prunable, Pruned, Retention};
-pub use reader::{Count, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
+pub use reader::{Count, Facet, Facets, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
 pub use recovery::Recovery;
 pub use relay::{RELAYS, RelayPosition};
 pub use rotate::Rotated;
 pub use row::Row;
 pub use seal::{DataKey, DoesNotOpen, Sealed};
 pub use verify::{FINDINGS_MAX, Finding, Report, VerifyOptions, identity_of, keys_of, verify};
+pub use view::{Cell, Column, Holds, View};
 pub use writer::{Appended, BATCH_MAX, Checkpoint, Writer};

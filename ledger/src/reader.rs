@@ -3,6 +3,8 @@
 //! A reader never holds a snapshot between calls: an open one would keep the WAL from being reused (it once grew
 //! to 525 MB). Long listings are read page by page.
 
+mod ask;
+mod facets;
 mod prove;
 
 use std::cell::RefCell;
@@ -19,6 +21,8 @@ use crate::codes;
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::files::Files;
+pub use facets::{Facet, Facets};
+
 use crate::filter::Filter;
 use crate::index::{self, OwnTail, SharedTail};
 use crate::kind::Kind;
@@ -57,6 +61,8 @@ pub struct Reader {
     deadline: Arc<AtomicU64>,
     limit: Duration,
     tail: TailSource,
+    /// Whether rows are stored by column: not in a ledger of an older build.
+    has_columns: bool,
 }
 
 /// Where rows that are not in the index tables are looked up.
@@ -108,7 +114,9 @@ impl Reader {
         let mut connection = schema::connect(&files.database, Access::Read)?;
         let (started, deadline) = (Instant::now(), Arc::new(AtomicU64::new(u64::MAX)));
         set_time_limit(&mut connection, started, deadline.clone())?;
-        Ok(Reader { connection, started, deadline, limit: Duration::from_millis(limit_ms), tail })
+        let has_columns = schema::format(&connection)? >= 2;
+        let limit = Duration::from_millis(limit_ms);
+        Ok(Reader { connection, started, deadline, limit, tail, has_columns })
     }
 
     /// Changes the time limit of each following call.
@@ -152,7 +160,7 @@ impl Reader {
         self.all(sql, params, Row::read)
     }
 
-    fn all<T>(
+    pub(crate) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -257,20 +265,6 @@ impl Reader {
         }
         seqs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(seqs)
-    }
-
-    /// Rows a filter lets through.
-    pub fn list(&self, filter: &Filter) -> Result<Vec<Row>, Error> {
-        let since = filter.since.map(|time| self.first_at(time)).transpose()?;
-        let until = filter.until.map(|time| self.first_at(time)).transpose()?;
-        let of_member = match filter.member {
-            None => None,
-            Some(member) => {
-                Some(self.member_seqs(member, filter.after.unwrap_or_default(), MEMBER_ROWS_MAX)?)
-            }
-        };
-        let (sql, values) = filter.sql(since, until, of_member);
-        self.rows(&sql, rusqlite::params_from_iter(values))
     }
 
     /// Every row of some kinds, in order: for kinds of which a ledger holds few.

@@ -8,6 +8,7 @@ use domain::{Digest, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::budget::Balances;
+use crate::columns::{self, Columns};
 use crate::create::create;
 use crate::cut::is_shaped;
 use crate::entry::Seq;
@@ -40,6 +41,8 @@ pub struct Recovery {
     pub heads_filed: usize,
     /// Whether a crash had left half a note at the end of the checkpoint file (it was cut off).
     pub torn_note: bool,
+    /// The format the file had, when an older build wrote it; it was brought to this build's.
+    pub upgraded_from: Option<i64>,
 }
 
 impl Writer {
@@ -55,7 +58,7 @@ impl Writer {
         let lock = Lock::take(&files.lock)?;
         let created = !files.database.exists();
         let keys = if created { create(&files, options)? } else { open_keys(&files)? };
-        let connection = schema::connect(&files.database, Access::Write)?;
+        let mut connection = schema::connect(&files.database, Access::Write)?;
         if let Some(bytes_max) = options.database_bytes_max {
             schema::bound(&connection, bytes_max)?;
         }
@@ -72,11 +75,13 @@ impl Writer {
         }
         let balances = Balances::load(&connection)?;
         balances.compare_with_log(&connection)?;
+        let upgraded_from = upgrade(&mut connection)?;
         let mut writer = Writer {
             unfiled: unfiled(&connection, filed)?,
             relays: load_relays(&connection)?,
             epoch: next_epoch(&connection)?,
             index: Index::load(&connection, state.tree.size(), options.index_turn_rows)?,
+            columns: Columns::default(),
             connection,
             state,
             balances,
@@ -100,9 +105,23 @@ impl Writer {
             checkpoint,
             heads_filed,
             torn_note,
+            upgraded_from,
         };
         Ok((writer, recovery))
     }
+}
+
+/// Brings a ledger of an older build to this build's format, all of it or nothing. Rows, tree and heads stay as they are.
+fn upgrade(connection: &mut Connection) -> Result<Option<i64>, Error> {
+    let found = schema::format(connection)?;
+    if found == schema::FORMAT {
+        return Ok(None);
+    }
+    let transaction = connection.transaction()?;
+    schema::make(&transaction, found, schema::FORMAT)?;
+    columns::fill(&transaction)?;
+    transaction.commit()?;
+    Ok(Some(found))
 }
 
 fn open_keys(files: &Files) -> Result<Keys, Error> {

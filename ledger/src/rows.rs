@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use crate::budget::Balances;
 use crate::canon::Public;
 use crate::codes;
+use crate::columns::Columns;
 use crate::counter::Added;
 use crate::entry::{BODY_BYTES_MAX, Entry, NAME_BYTES_MAX, SEALED_BYTES_MAX, Seq, State};
 use crate::error::Error;
@@ -90,6 +91,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) scratch: &'a mut Vec<u8>,
     pub(crate) counts: Added,
     pub(crate) index: &'a mut Index,
+    pub(crate) columns: &'a mut Columns,
     pub(crate) partition: u16,
     pub(crate) epoch: u32,
 }
@@ -102,6 +104,7 @@ impl Rows<'_> {
         let digest = entry.sealed.as_ref().map(|sealed| sealed.digest.0);
         let leaf = public.leaf(digest.as_ref().map(<[u8; 32]>::as_slice), self.scratch);
         self.insert_row(&public, leaf, digest, entry)?;
+        self.columns.add(self.connection, &public)?;
         self.insert_nodes(state, leaf)?;
         self.counts.add(entry);
         self.index.add(Hashes::of(entry));

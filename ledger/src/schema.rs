@@ -1,4 +1,4 @@
-//! The tables of ledger.db, format 1, their guards, and the checks and settings of every connection.
+//! The tables of ledger.db, their guards, and the checks and settings of every connection.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::kind::Kind;
 /// `application_id` of ledger.db: "LGSL".
 pub const APPLICATION_ID: i64 = 0x4C47_534C;
 /// Format written by this build.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 /// Older ones can corrupt a WAL database when a checkpoint and a commit race (fixed in 3.51.3).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const SQLITE_VERSION_MIN_TEXT: &str = "3.51.3";
@@ -27,7 +27,8 @@ const READER_MMAP_BYTES: i64 = 1 << 36;
 /// How long the writer waits for the checkpointer to finish the end of the WAL.
 const WRITER_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
-const TABLES: &str = include_str!("schema.sql");
+/// What each format added, from the first: a ledger is made by all of them in turn, or upgraded by those it lacks.
+const FORMATS: [&str; FORMAT as usize] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// Which rights a connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +135,25 @@ pub(crate) fn bound(connection: &Connection, bytes_max: u64) -> Result<(), Error
     Ok(connection.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?)
 }
 
+/// The format of an open ledger.
+pub(crate) fn format(connection: &Connection) -> Result<i64, Error> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Brings tables, guards and views from one format to a later one.
+pub(crate) fn make(connection: &Connection, from: i64, to: i64) -> Result<(), Error> {
+    for (format, sql) in (1..).zip(FORMATS) {
+        if format > from && format <= to {
+            connection.execute_batch(sql)?;
+        }
+    }
+    connection.pragma_update(None, "user_version", to)?;
+    Ok(())
+}
+
 /// Creates the tables, guards and views of an empty file.
 pub(crate) fn create(connection: &Connection) -> Result<(), Error> {
-    connection.execute_batch(TABLES)?;
+    make(connection, 0, FORMAT)?;
     let mut insert = connection.prepare("INSERT INTO code (field, number, name) VALUES (?1, ?2, ?3)")?;
     let mut add = |field: &str, number: i64, name: &str| insert.execute((field, number, name)).map(|_| ());
     for kind in Kind::ALL {
@@ -152,14 +169,13 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Error> {
         add("touchpoint", number, name)?;
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", FORMAT)?;
     Ok(())
 }
 
-/// What differs between the schema of this file and that of this build: missing, extra or changed objects.
+/// What differs between the schema of this file and that of its format: missing, extra or changed objects.
 pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, Error> {
     let fresh = Connection::open_in_memory()?;
-    fresh.execute_batch(TABLES)?;
+    make(&fresh, 0, format(connection)?)?;
     let (wanted, found) = (objects(&fresh)?, objects(connection)?);
     let mut differences = Vec::new();
     for (name, sql) in &wanted {
@@ -177,7 +193,7 @@ pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, Error>
 /// The definition of one object of this build's schema, e.g. `trigger record_refuses_update`.
 pub(crate) fn definition(name: &str) -> Result<String, Error> {
     let fresh = Connection::open_in_memory()?;
-    fresh.execute_batch(TABLES)?;
+    make(&fresh, 0, FORMAT)?;
     let found = objects(&fresh)?.into_iter().find(|(other, _)| other == name);
     found.map(|(_, sql)| sql).ok_or_else(|| Error::Damaged(format!("this build has no {name}")))
 }

@@ -3,6 +3,7 @@
 //! It trusts nothing but the public key it is given (or, without one, the key beside the database, which
 //! detects everything but an intruder who also replaced the keys and every published head). Start at [`verify`].
 
+mod columns;
 mod scan;
 
 use std::collections::BTreeMap;

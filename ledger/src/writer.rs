@@ -13,6 +13,7 @@ use domain::{Digest, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 
 use crate::budget::{Balance, Balances};
+use crate::columns::Columns;
 use crate::counter::Added;
 use crate::cut::Cut;
 use crate::entry::{Entry, Seq, Snapshot};
@@ -65,6 +66,7 @@ pub struct Writer {
     pub(crate) state: Head,
     pub(crate) balances: Balances,
     pub(crate) index: Index,
+    pub(crate) columns: Columns,
     pub(crate) keys: Keys,
     pub(crate) signer: NoteSigner,
     pub(crate) history: KeyHistory,
@@ -215,6 +217,7 @@ impl Writer {
             Err(error) => {
                 self.balances.forget();
                 self.index.forget();
+                self.columns.forget();
                 Err(self.after_failure(error, batch))
             }
         }
@@ -277,6 +280,7 @@ impl Writer {
             scratch: &mut self.scratch,
             counts: Added::default(),
             index: &mut self.index,
+            columns: &mut self.columns,
             partition: self.options.partition,
             epoch: self.epoch,
         };

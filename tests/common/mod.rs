@@ -35,6 +35,18 @@ pub fn python(args: &[&str]) -> Output {
     command.arg(script).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
+/// Runs the command where its folder is a file system of this many kilobytes, which ends with it.
+pub fn on_small_disk(kilobytes: u32, folder: &Path, args: &[&str]) -> Output {
+    std::fs::create_dir_all(folder).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size={kilobytes}k tmpfs \"$1\" || exit 99; shift; \"$@\"; code=$?; ls -A {0} >&2; exit $code",
+        text(folder)
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "bash", "-c", &script, "bash", text(folder)]);
+    command.arg(env!("CARGO_BIN_EXE_largesse")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
 /// Runs, expects exit 0 and parses stdout as JSON.
 pub fn run_json(args: &[&str]) -> Value {
     let output = run(args);

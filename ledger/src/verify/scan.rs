@@ -4,6 +4,7 @@ use domain::Digest;
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest as _, Sha256};
 
+use super::columns::ColumnCheck;
 use super::{Heads, Report};
 use crate::budget::Balances;
 use crate::canon::Public;
@@ -32,6 +33,7 @@ pub(super) struct Scan<'c> {
     /// Whether the balances and counts in the tables belong to exactly these rows.
     quiet: Option<(Balances, Recount, Fingerprint)>,
     indexed: Expected,
+    columns: ColumnCheck,
     tree: Frontier,
     audit: Audit,
     counts: Recount,
@@ -49,6 +51,7 @@ impl<'c> Scan<'c> {
         let tables = Fingerprint::of_tables(connection)?;
         let quiet = Some((Balances::load(connection)?, Recount::load(connection)?, tables));
         let indexed = Expected::begin(connection)?;
+        let columns = ColumnCheck::begin(connection)?;
         let claim = cut::newest(connection)?.map(|(_, claim)| claim);
         snapshot.commit()?;
         Ok(Scan {
@@ -57,6 +60,7 @@ impl<'c> Scan<'c> {
             through,
             quiet,
             indexed,
+            columns,
             tree: Frontier::default(),
             audit: Audit::default(),
             counts: Recount::default(),
@@ -131,6 +135,7 @@ impl<'c> Scan<'c> {
         }
         self.recorded_at = public.recorded_at;
         self.indexed.fold(seq.0, public.event_id, public.member);
+        self.columns.fold(self.connection, &public, &mut self.report)?;
         self.counts.add(public.kind, public.outcome, public.reason);
         let leaf = self.leaf(stored, &public, seq)?;
         self.push(leaf, seq)?;
@@ -255,6 +260,7 @@ impl<'c> Scan<'c> {
             }
         }
         self.stray_nodes()?;
+        self.columns.finish(self.connection, &mut self.report)?;
         self.compare_kept()?;
         if let Some((balances, counts, tables)) = self.quiet.take() {
             if let Some(budget) = self.audit.drift(&balances) {

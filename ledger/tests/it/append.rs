@@ -42,10 +42,10 @@ fn filters_and_pages_select_what_they_say() {
     assert_eq!(count(Filter { kind: Some(Kind::Genesis), ..Filter::default() }), 1);
     assert_eq!(count(Filter { outcome: Some(domain::Outcome::Granted), ..Filter::default() }), 100);
     assert_eq!(count(Filter { segment: Some("vip".into()), ..Filter::default() }), 134);
-    assert_eq!(count(Filter { since: Some(Timestamp(NOW.0 + 3_000)), ..Filter::default() }), 200);
+    assert_eq!(count(Filter { recorded_since: Some(Timestamp(NOW.0 + 3_000)), ..Filter::default() }), 200);
     let middle = Filter {
-        since: Some(Timestamp(NOW.0 + 1_001)),
-        until: Some(Timestamp(NOW.0 + 3_000)),
+        recorded_since: Some(Timestamp(NOW.0 + 1_001)),
+        recorded_until: Some(Timestamp(NOW.0 + 3_000)),
         ..Filter::default()
     };
     assert_eq!(count(middle), 100);

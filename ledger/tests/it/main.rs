@@ -3,13 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod append;
+mod backup;
 mod crash;
 mod erase;
+mod formats;
 mod guards;
 mod index;
 mod mutations;
 mod opening;
 mod prune;
+mod questions;
 mod rotate;
 mod support;
 mod tamper;
+mod views;
