@@ -248,13 +248,28 @@ async fn a_kill_switch_acts_on_both_sides_of_a_canary_and_on_what_only_the_candi
     for side in [&digest, &in_force] {
         assert!(promised(side, 0) > 0, "{side} promised nothing, so stopping it shows nothing");
     }
+    let coffees = |after: u64| {
+        number(
+            &office,
+            &format!(
+                "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 0 AND reward = 'coffee' AND seq > {after}"
+            ),
+        )
+    };
+    assert!(coffees(0) > 0, "the candidate's own reward was never promised, so stopping it shows nothing");
     office.taken("otto", &["stop", "--reward", "coffee"]);
     eventually("the stop of its reward", || runs(&office) == 3);
     assert_eq!((stopped_rewards(&office), stopped_on_canary(&office)), (0, 1));
+    let without_coffee = newest(&office);
+    publish(server.url(), 1_000..1_500).await;
+    eventually("events without it", || rows(&office) >= 1_500);
+    assert_eq!(coffees(without_coffee), 0, "a stopped reward was promised");
+    assert!(promised(&digest, without_coffee) > 0, "the candidate promised nothing else");
     office.taken("otto", &["stop", "--program"]);
     eventually("the stop of the program", || runs(&office) == 4);
     let stopped = newest(&office);
-    publish(server.url(), 1_000..2_000).await;
+    // Members who were promised nothing yet, whom nothing but the switch keeps from it.
+    publish(server.url(), 1_500..2_000).await;
     eventually("the stopped events", || rows(&office) >= 2_000);
     assert_eq!(terminate(&mut node), Some(0));
     for side in [&digest, &in_force] {

@@ -87,8 +87,6 @@ pub(super) fn reply(path: &Path, answer: &Answer) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
     use super::*;
 
     fn folder() -> tempfile::TempDir {
