@@ -218,6 +218,8 @@ fn cell(value: ValueRef<'_>, column: &Column) -> Result<Cell, Error> {
             Ok(text) => Ok(Cell::Text(text.to_owned())),
             Err(_) => Err(Error::Damaged(format!("{} is no text", column.name))),
         },
-        other => Err(Error::Damaged(format!("{} holds {}", column.name, other.data_type()))),
+        other @ (ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_)) => {
+            Err(Error::Damaged(format!("{} holds {}", column.name, other.data_type())))
+        }
     }
 }

@@ -205,7 +205,7 @@ fn little_exposure(dir: &Path) -> std::path::PathBuf {
     let policy = dir.join("policy");
     std::fs::create_dir(&policy).unwrap();
     for (file, text) in policies::starter::GROCERY {
-        let limited = text.replace("[approval]", "[exposure]\nlimit = \"3.00\"\n\n[approval]");
+        let limited = text.replace("\n[approval]\n", "\n[exposure]\nlimit = \"3.00\"\n\n[approval]\n");
         std::fs::write(policy.join(file), limited).unwrap();
     }
     policy

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::files::Files;
+use crate::head_file;
 use crate::keys::{KeyError, Keys};
 use crate::lock::refuse_in_use;
 use crate::reader::Reader;
@@ -40,6 +41,7 @@ pub fn restore(
 ) -> Result<Copied, Error> {
     let (source, target, reader) = (Files::of(from, None), Files::of(to, None), Reader::open(from)?);
     refuse_other(&source, &target, to, keys)?;
+    refuse_older(&reader, &target, to)?;
     std::fs::create_dir_all(to).map_err(|error| Error::io("create the folder", to, error))?;
     let staging = Staging::make(&to.join(format!("restore.{PARTIAL}")))?;
     let staged = Files::of(&staging.0, None);
@@ -53,8 +55,7 @@ pub fn restore(
     copy_file(&from.join(PEOPLE), &staging.0.join(PEOPLE))?;
     let trusted = target.verifier.exists().then(|| folder_keys(&target.verifier)).transpose()?;
     let options = VerifyOptions { trusted, published: Vec::new() };
-    let (rows, root) =
-        prove(&reader, &staging.0, &options, &mut progress).map_err(|error| older(error, to))?;
+    let (rows, root) = prove(&reader, &staging.0, &options, &mut progress)?;
     if let Some(keys) = keys {
         put_keys(&staged, keys)?;
     }
@@ -101,18 +102,24 @@ fn refuse_other(source: &Files, target: &Files, to: &Path, keys: Option<&KeysFro
     Ok(())
 }
 
-/// Rows that only a head knows any more are lost: what to do is for people to decide.
-fn older(error: Error, to: &Path) -> Error {
-    match error {
-        Error::CopyDiffers { why, .. } if why.contains("a head over them exists") => Error::CopyDiffers {
-            path: to.to_owned(),
-            why: format!(
-                "the backup is older than checkpoints.txt there: {why}. Restore a newer one; who accepts that these rows are \
-                 lost moves checkpoints.txt away and keeps it"
-            ),
-        },
-        error => error,
+/// Refuses a backup of fewer rows than a head that lies there tells of: what to do is for people to decide.
+fn refuse_older(reader: &Reader, target: &Files, to: &Path) -> Result<(), Error> {
+    if !target.heads.exists() {
+        return Ok(());
     }
+    let (rows, mut published) = (reader.size()?, 0);
+    head_file::read_all(&target.heads, &reader.key_history()?, |head| {
+        // What cannot be opened here is named by the check of the copy.
+        published = published.max(head.map_or(0, |head| head.size));
+    })?;
+    if published <= rows {
+        return Ok(());
+    }
+    let why = format!(
+        "the backup of {rows} rows is older than checkpoints.txt there, with a head of {published} rows. Restore a newer one; who \
+         accepts that the later rows are lost moves checkpoints.txt away and keeps it"
+    );
+    Err(Error::CopyDiffers { path: to.to_owned(), why })
 }
 
 /// Puts keys beside the staged ledger and makes sure that they are its own.

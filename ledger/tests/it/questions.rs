@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::time::{DAY, HOUR};
 use domain::{Digest, MemberId, Outcome, Reason, Timestamp, Touchpoint};
 use ledger::{Entry, Facet, Filter, Kind, Reader, Row, Seq, VerifyOptions, Writer, verify};
-use proptest::prelude::*;
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_assert_eq, proptest};
 
 use crate::support::*;
 
@@ -57,6 +57,9 @@ fn varied_ledger() -> (tempfile::TempDir, Writer) {
     (folder, writer)
 }
 
+/// What a facet counts by.
+type Value<'f> = &'f dyn Fn(&Row) -> Option<String>;
+
 /// What the filter says, row by row.
 fn lets_through(filter: &Filter, row: &Row) -> bool {
     let same = |asked: Option<&str>, found: &Option<String>| {
@@ -80,16 +83,26 @@ fn lets_through(filter: &Filter, row: &Row) -> bool {
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
-    let maybe =
-        |of: &'static [&'static str]| prop::option::of(prop::sample::select(of).prop_map(str::to_owned));
+    let maybe = |of: &'static [&'static str]| {
+        prop::option::weighted(0.2, prop::sample::select(of).prop_map(str::to_owned))
+    };
     let hours =
         || prop::option::weighted(0.3, (0..60 * 24i64).prop_map(|hours| Timestamp(NOW.0 - hours * HOUR)));
     let seconds = || prop::option::weighted(0.2, (0..36i64).prop_map(|at| Timestamp(NOW.0 + at * 1_000_000)));
     let place = || prop::option::weighted(0.2, (0..ROWS + 9).prop_map(Seq));
     let columns = (
-        prop::option::of(prop::sample::select(&[Kind::Decision, Kind::Observed, Kind::Genesis][..])),
-        prop::option::of(prop::sample::select(&[Outcome::Granted, Outcome::None, Outcome::Pending][..])),
-        prop::option::of(prop::sample::select(&[Reason::Chosen, Reason::Minor, Reason::QuietHours][..])),
+        prop::option::weighted(
+            0.3,
+            prop::sample::select(&[Kind::Decision, Kind::Observed, Kind::Genesis][..]),
+        ),
+        prop::option::weighted(
+            0.3,
+            prop::sample::select(&[Outcome::Granted, Outcome::None, Outcome::Pending][..]),
+        ),
+        prop::option::weighted(
+            0.2,
+            prop::sample::select(&[Reason::Chosen, Reason::Minor, Reason::QuietHours][..]),
+        ),
         maybe(&["vip", "rare", "nowhere"]),
         maybe(&["voucher", "only-33", "nothing"]),
         prop::option::weighted(
@@ -146,7 +159,7 @@ fn lists_and_counts_say_what_a_look_at_every_row_says() {
     let (folder, _writer) = varied_ledger();
     let reader = Reader::open(folder.path()).unwrap();
     let rows = every(&reader);
-    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(filter in filters())| {
         let through: Vec<&Row> = rows.iter().filter(|row| lets_through(&filter, row)).collect();
         let mut seqs: Vec<Seq> = through.iter().map(|row| row.seq).collect();
@@ -161,7 +174,7 @@ fn lists_and_counts_say_what_a_look_at_every_row_says() {
         let counted = reader.facets(&filter, &facets, 1_000).unwrap();
         prop_assert_eq!(counted.rows, through.len() as u64);
         let day = |row: &Row| Timestamp(row.event_time.unwrap_or(row.recorded_at).0.div_euclid(DAY) * DAY).to_string()[..10].to_owned();
-        let by: [&dyn Fn(&Row) -> Option<String>; 5] = [
+        let by: [Value<'_>; 5] = [
             &|row| row.segment.clone(),
             &|row| row.reason.map(|reason| reason.name().to_owned()),
             &|row| Some(day(row)),
