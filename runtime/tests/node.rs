@@ -261,8 +261,11 @@ async fn exposure_is_bounded_over_restarts_and_a_used_promise_makes_room() {
             .replace(r#""amount":"80.00","items":5"#, &format!(r#""decision":"{id}""#));
         send(&node, [used]).await;
     }
-    for member in 30..40 {
-        send(&node, [back(member)]).await;
+    stop(node).await;
+    assert_eq!(exposed(&ledger), 0, "what was used is no longer exposed");
+    let node = Node::start(&options).await.unwrap();
+    for member in 0..40 {
+        send(&node, [purchase(&format!("m{member}"), &format!("a{member}"), 31)]).await;
     }
     stop(node).await;
     assert!(promised(&ledger).len() > before, "what was used made no room");
