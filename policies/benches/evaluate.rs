@@ -91,7 +91,7 @@ fn moment(bundle: &Bundle, facts: &Facts, row: &mut Facts, grants: &[Grant]) -> 
     for reward in (0u8..).take(bundle.rewards().len()).map(RewardIndex) {
         bundle.put_reward_facts(reward, NOW, grants, row);
         let asked = Situation { facts: row, now: NOW, grants, stops: Stops::default() };
-        if bundle.candidate(found, reward, &asked).is_ok() {
+        if bundle.candidate(found, None, reward, &asked).is_ok() {
             let ltv = Micros(facts.get(Field::MemberLtv91d));
             let churn = Ppm(u32::try_from(facts.get(Field::MemberChurn60d)).unwrap_or(0));
             sum = sum.wrapping_add(bundle.value(segment, reward, ltv, churn).levered.0.unsigned_abs());
