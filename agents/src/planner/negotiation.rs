@@ -285,7 +285,7 @@ impl Planner {
             self.clips = 0;
             effects.push(Effect::Escalate(Escalation::CorridorClips));
         }
-        if self.wide_gaps >= self.options.escalate_after {
+        if self.wide_gaps == self.options.escalate_after {
             effects.push(Effect::Escalate(Escalation::GapTooWide));
         }
         let (burns, before) = (self.burns(now), self.burning);
