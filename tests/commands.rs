@@ -109,8 +109,38 @@ fn a_list_without_a_row_says_so() {
         assert!(stderr(&output).contains("no row matches") && stderr(&output).contains("policy"));
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[]");
     }
-    let some = run(&["log", "list", "--dir", text(&ledger)]);
-    assert!(!stderr(&some).contains("no row"), "{}", stderr(&some));
+    let all = run(&["log", "list", "--dir", text(&ledger), "--limit", "100000"]);
+    assert_eq!(stderr(&all), "");
+}
+
+#[test]
+fn a_list_that_ended_early_says_how_it_goes_on() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let list = ["log", "list", "--dir", text(&ledger), "--limit", "5", "--outcome", "none"];
+    let said = stderr(&run(&list));
+    let last = said.trim_end().strip_prefix("5 rows, there may be more: --from ").unwrap();
+    let last = last.strip_suffix(" goes on").unwrap();
+    let seqs = |args: &[&str]| -> Vec<u64> {
+        let rows = run_json(&[&list[..], &["--output", "json"], args].concat());
+        rows.as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect()
+    };
+    let (first, second) = (seqs(&[]), seqs(&["--from", last]));
+    assert_eq!(first.last().unwrap().to_string(), last);
+    let both = run_json(&[
+        "log",
+        "list",
+        "--dir",
+        text(&ledger),
+        "--limit",
+        "10",
+        "--outcome",
+        "none",
+        "--output",
+        "json",
+    ]);
+    let both: Vec<u64> = both.as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect();
+    assert_eq!([first, second].concat(), both);
 }
 
 #[test]

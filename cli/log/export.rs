@@ -6,9 +6,9 @@
 pub mod manifest;
 mod sheet;
 mod table;
+mod unfinished;
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use domain::Digest;
 use ledger::note::Head;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use self::manifest::{Manifest, Range, Sheet as Listed, Tree};
 use self::sheet::Sheet;
+use self::unfinished::{Unfinished, disk};
 use super::asked::Asked;
 use super::given;
 use crate::exit::{Failure, Result, Verdict};
@@ -205,71 +206,4 @@ fn say(args: &Args, manifest: &Manifest, row: u64, digest: Digest) -> Result<()>
         args.out.display(),
         grouped(manifest.tree.size)
     ))
-}
-
-fn disk(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    let path = path.to_owned();
-    move |error| Failure::runtime(anyhow::anyhow!("cannot write {}: {error}", path.display()))
-}
-
-/// An export on its way: what it has written goes again unless it is published.
-struct Unfinished {
-    folder: PathBuf,
-    /// Whether the folder was made for it.
-    made: bool,
-    /// Names to get, with the files as they are called meanwhile.
-    files: Vec<(String, PathBuf)>,
-    published: bool,
-}
-
-/// What a file is called until everything is written.
-const PARTIAL: &str = "partial";
-
-impl Unfinished {
-    fn begin(folder: &Path) -> Result<Unfinished> {
-        let made = !folder.exists();
-        std::fs::create_dir_all(folder).map_err(disk(folder))?;
-        Ok(Unfinished { folder: folder.to_owned(), made, files: Vec::new(), published: false })
-    }
-
-    fn file(&mut self, name: &str) -> Result<(File, PathBuf)> {
-        let path = self.folder.join(format!("{name}.{PARTIAL}"));
-        let file = File::create_new(&path).map_err(disk(&path))?;
-        self.files.push((name.to_owned(), path.clone()));
-        Ok((file, path))
-    }
-
-    /// Gives the files their names, and the manifest its own last.
-    fn publish(mut self, manifest: &[u8]) -> Result<()> {
-        let (mut file, path) = self.file(manifest::NAME)?;
-        std::io::Write::write_all(&mut file, manifest).map_err(disk(&path))?;
-        file.sync_all().map_err(disk(&path))?;
-        let folder = File::open(&self.folder).map_err(disk(&self.folder))?;
-        for (name, path) in &mut self.files {
-            if name == manifest::NAME {
-                folder.sync_all().map_err(disk(&self.folder))?;
-            }
-            let named = self.folder.join(&name);
-            std::fs::rename(&path, &named).map_err(disk(&named))?;
-            *path = named;
-        }
-        folder.sync_all().map_err(disk(&self.folder))?;
-        self.published = true;
-        Ok(())
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if self.published {
-            return;
-        }
-        // What cannot be removed is still no export: it has no manifest.
-        for (_, path) in self.files.iter().rev() {
-            let _left = std::fs::remove_file(path);
-        }
-        if self.made {
-            let _left = std::fs::remove_dir(&self.folder);
-        }
-    }
 }

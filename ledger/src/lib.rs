@@ -8,7 +8,8 @@
 //!
 //! Start reading at [`Writer::append`], then `canon` (what a leaf commits to), `merkle`, `recovery` (what a
 //! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check). What is
-//! taken out of rows again, and how that stays provable, is in `cut`.
+//! taken out of rows again, and how that stays provable, is in `cut`; how questions over many rows are answered, in
+//! `columns`; how a ledger is copied and put back, in `backup`.
 
 mod backup;
 mod budget;
