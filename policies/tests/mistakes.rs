@@ -728,3 +728,12 @@ fn risk_scores_above_the_highest() {
     let risk = "risk_max = 101\ncool_down_hours";
     insta::assert_snapshot!(mistakes(&[("guardrails.toml", "cool_down_hours", risk)]));
 }
+
+#[test]
+fn partner_names_that_no_account_could_have() {
+    let long = "x".repeat(65);
+    insta::assert_snapshot!(mistakes(&[
+        ("catalog.toml", "id = \"fuel-10c\"\n", &format!("id = \"fuel-10c\"\npartner = \"{long}\"\n")),
+        ("catalog.toml", "id = \"cinema\"\n", "id = \"cinema\"\npartner = \"The\\nRegent\"\n"),
+    ]));
+}

@@ -111,7 +111,8 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
             let alone = GlobalPolicy::fresh(Arc::clone(&candidate)).ok_or_else(|| shape(&candidate))?;
             // What both sides have is lent anew: what earlier runs promised counts with the bundle in force.
             let lent = Canary::new(Arc::clone(&candidate), side.of.share);
-            let limits = Limits::of_canary(Arc::clone(&candidate), side.of.share);
+            let counted = counted(&reader)?;
+            let limits = Limits::of_canary(Arc::clone(&candidate), &bundle, counted, side.of.share);
             let escrow = escrow(&ledger, &candidate, alone.layout(), |id| lent.owns(&bundle, id));
             let escrow = escrow.within(limits);
             let purse = Arc::new(Purse::new(candidate, escrow));

@@ -20,43 +20,73 @@ pub type Counted = BTreeMap<Arc<str>, i64>;
 #[derive(Clone, Debug)]
 pub struct Limits {
     bundle: Arc<Bundle>,
+    side: Side,
     rails: Vec<Rail>,
     counted: Counted,
 }
 
+/// Which part of the room that a run finds is this side's.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Alone,
+    /// What a canary beside it does not get; it also answers for what earlier runs promised.
+    InForce(Ppm),
+    Canary(Ppm),
+}
+
 #[derive(Clone, Debug)]
 struct Rail {
-    /// What of the limit is this side's.
+    /// The whole limit, of all sides.
     amount: i64,
+    /// What this side may hold.
+    most: i64,
     held: i64,
     /// The window `held` is of, where the limit has windows.
     window: Option<i64>,
 }
 
+impl Rail {
+    /// Begins to count where `counted` is counted already: only the room that is left is shared, so that however often a
+    /// run begins, its sides together stay within the limit.
+    fn begin(&mut self, side: Side, counted: i64) {
+        let room = self.amount.saturating_sub(counted).max(0);
+        (self.held, self.most) = match side {
+            Side::Alone => (counted, self.amount),
+            Side::InForce(share) => (counted, self.amount - part(room, share)),
+            Side::Canary(share) => (0, part(room, share)),
+        };
+    }
+}
+
 impl Limits {
     /// The limits of a bundle that decides alone, with what the ledger has counted.
     pub fn new(bundle: Arc<Bundle>, counted: Counted) -> Limits {
-        Limits::shared(bundle, counted, |amount| amount)
+        Limits::of(bundle, counted, Side::Alone, |limit| limit.amount)
     }
 
-    /// The limits of the bundle in force beside a canary, which has its own share of them.
+    /// The limits of the bundle in force beside a canary, which gets a share of the room there is.
     pub fn beside_canary(bundle: Arc<Bundle>, counted: Counted, share: Ppm) -> Limits {
-        Limits::shared(bundle, counted, |amount| amount - part(amount, share))
+        Limits::of(bundle, counted, Side::InForce(share), |limit| limit.amount)
     }
 
-    /// The limits of a canary: its share, counted from nothing. What earlier runs promised counts with the bundle in force.
-    pub fn of_canary(bundle: Arc<Bundle>, share: Ppm) -> Limits {
-        Limits::shared(bundle, Counted::new(), |amount| part(amount, share))
+    /// The limits of a canary: its share of the room there is. A limit that the bundle in force has, too, is never wider than
+    /// there.
+    pub fn of_canary(bundle: Arc<Bundle>, in_force: &Bundle, counted: Counted, share: Ppm) -> Limits {
+        Limits::of(bundle, counted, Side::Canary(share), |limit| {
+            let same = |other: &&Limit| other.measure == limit.measure && other.name == limit.name;
+            let there = in_force.limits().iter().find(same).map_or(i64::MAX, |there| there.amount);
+            limit.amount.min(there)
+        })
     }
 
-    fn shared(bundle: Arc<Bundle>, counted: Counted, own: impl Fn(i64) -> i64) -> Limits {
-        let rail = |limit: &Limit| Rail {
-            amount: own(limit.amount),
-            held: standing(&bundle, limit, &counted),
-            window: None,
+    fn of(bundle: Arc<Bundle>, counted: Counted, side: Side, amount: impl Fn(&Limit) -> i64) -> Limits {
+        let rail = |limit: &Limit| {
+            let mut rail = Rail { amount: amount(limit), most: 0, held: 0, window: None };
+            rail.begin(side, standing(&bundle, limit, &counted));
+            rail
         };
         let rails = bundle.limits().iter().map(rail).collect();
-        Limits { rails, counted, bundle }
+        Limits { rails, counted, side, bundle }
     }
 
     /// Whether a promise fits every limit that covers it.
@@ -66,7 +96,7 @@ impl Limits {
     pub(super) fn check(&mut self, demand: &Demand) -> Result<(), Refusal> {
         self.roll(demand.at);
         for (limit, rail) in self.bundle.limits().iter().zip(&self.rails) {
-            if rail.held.saturating_add(uses(limit, demand)) > rail.amount {
+            if rail.held.saturating_add(uses(limit, demand)) > rail.most {
                 return Err(Refusal::Limit { measure: limit.measure, rule: limit.rule });
             }
         }
@@ -101,7 +131,8 @@ impl Limits {
             let window = self.bundle.window_at(limit.hours, at);
             if rail.window.is_none_or(|open| window > open) {
                 let id = budgets::window(&limit.name, window);
-                (rail.window, rail.held) = (Some(window), self.counted.get(&id).copied().unwrap_or(0));
+                rail.window = Some(window);
+                rail.begin(self.side, self.counted.get(&id).copied().unwrap_or(0));
             }
         }
     }

@@ -36,6 +36,7 @@ use search::{Answer, Claim, Search};
 use terms::{By, Term, Terms};
 
 pub use witness::Witness;
+pub(crate) use world::bounds;
 pub use world::usual;
 
 /// A finding of meaning.

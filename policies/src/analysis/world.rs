@@ -23,7 +23,7 @@ const PURCHASE: i64 = 0;
 pub(super) const BATCH: i64 = Touchpoint::Batch as i64;
 
 /// Least and greatest value of a fact.
-pub(super) fn bounds(field: Field) -> (i64, i64) {
+pub(crate) fn bounds(field: Field) -> (i64, i64) {
     match field {
         Field::NowHour => (0, 23),
         Field::NowWeekday => (1, 7),

@@ -9,6 +9,7 @@ use domain::{Micros, Reason};
 use jiff::civil::DateTime;
 use toml::Value;
 
+use crate::analysis::bounds;
 use crate::check::Names;
 use crate::codes::Code;
 use crate::documents::Text;
@@ -174,8 +175,19 @@ impl Said {
     }
 }
 
-/// A fact's value as the gates read it.
+/// A fact's value as the gates read it, where it can have it.
 fn number(field: Field, value: &Value) -> Result<i64, (Code, String)> {
+    let number = written(field, value)?;
+    let (least, most) = bounds(field);
+    if (least..=most).contains(&number) {
+        return Ok(number);
+    }
+    let shown = |number| domain::facts::show(field.kind(), number);
+    let name = field.name();
+    Err((Code::OutOfRange, format!("`{name}` lies between {} and {}", shown(least), shown(most))))
+}
+
+fn written(field: Field, value: &Value) -> Result<i64, (Code, String)> {
     let wrong = |wanted: &str| Err((Code::WrongShape, format!("`{}` is {wanted}", field.name())));
     match (field.kind(), value) {
         (FieldKind::Bool, Value::Boolean(truth)) => Ok(i64::from(*truth)),

@@ -22,6 +22,8 @@ const HOURS_MAX: i64 = 744;
 /// Negotiations in a row after which a person is called, where the policy does not say: one strange negotiation is
 /// noise, three are not.
 const NEGOTIATIONS: u32 = 3;
+/// Longest name of a partner: it becomes part of an account's name, which the ledger bounds.
+const NAME_BYTES_MAX: usize = 64;
 /// What a member may be told.
 const TEXT: &str = "Enough has been promised for now.";
 
@@ -133,6 +135,18 @@ impl Checker<'_> {
         limits
     }
 
+    /// Whether a partner's name can stand in records, accounts and messages.
+    fn partner_name(&mut self, name: &Text) {
+        let text = name.get_ref();
+        if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+            let message = format!("a partner's name of {} bytes", text.len());
+            let problem = self
+                .problem(Code::BadId, CATALOG, name.span(), message)
+                .expected(format!("expected at most {NAME_BYTES_MAX} bytes without control characters"));
+            self.report(problem);
+        }
+    }
+
     /// Every partner once and with a reward, and every reward's partner among them.
     fn partners_named(&mut self, document: &catalog::Catalog) {
         let names: Vec<&str> =
@@ -152,6 +166,9 @@ impl Checker<'_> {
                 self.report(problem);
             }
         }
+        let of_rewards = document.reward.iter().filter_map(|reward| reward.partner.as_ref());
+        let named = document.partner.iter().map(|partner| &partner.name);
+        named.chain(of_rewards).for_each(|name| self.partner_name(name));
         for partner in document.reward.iter().filter_map(|reward| reward.partner.as_ref()) {
             if !names.is_empty() && !names.contains(&partner.get_ref().as_str()) {
                 self.unknown_word(CATALOG, partner, "a partner of this catalog", &names);
@@ -210,14 +227,18 @@ impl Checker<'_> {
     /// The end of a day in the program's time zone; `None` when a mistake was reported.
     fn end_of_day(&mut self, text: &Text, zone: &TimeZone) -> Option<Timestamp> {
         let day = text.get_ref().parse::<jiff::civil::Date>().ok();
-        let end = day.and_then(|day| day.tomorrow().ok()?.to_zoned(zone.clone()).ok());
+        // The last day there is has no tomorrow: that is for ever.
+        let end = day.map(|day| {
+            let end = day.tomorrow().ok().and_then(|next| next.to_zoned(zone.clone()).ok());
+            Timestamp(end.map_or(i64::MAX, |end| end.timestamp().as_microsecond()))
+        });
         if end.is_none() {
             let problem = self
                 .problem(Code::WrongShape, CATALOG, text.span(), format!("`{}` is no day", text.get_ref()))
                 .expected("expected a date such as \"2027-03-31\"");
             self.report(problem);
         }
-        end.map(|end| Timestamp(end.timestamp().as_microsecond()))
+        end
     }
 
     fn open(&mut self, about: About<'_>, limit: &Text, rewards: &[Reward]) -> Option<Limit> {

@@ -29,6 +29,7 @@ pub const DEPTH_MAX: usize = 16;
 /// Most literals in one list.
 pub const LIST_MAX: usize = 32;
 
+const SHORTEN: &str = "shorten what stands in `all` or `exists`: it counts once for each place of the list";
 const SPLIT: &str = "split it: the conditions of a list must all hold";
 
 /// Checks a condition and lowers it.
@@ -80,7 +81,9 @@ pub fn condition(text: &str) -> Result<Truth, Vec<Fault>> {
     let steps = truth.cost();
     if steps > COST_MAX {
         let message = format!("the condition costs {steps} steps, at most {COST_MAX} are allowed");
-        return Err(vec![Fault::new(Code::TooComplex, whole, message).help(SPLIT)]);
+        let listed = text.contains(".exists(") || text.contains(".all(");
+        let help = if listed { SHORTEN } else { SPLIT };
+        return Err(vec![Fault::new(Code::TooComplex, whole, message).help(help)]);
     }
     Ok(truth)
 }
