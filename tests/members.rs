@@ -365,7 +365,7 @@ fn retention_prunes_what_is_old_and_every_command_says_so() {
     let at = text(&ledger).to_owned();
     let log = |args: &[&str]| run_json(&[&["log"], args, &["--dir", &at, "--output", "json"]].concat());
     let (decision, total) = (
-        query(&ledger, "SELECT max(seq) FROM record WHERE kind = 11 AND outcome = 1"),
+        query(&ledger, "SELECT seq FROM record WHERE kind = 11 ORDER BY outcome = 1 DESC, seq DESC LIMIT 1"),
         query(&ledger, "SELECT count(*) FROM record WHERE sealed IS NOT NULL"),
     );
     let before = replayed(&ledger);

@@ -234,6 +234,17 @@ fn a_refusal_names_the_limit_and_its_rule() {
 }
 
 #[test]
+fn what_is_above_a_lowered_limit_holds_up_nothing_the_limit_is_not_about() {
+    let bundle = limited();
+    let counted = Counted::from([(budgets::exposed_reward("fuel-10c"), 50_000_000)]);
+    let mut escrow = rich(&bundle, Limits::new(Arc::clone(&bundle), counted));
+    let index = |reward: &str| bundle.reward_named(reward).unwrap().0;
+    let refused = escrow.reserve(&demand(&bundle, 0, index("fuel-10c"), START), START);
+    assert!(matches!(refused, Err(Refusal::Limit { measure: Measure::Open, .. })), "{refused:?}");
+    assert_eq!(escrow.reserve(&demand(&bundle, 0, index("points-50"), START), START), Ok(()));
+}
+
+#[test]
 fn a_clock_that_jumps_back_opens_no_window_again() {
     let bundle = limited();
     let mut escrow = rich(&bundle, Limits::new(Arc::clone(&bundle), Counted::new()));

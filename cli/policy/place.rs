@@ -90,8 +90,9 @@ impl Found<'_> {
     pub fn digest(&self, text: &str) -> Result<Digest> {
         match self {
             Found::Folder(_, reader) => digest(reader, text),
-            Found::Behind(..) => text.parse().map_err(|_| {
-                Failure::usage(format!("{text:?} is no whole digest; over NATS it cannot be completed"))
+            Found::Behind(..) => whole(text)?.ok_or_else(|| {
+                let why = "is neither a folder nor a whole digest; over NATS it cannot be completed";
+                Failure::usage(format!("{text:?} {why}"))
             }),
         }
     }
@@ -130,12 +131,21 @@ fn identity(dir: &Path) -> Result<String> {
     identity.ok_or_else(|| crate::ledger_errors(ledger::Error::NoLedger(dir.to_owned())))
 }
 
-/// The digest of a submitted bundle that begins with some digits.
+/// The digest of the bundle in a folder, or that a text is in full.
+fn whole(text: &str) -> Result<Option<Digest>> {
+    let folder = Path::new(text);
+    if folder.is_dir() {
+        return Ok(Some(super::load(folder)?.digest()));
+    }
+    Ok(text.parse().ok())
+}
+
+/// The digest of the bundle in a folder, or of a submitted one that begins with some digits.
 ///
 /// # Errors
-/// When none or more than one does.
+/// When the folder holds no bundle without mistakes, or none or more than one submitted bundle fits.
 pub fn digest(reader: &Reader, text: &str) -> Result<Digest> {
-    if let Ok(digest) = text.parse() {
+    if let Some(digest) = whole(text)? {
         return Ok(digest);
     }
     let filter = ledger::Filter { kind: Some(ledger::Kind::Bundle), limit: 10_000, ..Default::default() };

@@ -12,8 +12,8 @@ use crate::output::{self, Document};
 /// Show the newest recorded impact report of a submitted bundle: what an approval is bound to
 #[derive(clap::Args)]
 pub struct Args {
-    /// Digest of the bundle, or its first digits
-    #[arg(value_name = "DIGEST")]
+    /// The bundle: its folder, its digest, or the digest's first digits
+    #[arg(value_name = "BUNDLE")]
     bundle: String,
     /// Folder of the ledger
     #[arg(long, value_name = "DIR")]

@@ -43,8 +43,8 @@ pub struct Submit {
 /// Approve a submitted bundle with the impact report you looked at
 #[derive(clap::Args)]
 pub struct Approve {
-    /// Digest of the bundle, or its first digits
-    #[arg(value_name = "DIGEST")]
+    /// The bundle: its folder, its digest, or the digest's first digits
+    #[arg(value_name = "BUNDLE")]
     bundle: String,
     /// Digest of the impact report you looked at
     #[arg(long, value_name = "DIGEST")]
@@ -56,8 +56,8 @@ pub struct Approve {
 /// Put an approved bundle in force, now or at a time
 #[derive(clap::Args)]
 pub struct Activate {
-    /// Digest of the bundle, or its first digits
-    #[arg(value_name = "DIGEST")]
+    /// The bundle: its folder, its digest, or the digest's first digits
+    #[arg(value_name = "BUNDLE")]
     bundle: String,
     /// When, instead of now (RFC 3339)
     #[arg(long, value_name = "TIME")]
@@ -72,8 +72,8 @@ pub struct Activate {
 A shadow decides nothing: it is computed from the log, by `largesse policy impact DIGEST --log DIR --shadow`,
 which counts what happened since the bundle went into shadow, and with --follow goes on as rows arrive.")]
 pub struct Shadow {
-    /// Digest of the bundle, or its first digits
-    #[arg(value_name = "DIGEST")]
+    /// The bundle: its folder, its digest, or the digest's first digits
+    #[arg(value_name = "BUNDLE")]
     bundle: String,
     #[command(flatten)]
     keyed: Keyed,
@@ -87,8 +87,8 @@ whoever the candidate decides about stays with it when the share grows. The cand
 of every budget. Repeat the command with another share to widen or narrow it, `largesse policy activate` to take
 everybody, `largesse policy withdraw` to end it.")]
 pub struct Canary {
-    /// Digest of the bundle, or its first digits
-    #[arg(value_name = "DIGEST")]
+    /// The bundle: its folder, its digest, or the digest's first digits
+    #[arg(value_name = "BUNDLE")]
     bundle: String,
     /// Of all members, in per cent: 5, 0.5
     #[arg(long, value_name = "PERCENT", value_parser = share)]
@@ -100,8 +100,8 @@ pub struct Canary {
 /// Take back a shadow, a canary or a schedule
 #[derive(clap::Args)]
 pub struct Withdraw {
-    /// Digest of the bundle, or its first digits
-    #[arg(value_name = "DIGEST")]
+    /// The bundle: its folder, its digest, or the digest's first digits
+    #[arg(value_name = "BUNDLE")]
     bundle: String,
     #[command(flatten)]
     keyed: Keyed,

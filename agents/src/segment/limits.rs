@@ -96,7 +96,9 @@ impl Limits {
     pub(super) fn check(&mut self, demand: &Demand) -> Result<(), Refusal> {
         self.roll(demand.at);
         for (limit, rail) in self.bundle.limits().iter().zip(&self.rails) {
-            if rail.held.saturating_add(uses(limit, demand)) > rail.most {
+            let uses = uses(limit, demand);
+            // What is above a limit that was lowered holds up nothing the limit is not about.
+            if uses > 0 && rail.held.saturating_add(uses) > rail.most {
                 return Err(Refusal::Limit { measure: limit.measure, rule: limit.rule });
             }
         }

@@ -159,7 +159,10 @@ impl Checker<'_> {
                 self.report(problem);
             }
             let mut named = document.reward.iter().filter_map(|reward| reward.partner.as_ref());
-            if !named.any(|partner| *partner.get_ref() == name) {
+            // Where a reward names somebody unknown, that one may be meant.
+            let meant =
+                |partner: &Text| *partner.get_ref() == name || !names.contains(&partner.get_ref().as_str());
+            if !named.any(meant) {
                 let message = format!("no reward names `{name}` as its partner");
                 let help = "give a reward `partner`, or take the terms out";
                 let problem = self.problem(Code::Unused, CATALOG, partner.name.span(), message).help(help);

@@ -29,7 +29,7 @@ pub enum Refusal {
     UnknownBundle(Digest),
     #[error("bundle {0} was already submitted")]
     KnownBundle(Digest),
-    #[error("the bundle sent along is not {expected}: {why}")]
+    #[error("the bundle sent along cannot be taken as {expected}: {why}")]
     OtherBundle { expected: Digest, why: String },
     #[error("bundle {0} has no impact report yet; `largesse policy impact` makes and records one")]
     NotAssessed(Digest),
