@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p largesse-ledger --example questions -- FOLDER [ROWS]`
 //!
-//! Rows are small (no sealed part, a body of some 120 bytes), everything that is asked by is as in a real program: 12 weeks,
+//! Rows are small (no sealed part, a body of some 120 bytes), everything that is asked by varies as a program's does: 12 weeks,
 //! six policies and four models one after the other with overlaps, eight segments, twenty rewards, 200,000 members.
 
 use std::path::Path;

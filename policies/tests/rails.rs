@@ -4,9 +4,10 @@
 
 mod support;
 
-use domain::facts::{Field, NEVER};
+use domain::facts::Field;
 use domain::random::splitmix64;
 use domain::{Facts, MemberId, Reason, RewardIndex, SegmentIndex, Timestamp, time};
+use policies::analysis::usual;
 use policies::{Bundle, Measure, Situation, Sources, Stops, analyse, starter};
 use support::{edited, edited_all};
 
@@ -14,25 +15,8 @@ const NOON: Timestamp = Timestamp(1_500_000_000_000_000);
 
 /// A purchase of 50 dollars at a till by somebody about whom nothing speaks against a reward.
 fn purchase(changes: &[(Field, i64)]) -> Facts {
-    let mut facts = Facts::default();
-    let fine = [
-        (Field::NowHour, 12),
-        (Field::EventTouchpoint, 5),
-        (Field::EventSettlement, 1),
-        (Field::EventAmount, 50_000_000),
-        (Field::MemberConsentMarketing, 1),
-        (Field::MemberConsentProfiling, 1),
-        (Field::MemberDaysSinceComplaint, NEVER),
-        (Field::MemberDaysSinceRefund, NEVER),
-        (Field::MemberDaysSinceSensitive, NEVER),
-        (Field::MemberHoursSinceOffer, NEVER),
-        (Field::MemberTrips, 60),
-        (Field::MemberTrips91d, 26),
-        (Field::MemberTenureDays, 200),
-        (Field::MemberLtv91d, 900_000_000),
-        (Field::MemberChurn60d, 30_000),
-    ];
-    fine.iter().chain(changes).for_each(|(field, value)| facts.set(*field, *value));
+    let mut facts = usual();
+    changes.iter().for_each(|(field, value)| facts.set(*field, *value));
     facts
 }
 
