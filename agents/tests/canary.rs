@@ -132,6 +132,21 @@ fn stock_that_only_the_candidate_has_counts_for_its_share_and_in_full_once_it_is
     assert_eq!(changed.get("inventory/coffee"), Some(&40));
 }
 
+#[test]
+fn shares_that_pay_for_no_reward_are_named() {
+    let candidate = candidate();
+    let named = |ppm| budgets::pays_for_nothing(&candidate, Ppm(ppm));
+    assert_eq!(named(1_000_000), [""; 0]);
+    // A fortieth of forty coffees is one, less than that none.
+    assert!(!named(25_000).contains(&"budget inventory/coffee".to_owned()));
+    assert!(named(24_999).contains(&"budget inventory/coffee".to_owned()));
+    // The cheapest reward costs 0.35: of the 9,000 of the program that takes a share of 39 millionths.
+    let least = candidate.rewards().iter().map(|reward| reward.cost.0).min().unwrap();
+    let share = u32::try_from(least / 9_000 + i64::from(least % 9_000 > 0)).unwrap();
+    assert!(!named(share).contains(&"budget global".to_owned()));
+    assert!(named(share - 1).contains(&"budget global".to_owned()));
+}
+
 /// Policies that come and go within one period leave each budget at what the one in force allows, or at what is
 /// promised already.
 #[test]

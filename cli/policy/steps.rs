@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use agents::policy::budgets::pays_for_nothing;
 use domain::{Digest, Ppm, Timestamp};
 use ledger::person::PersonKey;
 use policies::registry::{Signed, Statement, Step, VERSION, percent};
+use runtime::opening::recorded_bundle;
 use runtime::registry::{Answer, JudgeError, Request};
 
-use super::place::Place;
+use super::place::{Found, Place};
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
 
@@ -84,7 +86,7 @@ pub struct Shadow {
 #[command(after_help = "\
 Which members follows from the bundle and the member alone: nobody changes sides while the canary lasts, and
 whoever the candidate decides about stays with it when the share grows. The candidate may spend the same share
-of every budget. Repeat the command with another share to widen or narrow it, `largesse policy activate` to take
+of every budget and limit; it is said when that pays for no reward. Repeat the command with another share to widen or narrow it, `largesse policy activate` to take
 everybody, `largesse policy withdraw` to end it.")]
 pub struct Canary {
     /// The bundle: its folder, its digest, or the digest's first digits
@@ -160,7 +162,18 @@ pub fn shadow(args: &Shadow) -> Result {
 }
 
 pub fn canary(args: &Canary) -> Result {
-    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
+    let found = args.keyed.place.find()?;
+    let bundle = found.digest(&args.bundle)?;
+    if let Found::Folder(_, reader) = &found
+        && let Ok(candidate) = recorded_bundle(reader, bundle)
+    {
+        for name in pays_for_nothing(&candidate, args.share) {
+            let share = percent(args.share);
+            output::say(&format!(
+                "note: {share} of {name} pays for no reward, so it promises nothing from there"
+            ));
+        }
+    }
     let done = format!("{bundle} decides for {} of the members", percent(args.share));
     take(&args.keyed, Step::Canary { bundle, share: args.share }, None, &done)
 }

@@ -395,6 +395,11 @@ impl Bundle {
         &self.moments
     }
 
+    /// The ids of the variants, in the order that `member.variant` counts.
+    pub fn variants(&self) -> impl Iterator<Item = &str> {
+        self.experiments.variants.iter().map(|variant| variant.id.as_str())
+    }
+
     pub fn guardrails(&self) -> &Guardrails {
         &self.guardrails
     }

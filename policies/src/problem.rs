@@ -35,6 +35,8 @@ pub struct Problem {
     pub excerpt: String,
     /// The column of the first character of `excerpt`.
     pub excerpt_col: u32,
+    /// Whether the line goes on after `excerpt`.
+    pub excerpt_cut: bool,
 }
 
 /// Every mistake of a bundle, in file order. Never empty.
@@ -56,6 +58,7 @@ impl Problem {
             help: None,
             excerpt: String::new(),
             excerpt_col: 1,
+            excerpt_cut: false,
         }
     }
 
@@ -70,7 +73,7 @@ impl Problem {
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         let col = count(&text[line_start..start]) + 1;
-        let (excerpt_col, excerpt) = excerpt(&text[line_start..line_end], col);
+        let (excerpt_col, excerpt, excerpt_cut) = excerpt(&text[line_start..line_end], col);
         let newlines = text[..start].bytes().filter(|byte| *byte == b'\n').count();
         Problem {
             line: u32::try_from(newlines + 1).unwrap_or(u32::MAX),
@@ -78,6 +81,7 @@ impl Problem {
             span: start..end,
             excerpt,
             excerpt_col,
+            excerpt_cut,
             ..Problem::of_file(code, file, message)
         }
     }
@@ -122,7 +126,8 @@ impl Problem {
             let cut = if self.excerpt_col > 1 { "..." } else { "" };
             let label = self.expected.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
             writeln!(out, "{:gutter$} |", "")?;
-            writeln!(out, "{} | {cut}{}", self.line, self.excerpt)?;
+            let goes_on = if self.excerpt_cut { "..." } else { "" };
+            writeln!(out, "{} | {cut}{}{goes_on}", self.line, self.excerpt)?;
             let pad: String =
                 self.excerpt.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             writeln!(out, "{:gutter$} | {}{pad}{}{label}", "", " ".repeat(cut.len()), "^".repeat(carets))?;
@@ -165,14 +170,16 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The part of a line around a column, and the column where that part begins.
-fn excerpt(line: &str, col: u32) -> (u32, String) {
+/// The part of a line around a column, the column where that part begins, and whether the line goes on after it.
+fn excerpt(line: &str, col: u32) -> (u32, String, bool) {
     if line.chars().take(EXCERPT_CHARS_MAX + 1).count() <= EXCERPT_CHARS_MAX {
-        return (1, line.to_owned());
+        return (1, line.to_owned(), false);
     }
     let from = col.saturating_sub(EXCERPT_CHARS_BEFORE).max(1);
     let skipped = usize::try_from(from - 1).unwrap_or(0);
-    (from, line.chars().skip(skipped).take(EXCERPT_CHARS_MAX).collect())
+    let mut rest = line.chars().skip(skipped);
+    let part = rest.by_ref().take(EXCERPT_CHARS_MAX).collect();
+    (from, part, rest.next().is_some())
 }
 
 /// The nearest character boundary at or before `at`.

@@ -693,6 +693,20 @@ fn margins_that_leave_nothing() {
 }
 
 #[test]
+fn a_date_that_stands_bare() {
+    let until = "[[partner]]\nname = \"Regent\"\nuntil = 2027-01-01\n\n[[reward]]";
+    insta::assert_snapshot!(mistakes(&[
+        ("catalog.toml", "[[reward]]", until),
+        ("catalog.toml", "id = \"cinema\"\n", "id = \"cinema\"\npartner = \"Regent\"\n"),
+    ]));
+}
+
+#[test]
+fn an_element_that_goes_by_another_name() {
+    insta::assert_snapshot!(condition("member.recent_amounts.exists(a, b >= 100.00)"));
+}
+
+#[test]
 fn wording_that_nobody_could_read() {
     let worded = "stale_hours = 48\nwording = \"Once your order is packed.\"";
     insta::assert_snapshot!(mistakes(&[("moments.toml", "stale_hours = 48", worded)]));

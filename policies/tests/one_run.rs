@@ -199,6 +199,25 @@ fn tests_are_checked_with_the_bundle() {
 }
 
 #[test]
+fn a_test_names_a_variant_by_its_id() {
+    let case = |variant: &str| {
+        format!(
+            "[[case]]\nname = \"less\"\nevent = {{ type = \"visit\", touchpoint = \"app\" }}\n\
+             member = {{ variant = {variant}, recent_amounts = 3 }}\nexpect = {{ moment = \"none\" }}\n"
+        )
+    };
+    let (_, problems) = with_tests(case("1").as_bytes(), |_| {});
+    insta::assert_snapshot!(problems);
+    let (_, problems) = with_tests(case("\"fewer-vouchers\"").as_bytes(), |folder| {
+        let experiments = folder.join("experiments.toml");
+        let variant = "\n[[variant]]\nid = \"few-vouchers\"\nshare = \"10 %\"\nwithhold = [\"voucher-3\"]\n";
+        let text = std::fs::read_to_string(&experiments).unwrap() + variant;
+        std::fs::write(experiments, text).unwrap();
+    });
+    insta::assert_snapshot!(problems);
+}
+
+#[test]
 fn tests_are_checked_beside_a_bundle_with_mistakes() {
     let (usable, problems) = with_tests(WRONG_TESTS.as_bytes(), |folder| {
         // Whether its ids exist is not known then; what the other files name is.

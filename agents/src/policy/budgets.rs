@@ -104,6 +104,32 @@ pub fn part(amount: i64, share: Ppm) -> i64 {
     i64::try_from(i128::from(amount) * i128::from(share.0) / 1_000_000).unwrap_or(i64::MAX)
 }
 
+/// The budgets and limits of a bundle of which a share pays for no reward at all, as people know them: under a canary of
+/// that share they hold back whatever counts for them.
+pub fn pays_for_nothing(bundle: &Bundle, share: Ppm) -> Vec<String> {
+    let costs = || bundle.rewards().iter().map(|reward| reward.cost.0);
+    let stocks_from = 1 + bundle.segments().len();
+    let mut found = Vec::new();
+    for (at, (id, amount)) in ids(bundle).into_iter().zip(per_period(bundle)).enumerate() {
+        let least = if at < stocks_from { costs().min().unwrap_or(0) } else { 1 };
+        if amount.is_some_and(|amount| part(amount, share) < least) {
+            found.push(format!("budget {id}"));
+        }
+    }
+    for limit in bundle.limits() {
+        let covered = costs().enumerate().filter(|(at, _)| limit.rewards >> at & 1 == 1);
+        let least = if limit.measure == Measure::Waiting {
+            1
+        } else {
+            covered.map(|(_, cost)| cost).min().unwrap_or(0)
+        };
+        if part(limit.amount, share) < least {
+            found.extend(bundle.rule(limit.rule).map(|rule| rule.id.to_string()));
+        }
+    }
+    found
+}
+
 /// What a ledger knows of a program's budgets when a node takes it up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {

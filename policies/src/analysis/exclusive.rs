@@ -69,8 +69,10 @@ impl Analysis<'_> {
         );
         let help = "let their conditions exclude each other, or make one of them not exclusive";
         let rules = vec![self.reward_name(first), self.reward_name(second), self.moment_name(moment)];
-        let terms: Vec<&Term> =
-            [first, second].iter().flat_map(|reward| &self.terms.rewards[*reward].eligible).collect();
+        let trigger = &self.terms.moments[moment];
+        let asked = std::iter::once(&trigger.trigger).chain(&trigger.when);
+        let eligible = [first, second].into_iter().flat_map(|reward| &self.terms.rewards[reward].eligible);
+        let terms: Vec<&Term> = asked.chain(eligible).collect();
         let witness = witness(facts, &terms, Some(&self.bundle.moments[moment]), None);
         let name = self.reward_name(second);
         self.report(Code::TwoExclusive, &name, message, help, rules, Some(witness));

@@ -60,8 +60,9 @@ impl Checker<'_> {
         for (key, value) in facts {
             match Said::of(family, key) {
                 Some(said) => {
-                    if let Err((code, message)) = said.values(value.get_ref()) {
-                        self.report_value(code, value.span(), message, said.field());
+                    if let Err((code, message)) = said.values(value.get_ref(), self.names) {
+                        let help = said.help(value.get_ref(), self.names);
+                        self.report(code, value.span(), message, &help);
                     }
                 }
                 None => {
@@ -113,17 +114,6 @@ impl Checker<'_> {
         self.report(Code::UnknownReference, id.span(), message, &help);
     }
 
-    /// A wrong value: a word's help names words.
-    fn report_value(&mut self, code: Code, span: Range<usize>, message: String, field: Field) {
-        let help = match (field.kind(), self.text.get(span.clone())) {
-            (FieldKind::Word(words), Some(written)) => {
-                did_you_mean(written.trim_matches(['"', '\'']), words.iter().copied())
-            }
-            _ => field.doc().to_owned(),
-        };
-        self.report(code, span, message, &help);
-    }
-
     fn report(&mut self, code: Code, span: Range<usize>, message: String, help: &str) {
         if span != NOWHERE {
             self.problems.push(Problem::at(code, self.file, self.text, span, message).help(help));
@@ -132,28 +122,33 @@ impl Checker<'_> {
 }
 
 /// The fact a key of a family means.
-/// What a case may say a fact is.
 #[derive(Clone, Copy)]
 pub(super) enum Said {
     One(Field),
     Many(&'static List),
+    /// A variant goes by its id: its position is a matter of the order in a file.
+    Variant,
 }
 
 impl Said {
     pub(super) fn of(family: &str, key: &Text) -> Option<Said> {
         let name = format!("{family}.{}", key.get_ref());
         let field = || Field::from_name(&name).filter(|field| !field.is_slot()).map(Said::One);
+        if name == Field::MemberVariant.name() {
+            return Some(Said::Variant);
+        }
         List::from_name(&name).map(Said::Many).or_else(field)
     }
 
     /// The facts it sets, as the gates read them.
-    pub(super) fn values(self, value: &Value) -> Result<Vec<(Field, i64)>, (Code, String)> {
+    pub(super) fn values(self, value: &Value, names: &Names) -> Result<Vec<(Field, i64)>, (Code, String)> {
         let list = match self {
             Said::One(field) => return Ok(vec![(field, number(field, value)?)]),
+            Said::Variant => return Ok(vec![(Field::MemberVariant, variant(value, names)?)]),
             Said::Many(list) => list,
         };
         let Value::Array(elements) = value else {
-            return Err((Code::WrongShape, format!("`{}` is a list", list.name)));
+            return Err((Code::WrongShape, format!("`{}` is a list, in [ ]", list.name)));
         };
         if elements.len() > list.slots.len() {
             let why =
@@ -166,13 +161,34 @@ impl Said {
         std::iter::once(Ok((list.length, length))).chain(filled).collect()
     }
 
-    /// What it means, for help.
-    fn field(self) -> Field {
+    /// What belongs there instead of a value: words for a word, else what the fact is.
+    fn help(self, value: &Value, names: &Names) -> String {
+        let written = value.as_str().unwrap_or_default();
         match self {
-            Said::One(field) => field,
-            Said::Many(list) => list.length,
+            Said::One(field) => match field.kind() {
+                FieldKind::Word(words) => did_you_mean(written, words.iter().copied()),
+                FieldKind::Bool | FieldKind::Int | FieldKind::Money | FieldKind::Ratio => {
+                    field.doc().to_owned()
+                }
+            },
+            Said::Many(list) => list.doc.to_owned(),
+            Said::Variant => match names.variants.as_deref() {
+                Some(ids) if !ids.is_empty() => did_you_mean(written, ids.iter().map(String::as_str)),
+                Some(_) | None => "variants are written in experiments.toml".to_owned(),
+            },
         }
     }
+}
+
+/// The position of a variant, as the gates read it.
+fn variant(value: &Value, names: &Names) -> Result<i64, (Code, String)> {
+    let Value::String(id) = value else {
+        return Err((Code::WrongShape, "`member.variant` is the id of a variant, in quotes".to_owned()));
+    };
+    // A file that could not be read names no variants, which is said there.
+    let Some(ids) = names.variants.as_deref() else { return Ok(0) };
+    let position = (1..).zip(ids).find_map(|(position, known)| (known == id).then_some(position));
+    position.ok_or_else(|| (Code::UnknownReference, format!("`{id}` is not a variant of this bundle")))
 }
 
 /// A fact's value as the gates read it, where it can have it.

@@ -10,6 +10,7 @@ use jiff::civil::DateTime;
 
 use super::check::Said;
 use crate::bundle::{Bundle, Stops};
+use crate::check::Names;
 use crate::documents::Text;
 use crate::documents::cases::{Case, Fact};
 use crate::gates::{Grant, QUIET_KIND, Situation};
@@ -48,8 +49,9 @@ impl Imagined {
         let within = |days: i64| i64::try_from(days_ago().filter(|ago| *ago < days).count()).unwrap_or(NEVER);
         facts.set(Field::MemberOffers7d, within(7));
         facts.set(Field::MemberOffers28d, within(28));
-        put(&mut facts, "event", &written.event.0)?;
-        put(&mut facts, "member", &written.member.0)?;
+        let names = Names::of(bundle);
+        put(&mut facts, "event", &written.event.0, &names)?;
+        put(&mut facts, "member", &written.member.0, &names)?;
         let mut grants = Vec::new();
         for promised in &written.promised {
             let reward = bundle.reward_named(promised.reward.get_ref());
@@ -96,10 +98,10 @@ fn nobody_special() -> Facts {
     facts
 }
 
-fn put(facts: &mut Facts, family: &str, given: &BTreeMap<Text, Fact>) -> Result<(), String> {
+fn put(facts: &mut Facts, family: &str, given: &BTreeMap<Text, Fact>, names: &Names) -> Result<(), String> {
     for (key, value) in given {
         let said = Said::of(family, key).ok_or_else(|| format!("no fact `{family}.{}`", key.get_ref()))?;
-        let values = said.values(value.get_ref()).map_err(|(_, why)| why)?;
+        let values = said.values(value.get_ref(), names).map_err(|(_, why)| why)?;
         values.into_iter().for_each(|(field, value)| facts.set(field, value));
     }
     Ok(())

@@ -178,10 +178,13 @@ impl<'a> Checker<'a> {
         let sure = |file| !self.unsure.contains(&file);
         let moments = documents.moments.iter().flat_map(|document| &document.moment);
         let moments = moments.map(|moment| moment.id.get_ref().clone()).collect();
+        let variants = documents.experiments.iter().flat_map(|document| &document.variant);
+        let variants = variants.map(|variant| variant.id.get_ref().clone()).collect();
         Names {
             segments: sure(File::Segments).then(|| self.segment_ids.clone()),
             rewards: sure(File::Catalog).then(|| self.reward_ids.clone()),
             moments: sure(File::Moments).then_some(moments),
+            variants: sure(File::Experiments).then_some(variants),
         }
     }
 

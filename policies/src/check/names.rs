@@ -8,6 +8,8 @@ pub struct Names {
     pub segments: Option<Vec<String>>,
     pub rewards: Option<Vec<String>>,
     pub moments: Option<Vec<String>>,
+    /// In the order of their file, which is what `member.variant` counts.
+    pub variants: Option<Vec<String>>,
 }
 
 impl Names {
@@ -17,6 +19,7 @@ impl Names {
             segments: Some(bundle.segments().iter().map(|segment| segment.id.clone()).collect()),
             rewards: Some(bundle.rewards().iter().map(|reward| reward.id.clone()).collect()),
             moments: Some(bundle.moments().iter().map(|moment| moment.id.clone()).collect()),
+            variants: Some(bundle.variants().map(str::to_owned).collect()),
         }
     }
 }

@@ -98,8 +98,11 @@ fn facts(scope: Scope) -> Value {
     let last = |name: &'static str| name.split_once('.').map_or(name, |(_, name)| name).to_owned();
     let alone = Field::ALL.iter().filter(|field| field.scope() == scope && !field.is_slot());
     let alone = alone.map(|field| {
-        let mut schema = of_kind(field.kind());
-        schema["description"] = json!(field.doc());
+        let (mut schema, doc) = match field {
+            Field::MemberVariant => (json!({ "type": "string" }), "Id of a variant in experiments.toml."),
+            field => (of_kind(field.kind()), field.doc()),
+        };
+        schema["description"] = json!(doc);
         (last(field.name()), schema)
     });
     let lists = LISTS.iter().filter(|list| list.length.scope() == scope).map(|list| {

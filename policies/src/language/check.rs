@@ -30,6 +30,7 @@ pub const DEPTH_MAX: usize = 16;
 pub const LIST_MAX: usize = 32;
 
 const SHORTEN: &str = "shorten what stands in `all` or `exists`: it counts once for each place of the list";
+const FAMILIES: &str = "`now.`, `event.`, `member.` or `reward.`";
 const SPLIT: &str = "split it: the conditions of a list must all hold";
 
 /// Checks a condition and lowers it.
@@ -145,10 +146,13 @@ impl Checker<'_> {
             let names = Field::ALL.iter().filter(|field| !field.is_slot()).map(|field| field.name());
             let last = name.rsplit('.').next().unwrap_or_default();
             let meant = closest(&name, names).or_else(|| same_last_word(last));
-            let help = meant.map_or_else(
-                || "facts begin with `now.`, `event.`, `member.` or `reward.`".to_owned(),
-                |meant| format!("did you mean `{meant}`?"),
-            );
+            let help = match (meant, &self.element) {
+                (Some(meant), _) => format!("did you mean `{meant}`?"),
+                (None, Some(element)) => {
+                    format!("the element is called `{}` here; facts begin with {FAMILIES}", element.name)
+                }
+                (None, None) => format!("facts begin with {FAMILIES}"),
+            };
             return self.fault(Code::UnknownFact, span, format!("`{name}` is not a fact"), Some(help));
         };
         self.facts += 1;

@@ -37,6 +37,9 @@ pub(super) fn shape_problem(file: &str, text: &str, span: Range<usize>, message:
         return problem(Code::UnknownReference, format!("`{first}` is not known here")).help_if(help);
     }
     let written = text.get(span.clone()).unwrap_or_default();
+    // TOML hands serde a date as a table.
+    let date = message.starts_with("invalid type: map") && written.starts_with(|c: char| c.is_ascii_digit());
+    let message = if date { message.replace("map,", "date,") } else { message.to_owned() };
     let bare = written.trim_matches('"');
     let help = if message.contains("expected a string") && bare.starts_with(|c: char| c.is_ascii_digit()) {
         Some(format!("write it in quotes: \"{bare}\""))
@@ -45,7 +48,7 @@ pub(super) fn shape_problem(file: &str, text: &str, span: Range<usize>, message:
     } else {
         None
     };
-    problem(Code::WrongShape, plain(message)).help_if(help)
+    problem(Code::WrongShape, plain(&message)).help_if(help)
 }
 
 /// Serde's words for types.
