@@ -15,6 +15,7 @@ mod log;
 mod member;
 mod model;
 mod output;
+mod pending;
 mod people;
 mod policy;
 mod purchases;
@@ -74,6 +75,9 @@ enum Command {
     /// Say who may write, approve and stop policies
     #[command(subcommand)]
     People(people::Command),
+    /// Approve or decline promises that wait for a person
+    #[command(subcommand, after_help = pending::AFTER_HELP)]
+    Pending(pending::Command),
     /// Stop promising, at once: the whole program or a part of it
     #[command(after_help = stop::AFTER_HELP)]
     Stop(stop::Switch),
@@ -117,6 +121,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::People(command) => people::run(&command),
+        Command::Pending(command) => pending::run(&command),
         Command::Stop(args) => stop::stop(&args),
         Command::Resume(args) => stop::resume(&args),
         Command::Log(command) => log::run(&command),

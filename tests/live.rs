@@ -4,43 +4,14 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::time::Duration;
 
 use async_nats::jetstream;
+use common::live::{eventually, number, publish, purchase, rows, runs, serve};
 use common::office::Office;
-use common::{NatsServer, folder, largesse, query, run_json, terminate, text};
+use common::{NatsServer, folder, query, run_json, terminate, text};
 use serde_json::Value;
-
-fn serve(office: &Office, server: &NatsServer) -> Child {
-    let config = office.path("largesse.toml");
-    let document = format!("[node]\ndir = \"ledger\"\n[nats]\nurl = \"{}\"\n", server.url());
-    std::fs::write(&config, document).unwrap();
-    largesse()
-        .args(["serve", "--config", text(&config)])
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap()
-}
-
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what} did not happen within a minute");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A purchase now, of one of many members.
-fn purchase(number: u32) -> String {
-    let now = runtime::clock::wall();
-    format!(
-        r#"{{"schema":1,"event_id":"live-{number:06}","member":"live-{}","type":"purchase","event_time":"{now}",
-        "source":"till","touchpoint":"pos","data":{{"amount":"70.00"}}}}"#,
-        number % 2_000,
-    )
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_every_decision_names_one_bundle_and_a_kill_switch_survives_a_restart() {
@@ -99,28 +70,6 @@ async fn under_load_every_decision_names_one_bundle_and_a_kill_switch_survives_a
         run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"])["verified"],
         true
     );
-}
-
-async fn publish(url: String, numbers: std::ops::Range<u32>) {
-    let context = jetstream::new(async_nats::connect(url).await.unwrap());
-    for number in numbers {
-        context.publish("largesse.v1.event.till", purchase(number).into()).await.unwrap().await.unwrap();
-    }
-}
-
-fn number(office: &Office, sql: &str) -> u64 {
-    if !office.ledger().join("ledger.db").exists() {
-        return 0;
-    }
-    query(&office.ledger(), sql).parse().unwrap_or(0)
-}
-
-fn rows(office: &Office) -> u64 {
-    number(office, "SELECT count(*) FROM record WHERE event_id LIKE 'live-%'")
-}
-
-fn runs(office: &Office) -> u64 {
-    number(office, "SELECT count(*) FROM record WHERE kind = 2")
 }
 
 fn granted(office: &Office) -> u64 {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agents::member::Release;
+use agents::member::{Release, Turn};
 use agents::negotiation::{Envelope, EscrowGrant, Layout};
 use agents::policy::budgets;
 use agents::segment::{Counted, Demand, Escrow, Limits, Refusal, Reserve};
@@ -134,6 +134,8 @@ enum Act {
         place: usize,
         used: bool,
     },
+    /// A person approves the promise at this place, where it waits.
+    Approve(usize),
     Restart,
 }
 
@@ -142,6 +144,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         12 => (0u8..7, 0u8..10, 0i64..90)
             .prop_map(|(segment, reward, minutes)| Act::Promise { segment, reward, minutes }),
         6 => (0usize..100, any::<bool>()).prop_map(|(place, used)| Act::End { place, used }),
+        4 => (0usize..100).prop_map(Act::Approve),
         1 => Just(Act::Restart),
     ];
     prop::collection::vec(act, 1..150)
@@ -166,17 +169,34 @@ proptest! {
                     prop_assert_eq!(reserved.is_ok(), fits, "{:?} {:?}", reserved, ledger.0);
                     if fits {
                         ledger.add(&bundle, &demand, 1);
-                        open.push(demand);
+                        open.push((demand, false));
                     } else {
                         prop_assert!(matches!(reserved, Err(Refusal::Limit { .. })), "{reserved:?}");
                     }
                 }
                 Act::End { place, used } if !open.is_empty() => {
-                    let demand = open.remove(place % open.len());
+                    let (demand, approved) = open.remove(place % open.len());
                     ledger.add(&bundle, &demand, -1);
-                    if used || restarted { escrow.end(&demand) } else { escrow.release(&demand).unwrap() }
+                    if used || restarted {
+                        escrow.end(&demand);
+                    } else if approved {
+                        escrow.refund(&demand).unwrap();
+                    } else {
+                        escrow.release(&demand).unwrap();
+                    }
                 }
-                Act::End { .. } => {}
+                Act::Approve(place) if !open.is_empty() && !restarted => {
+                    let at = place % open.len();
+                    let (demand, approved) = &mut open[at];
+                    if demand.waits {
+                        let before = escrow.view().clone();
+                        escrow.approve(demand).unwrap();
+                        prop_assert_eq!(&before.returned, &escrow.view().returned);
+                        *ledger.0.entry(budgets::WAITING.into()).or_default() -= 1;
+                        (demand.waits, *approved) = (false, true);
+                    }
+                }
+                Act::End { .. } | Act::Approve(_) => {}
                 Act::Restart => {
                     escrow = rich(&bundle, Limits::new(Arc::clone(&bundle), ledger.0.clone()));
                     restarted = true;
@@ -266,7 +286,7 @@ fn what_a_used_promise_held_is_found_by_its_ids() {
         segment: "loyal".into(),
         cost: Micros(1_500_000),
         pending: false,
-        used: true,
+        turn: Turn::Used,
         promised_at: START,
     };
     let demand = Demand::of_release(&release, &bundle).unwrap();

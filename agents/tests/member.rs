@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use agents::member::{Considered, Member, Promise, PromiseState, Proposal, Proposed, Step};
+use agents::member::{Considered, Member, Promise, PromiseState, Proposal, Proposed, Step, Turn};
 use agents::policy::GlobalPolicy;
 use agents::segment::{Demand, Refusal, Reserve, verdict};
 use domain::event::wire::Refusal as FieldRefusal;
@@ -319,6 +319,56 @@ fn a_promise_ends_once() {
         matches!(&step, Step::Refused(FieldRefusal { reason: Reason::UnknownReference, .. })),
         "{step:?}"
     );
+}
+
+#[test]
+fn a_promise_that_waits_is_answered_once_and_only_while_the_member_may_be_addressed() {
+    let bundle = bundle();
+    let decision = DecisionId(uuid());
+    let waiting = || {
+        let mut member = regular(&bundle);
+        Arc::make_mut(&mut member.state).promise(Promise {
+            decision,
+            reward: "cinema".into(),
+            segment: "loyal".into(),
+            granted_at: noon(),
+            valid_until: noon().plus(14 * DAY),
+            cost: Micros::units(5),
+            state: PromiseState::Pending,
+        });
+        member
+    };
+    let answer = |approved| Event::answered(decision, approved, member_id(), noon());
+    let refused =
+        |step: &Step| matches!(step, Step::Refused(FieldRefusal { reason: Reason::BadTransition, .. }));
+    let told = |member: &mut Member, event: &Event| member.handle(event, noon(), &bundle, Stops::default());
+    let mut member = waiting();
+    let step = told(&mut member, &answer(true));
+    let turned = matches!(&step, Step::Observed { release: Some(release) }
+        if release.turn == Turn::Approved && release.pending && release.cost == Micros::units(5));
+    assert!(turned, "{step:?}");
+    for approved in [true, false] {
+        assert!(refused(&told(&mut member, &answer(approved))), "it was answered twice");
+    }
+    // Promised like any other, it can be used.
+    let used = event("e9", noon(), EventKind::Redeemed { decision });
+    assert!(!refused(&told(&mut member, &used)));
+    let mut member = waiting();
+    let step = told(&mut member, &answer(false));
+    let turned = matches!(&step, Step::Observed { release: Some(release) }
+        if release.turn == Turn::Unused && release.pending);
+    assert!(turned, "{step:?}");
+    assert!(refused(&told(&mut member, &answer(true))), "what was declined was approved");
+    for said in [
+        EventKind::Objection { active: true },
+        EventKind::Minor { active: true },
+        EventKind::Consent { purpose: Purpose::PersonalisedMarketing, granted: false },
+    ] {
+        let mut member = waiting();
+        told(&mut member, &event("e1", noon(), said.clone()));
+        assert!(refused(&told(&mut member, &answer(true))), "approved in spite of {said:?}");
+        assert!(!refused(&told(&mut member, &answer(false))), "money is held for nothing");
+    }
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub fn run(args: &Args) -> Result {
             Some(Recorded::Due(due)) => {
                 lines.push(line("activate", Some(due.bundle), "schedule", due.scheduled_by));
             }
+            // Answers about promises are about members, not about the policy.
+            Some(Recorded::Step(signed)) if matches!(signed.statement.step, Step::Answer { .. }) => {}
             Some(Recorded::Step(signed)) => {
                 let detail = detail(&signed.statement.step);
                 lines.push(line(signed.statement.step.name(), row.bundle, &signed.statement.by, detail));
@@ -98,5 +100,6 @@ fn detail(step: &Step) -> String {
             .filter(|text| !text.is_empty())
             .collect::<Vec<_>>()
             .join(": "),
+        Step::Answer { note, .. } => note.clone(),
     }
 }

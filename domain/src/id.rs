@@ -69,6 +69,9 @@ fn hex_into<'a>(bytes: &[u8; 16], buffer: &'a mut [u8; 32]) -> &'a str {
     std::str::from_utf8(buffer).unwrap_or_default()
 }
 
+/// How the ids of people's answers begin.
+pub const ANSWER_ID_START: &str = "answered-";
+
 /// The producer's id of an event: 1..=128 bytes of printable ASCII without spaces.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Arc<str>);
@@ -81,6 +84,16 @@ pub struct NotAnEventId(pub String);
 impl EventId {
     /// Longest id in bytes. 128 holds a UUID with a source prefix; ids are an indexed column, so they stay short.
     pub const LEN_MAX: usize = 128;
+
+    /// The id of the event that says what a person answered about a promise that waited.
+    pub fn of_answer(decision: DecisionId) -> EventId {
+        EventId(format!("{ANSWER_ID_START}{decision}").into())
+    }
+
+    /// Whether it is the id of a person's answer.
+    pub fn is_answer(&self) -> bool {
+        self.0.starts_with(ANSWER_ID_START)
+    }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {

@@ -133,6 +133,11 @@ impl Debit {
         Debit { budget, limit: None, reserved: Micros(-amount.0), committed: Micros::ZERO, count: false }
     }
 
+    /// Commits an amount that was reserved (a person approved a promise that waited).
+    pub fn settle(budget: Arc<str>, amount: Micros) -> Debit {
+        Debit { committed: amount, ..Debit::release(budget, amount) }
+    }
+
     /// Counts an amount until it is counted back.
     pub fn count(budget: Arc<str>, amount: Micros) -> Debit {
         Debit { count: true, ..Debit::reserve(budget, amount) }

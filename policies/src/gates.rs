@@ -16,6 +16,8 @@ use crate::rules::{Refusal, RuleIndex};
 /// the list is part of the member state that is sealed and written on every event, so it stays short. The
 /// checker refuses bundles whose caps could need more.
 pub const GRANTS_MAX: usize = 64;
+/// Most days a promise may hold.
+pub const VALID_DAYS_MAX: u16 = 730;
 
 /// A promise a member received, for frequency caps. Cancelled promises are not listed.
 ///

@@ -42,7 +42,7 @@ pub use codes::{Code, Severity, explain};
 pub use documents::schema;
 pub use facts_page::facts_page;
 pub use findings::{Finding, Stage};
-pub use gates::{GRANTS_MAX, Grant, Situation};
+pub use gates::{GRANTS_MAX, Grant, Situation, VALID_DAYS_MAX};
 pub use gather::Gathered;
 pub use limits::{Limit, Measure};
 pub use plan::Plan;

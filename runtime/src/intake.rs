@@ -27,6 +27,7 @@ use crate::actors::{member, policy, segment};
 use crate::bus::{self, Bus, Delivery, Ticket};
 use crate::clock::Clock;
 use crate::metrics::Stamps;
+use crate::registry::Answers;
 use crate::rows;
 use crate::shared::Shared;
 use crate::sides::Sides;
@@ -41,6 +42,10 @@ const TIMERS_EVERY: Duration = Duration::from_secs(1);
 const TIMERS_EVERY_PROGRAM: i64 = domain::time::HOUR;
 /// Timers woken at a time; the rest follow at the next question.
 const TIMERS_MAX: u32 = 512;
+/// How often answers of people are looked for: they are told that it takes a second.
+const ANSWERS_EVERY: Duration = Duration::from_millis(500);
+/// Answers taken at a time; the rest follow at the next look.
+const ANSWERS_MAX: usize = 256;
 /// Times an event is tried before it is quarantined.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -84,6 +89,9 @@ struct Desk {
     /// Timers up to here have been asked for.
     timers_asked: Timestamp,
     timers_last: Instant,
+    /// What people answered about promises that waited.
+    answers: Answers,
+    answers_last: Option<Instant>,
 }
 
 impl Intake {
@@ -101,6 +109,8 @@ impl Intake {
             period_end: None,
             timers_asked: Timestamp(i64::MIN),
             timers_last: Instant::now(),
+            answers: Answers::default(),
+            answers_last: None,
             parts: self,
         };
         desk.admit_until_stopped().await?;
@@ -126,6 +136,7 @@ impl Desk {
             let leavers = self.directory.trim();
             self.passivate(leavers);
             self.ask_timers().await?;
+            self.ask_people().await?;
             self.gauge();
         }
     }
@@ -310,7 +321,7 @@ impl Desk {
             entry,
             work: Some(work),
             stamps: Stamps::at(received),
-            ended: None,
+            turned: None,
             after,
         });
         Ok(())
@@ -379,7 +390,7 @@ impl Desk {
     }
 }
 
-/// Passivation, failure and timers.
+/// Passivation, failure, timers and answers.
 impl Desk {
     fn passivate(&self, leavers: Vec<ActorRef<member::Message>>) {
         for leaver in leavers {
@@ -452,7 +463,34 @@ impl Desk {
         let entry = rows::dead_letter_of(event, at, &[refusal], &key);
         let stamps = Stamps::at(Instant::now());
         let after = After::Refused { source: event.source.to_string(), body: entry.body.clone() };
-        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, ended: None, after });
+        self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, turned: None, after });
+    }
+
+    /// Hands out what people answered about promises that waited, as events of the members.
+    async fn ask_people(&mut self) -> Result<(), Error> {
+        let asked_lately = self.answers_last.is_some_and(|last| last.elapsed() < ANSWERS_EVERY);
+        let room = self.parts.in_flight_max.saturating_sub(self.flight.len()).min(ANSWERS_MAX);
+        if asked_lately || room == 0 {
+            return Ok(());
+        }
+        self.answers_last = Some(Instant::now());
+        let now = self.parts.shared.clock.now();
+        let events = self.answers.next(&self.parts.reader, now, room);
+        for event in events.map_err(|error| Error::Fatal(error.to_string()))? {
+            match self.parts.shared.keys.key_for(event.member) {
+                Ok(_) => {}
+                // Nobody is promised anything any more.
+                Err(ledger::KeyError::Erased(_)) => continue,
+                Err(error) => return Err(Error::Ledger(error.into())),
+            }
+            if self.flight.work_of(&event.event_id).is_some() {
+                continue;
+            }
+            self.open_period(now).await?;
+            let work = self.flight.start(InFlight::answer(event.clone(), now));
+            self.dispatch(Arrival { work: Some(work), event, now, stamps: Stamps::at(Instant::now()) });
+        }
+        Ok(())
     }
 
     /// Wakes members whose timers are due.

@@ -8,6 +8,7 @@
 
 pub mod actors;
 pub mod bus;
+mod catch_up;
 pub mod clock;
 pub mod config;
 pub mod intake;

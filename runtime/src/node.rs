@@ -7,9 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use domain::record::read_decision;
-use domain::{Digest, Outcome};
-use ledger::{Kind, Reader, Seq};
+use ledger::{Reader, Seq};
 use models::batch::{self, BatchScorer};
 use models::engine::{Choice, Engine, EngineInfo};
 use models::scorer::{Models, Source};
@@ -24,22 +22,20 @@ use crate::bus::memory::MemoryBus;
 use crate::bus::nats::{Door, NatsServer, Pointer};
 use crate::bus::subject::Subjects;
 use crate::bus::{self, Bus};
+use crate::catch_up::catch_up;
 use crate::clock::Clock;
 use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
-use crate::opening::{self, Opened, recorded_bundle};
+use crate::opening::{self, Opened};
 use crate::registry::{self, Inbox};
 use crate::relay::Relay;
-use crate::reward::{Promised, publication};
 use crate::shared::Shared;
 use crate::tree::{Soil, Tree};
 use crate::writer::{self, WriterHandle, WriterParts};
 
 /// The relay position's name in the ledger.
-const RELAY: &str = "nats";
-/// Rows read at a time when a restarted relay catches up.
-const PAGE_ROWS: u32 = 512;
+pub(crate) const RELAY: &str = "nats";
 /// Requests over NATS that wait in memory; the rest wait in their bucket.
 const REQUESTS_WAITING: usize = 16;
 
@@ -165,65 +161,6 @@ async fn open_door(server: &NatsServer, pointer: &Pointer, bundle: &Bundle) -> O
             None
         }
     }
-}
-
-/// Publishes what an earlier run committed but may not have published; returns the last row looked at.
-async fn catch_up(
-    bus: &Bus,
-    reader: &Reader,
-    keys: &ledger::Keys,
-    subjects: &Subjects,
-) -> Result<Seq, NodeError> {
-    let from = reader.relay_position(RELAY)?;
-    let mut last = from;
-    let mut stored = None;
-    let mut bundles: std::collections::BTreeMap<Digest, Arc<Bundle>> = std::collections::BTreeMap::new();
-    loop {
-        let page = reader.after(last, PAGE_ROWS)?;
-        let mut rewards = Vec::new();
-        for row in &page {
-            last = row.seq;
-            if row.kind != Kind::Decision || row.outcome != Some(Outcome::Granted) {
-                continue;
-            }
-            let wrong = |why: String| NodeError::Row { seq: row.seq, why };
-            let Some(promised) = promised(row, keys).map_err(wrong)? else { continue };
-            let bundle = match bundles.get(&promised.public.bundle) {
-                Some(bundle) => Arc::clone(bundle),
-                None => {
-                    let bundle = Arc::new(recorded_bundle(reader, promised.public.bundle)?);
-                    bundles.insert(promised.public.bundle, Arc::clone(&bundle));
-                    bundle
-                }
-            };
-            rewards.extend(publication(row.seq.0, &promised, &bundle, subjects));
-        }
-        if !rewards.is_empty() {
-            if stored.is_none() {
-                stored = Some(bus.rewards_stored_after(from.0).await?);
-            }
-            rewards
-                .retain(|reward| !stored.as_ref().is_some_and(|stored| stored.contains(&reward.message_id)));
-            bus.publish_rewards(&rewards).await?;
-        }
-        if page.len() < PAGE_ROWS as usize {
-            return Ok(last);
-        }
-    }
-}
-
-/// What a granted row promises; `None` when its member was erased, and nobody is to hear of it any more.
-fn promised(row: &ledger::Row, keys: &ledger::Keys) -> Result<Option<Promised>, String> {
-    let member = row.member.ok_or("it names no member")?;
-    let key = match keys.key_for(member) {
-        Ok(key) => key,
-        Err(ledger::KeyError::Erased(_)) => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let body = row.body.as_deref().ok_or("its body was pruned")?;
-    let sealed = row.sealed.as_deref().ok_or("its personal part was pruned")?;
-    let personal = key.open(&row.record_id, sealed).map_err(|error| error.to_string())?;
-    Ok(Some(Promised::of(&read_decision(body.as_bytes(), &personal)?, body)))
 }
 
 impl Node {

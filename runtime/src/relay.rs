@@ -100,8 +100,9 @@ impl Relay {
     }
 
     /// The bundle a decision was made by.
-    fn bundle_of(&self, promised: &Promised) -> Option<&Bundle> {
-        self.bundles.iter().map(Arc::as_ref).find(|bundle| bundle.digest() == promised.public.bundle)
+    fn bundle_of<'a>(&'a self, promised: &'a Promised) -> Option<&'a Bundle> {
+        let of_run = || self.bundles.iter().find(|bundle| bundle.digest() == promised.public.bundle);
+        promised.bundle.as_ref().or_else(of_run).map(Arc::as_ref)
     }
 
     /// Publishes until it is confirmed: a promise that is recorded goes out, however long the bus is away while

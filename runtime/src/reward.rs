@@ -1,10 +1,14 @@
-//! The message a service receives about a promise, rendered from the committed row and nothing else.
+//! The message a service receives about a promise, rendered from the committed row of the decision and nothing else.
 //!
 //! Because it depends on the row alone, a relay that restarts renders the same bytes (invariant D-3).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use domain::decision::PublicDecision;
-use domain::{Digest, EventId, MemberId, Micros, Timestamp};
+use domain::record::read_decision;
+use domain::{Digest, EventId, MemberId, Micros, Outcome, Timestamp};
+use ledger::{DataKey, Row};
 use policies::Bundle;
 use serde::Serialize;
 
@@ -19,7 +23,7 @@ const SCHEMA: u32 = 1;
 struct Document<'a> {
     schema: u32,
     decision: domain::DecisionId,
-    /// Sequence number of the ledger row and SHA-256 of its public form.
+    /// Sequence number of the row that makes the promise, and SHA-256 of the decision's public form.
     record: u64,
     digest: Digest,
     program: &'a str,
@@ -48,9 +52,29 @@ pub struct Promised {
     pub event_id: EventId,
     /// SHA-256 of the public form as recorded.
     pub digest: Digest,
+    /// The bundle it was made by, where that may be none of the run's: a person may approve later than it is in force.
+    pub bundle: Option<Arc<Bundle>>,
 }
 
 impl Promised {
+    /// What the row of a decision says was promised.
+    ///
+    /// # Errors
+    /// When its parts were pruned or do not open.
+    pub fn of_row(row: &Row, key: &DataKey) -> Result<Promised, String> {
+        let body = row.body.as_deref().ok_or("its body was pruned")?;
+        let sealed = row.sealed.as_deref().ok_or("its personal part was pruned")?;
+        let personal = key.open(&row.record_id, sealed).map_err(|error| error.to_string())?;
+        Ok(Promised::of(&read_decision(body.as_bytes(), &personal)?, body))
+    }
+
+    /// The same, once a person has approved it: what waited is granted.
+    pub fn approved(mut self, bundle: Arc<Bundle>) -> Promised {
+        self.public.outcome = Outcome::Granted;
+        self.bundle = Some(bundle);
+        self
+    }
+
     /// What a decision announces; `body` is its public form as recorded.
     pub fn of(decision: &domain::Decision, body: &str) -> Promised {
         Promised {
@@ -58,6 +82,7 @@ impl Promised {
             member: decision.member(),
             event_id: decision.event_id().clone(),
             digest: Digest::of(body.as_bytes()),
+            bundle: None,
         }
     }
 }

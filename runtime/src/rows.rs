@@ -1,6 +1,6 @@
 //! From what an agent decided to the ledger row that says so.
 
-use agents::member::Release;
+use agents::member::{Release, Turn};
 use agents::policy::budgets;
 use domain::event::wire::Refusal;
 use domain::record::{self, Forms};
@@ -29,12 +29,12 @@ pub fn decision(decision: &Decision, used: Option<&Release>, bundle: &Bundle, ke
     entry.reward = decision.chosen.map(|reward| bundle.reward(reward).id.as_str().into());
     entry.bundle = Some(decision.bundle);
     entry.models = decision.models;
-    entry.debits = used.map(|used| ended(used, bundle)).unwrap_or_default();
+    entry.debits = used.map(|used| turned(used, bundle)).unwrap_or_default();
     entry.debits.extend(debits(decision, bundle));
     entry
 }
 
-/// The row of an event that only changed facts, with what a promise held that it ends.
+/// The row of an event that only changed facts, with what it moves of a promise.
 pub fn observed(
     event: &Event,
     at: Timestamp,
@@ -48,7 +48,7 @@ pub fn observed(
         entry(Kind::Observed, Uuid::now_v7(), record::observed(event, at, triggered, scores), key);
     about(&mut entry, event);
     if let Some(release) = release {
-        entry.debits = ended(release, bundle);
+        entry.debits = turned(release, bundle);
     }
     entry
 }
@@ -98,14 +98,21 @@ fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
     debits
 }
 
-/// What a promise that ended no longer counts for, and, where it was not used, gives back to the budgets.
-fn ended(release: &Release, bundle: &Bundle) -> Vec<Debit> {
-    let exposes = budgets::exposes(&release.segment, &release.reward);
-    let mut debits: Vec<Debit> = exposes.into_iter().map(|id| Debit::count_back(id, release.cost)).collect();
+/// What a promise that ended no longer counts for, and, where it was not used, gives back to the budgets; what was held for
+/// one that a person approved is committed.
+fn turned(release: &Release, bundle: &Bundle) -> Vec<Debit> {
+    let mut debits = Vec::new();
+    if release.turn != Turn::Approved {
+        let exposes = budgets::exposes(&release.segment, &release.reward);
+        debits.extend(exposes.into_iter().map(|id| Debit::count_back(id, release.cost)));
+    }
     debits.extend(release.pending.then(|| Debit::count_back(budgets::WAITING.into(), Micros(1))));
-    if !release.used {
-        let make = if release.pending { Debit::release } else { Debit::give_back };
-        debits.extend(budgets::returns(bundle, release).into_iter().map(|(id, amount)| make(id, amount)));
+    let held = budgets::returns(bundle, release).into_iter();
+    match release.turn {
+        Turn::Used => {}
+        Turn::Unused if release.pending => debits.extend(held.map(|(id, amount)| Debit::release(id, amount))),
+        Turn::Unused => debits.extend(held.map(|(id, amount)| Debit::give_back(id, amount))),
+        Turn::Approved => debits.extend(held.map(|(id, amount)| Debit::settle(id, amount))),
     }
     debits
 }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agents::member::Release;
-use agents::segment::{Demand, Escrow, EscrowError};
+use agents::segment::{Escrow, EscrowError};
 use domain::MemberId;
 use policies::Bundle;
 use policies::registry::Share;
@@ -38,20 +38,12 @@ impl Purse {
         self.escrow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes back what a promise held that ended; what was used stays spent.
+    /// Follows a promise that ended, or that a person approved.
     ///
     /// # Errors
     /// When this side does not hold it.
-    pub fn take_back(&self, release: &Release) -> Result<(), EscrowError> {
-        match Demand::of_release(release, &self.bundle) {
-            Some(demand) if release.used => {
-                self.escrow().end(&demand);
-                Ok(())
-            }
-            Some(demand) if release.pending => self.escrow().release(&demand),
-            Some(demand) => self.escrow().refund(&demand),
-            None => Ok(()),
-        }
+    pub fn turn(&self, release: &Release) -> Result<(), EscrowError> {
+        self.escrow().turn(release, &self.bundle)
     }
 }
 

@@ -35,8 +35,8 @@ pub struct Row {
     pub entry: Entry,
     pub work: Option<WorkId>,
     pub stamps: Stamps,
-    /// What a promise held that ends with it, and on which side.
-    pub ended: Option<(Arc<Purse>, Box<Release>)>,
+    /// The promise that ends with it or is approved, and on which side.
+    pub turned: Option<(Arc<Purse>, Box<Release>)>,
     pub after: After,
 }
 
@@ -263,9 +263,9 @@ impl WriterThread {
             }
         };
         for row in rows {
-            if let Some((purse, release)) = &row.ended {
+            if let Some((purse, release)) = &row.turned {
                 // What an earlier run promised counts with the bundle in force, whoever decides about the member now.
-                report(purse.take_back(release).or_else(|_| self.parts.purse.take_back(release)));
+                report(purse.turn(release).or_else(|_| self.parts.purse.turn(release)));
             }
             match &row.after {
                 After::Spend(purse, demand, promised)

@@ -1,6 +1,7 @@
 //! What the black-box tests share: the binary, a real nats-server, small purchase files, and a way to tamper.
 #![expect(dead_code, reason = "each test binary uses its own part")]
 
+pub mod live;
 pub mod office;
 
 use std::net::TcpListener;

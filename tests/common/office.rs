@@ -38,6 +38,11 @@ impl Office {
             ]);
             assert!(added.status.success(), "{}", stderr(&added));
         }
+        self.copy_starter();
+    }
+
+    /// Makes the draft a copy of the starter bundle.
+    pub fn copy_starter(&self) {
         copy(
             Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/bundles/grocery")),
             &self.path("draft"),

@@ -51,7 +51,9 @@ pub fn put_event(facts: &mut Facts, event: &Event, now: Timestamp) {
         | EventKind::Minor { .. }
         | EventKind::Redeemed { .. }
         | EventKind::Cancelled { .. }
-        | EventKind::Expired { .. } => {}
+        | EventKind::Expired { .. }
+        | EventKind::Approved { .. }
+        | EventKind::Declined { .. } => {}
     }
 }
 

@@ -7,21 +7,31 @@ use models::features::Purchase;
 
 use super::state::{Promise, PromiseState, State};
 
-/// What a promise held that has ended.
+/// What becomes of what a promise holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It was used: its money stays spent.
+    Used,
+    /// It ended unused: money and stock return to the budgets.
+    Unused,
+    /// A person approved it: what was held for it is spent.
+    Approved,
+}
+
+/// A promise that an event of its member changed, and what it held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     pub reward: std::sync::Arc<str>,
     pub segment: std::sync::Arc<str>,
     pub cost: Micros,
-    /// It was only held for approval, never promised.
+    /// It was only held for approval, not promised.
     pub pending: bool,
-    /// It was used: its money stays spent. Otherwise money and stock return to the budgets.
-    pub used: bool,
+    pub turn: Turn,
     pub promised_at: Timestamp,
 }
 
 impl State {
-    /// Folds one event; returns what a promise held that ends with it.
+    /// Folds one event; returns the promise that ends with it, or is approved.
     ///
     /// # Errors
     /// A refusal when the event refers to a promise this member does not have, or to one already ended. The
@@ -81,6 +91,11 @@ impl State {
             EventKind::Redeemed { decision } => Some(self.close(*decision, PromiseState::Redeemed)?),
             EventKind::Cancelled { decision } => Some(self.close(*decision, PromiseState::Cancelled)?),
             EventKind::Expired { decision } => Some(self.close(*decision, PromiseState::Expired)?),
+            EventKind::Approved { decision } => Some(self.approve(*decision)?),
+            EventKind::Declined { decision } => {
+                self.waiting(*decision)?;
+                Some(self.close(*decision, PromiseState::Cancelled)?)
+            }
         };
         self.events += 1;
         Ok(released)
@@ -115,24 +130,61 @@ impl State {
     }
 
     fn close(&mut self, decision: DecisionId, next: PromiseState) -> Result<Release, Refusal> {
-        let refuse = |reason, detail: String| Refusal::new("data.decision", reason, detail);
-        let promise = self.promises.iter_mut().find(|promise| promise.decision == decision);
-        let promise: &mut Promise = promise.ok_or_else(|| {
-            refuse(Reason::UnknownReference, format!("no promise {decision} of this member"))
-        })?;
+        let promise = self.promise_of(decision)?;
         let pending = promise.state == PromiseState::Pending;
         if !promise.state.is_open() || (pending && next == PromiseState::Redeemed) {
             let detail = format!("promise {decision} is {:?} and cannot become {next:?}", promise.state);
             return Err(refuse(Reason::BadTransition, detail));
         }
         promise.state = next;
-        Ok(Release {
+        let turn = if next == PromiseState::Redeemed { Turn::Used } else { Turn::Unused };
+        Ok(Release::of(promise, pending, turn))
+    }
+
+    /// A person approves a promise that waits. What the member said meanwhile comes before what the person says: a promise
+    /// is personalised marketing (invariant E-3).
+    fn approve(&mut self, decision: DecisionId) -> Result<Release, Refusal> {
+        let denied = self.objected.on || self.minor.on || !self.allows(Purpose::PersonalisedMarketing);
+        let promise = self.waiting(decision)?;
+        if denied {
+            let detail =
+                format!("promise {decision} cannot be made: the member may not be addressed any more");
+            return Err(refuse(Reason::BadTransition, detail));
+        }
+        promise.state = PromiseState::Open;
+        Ok(Release::of(promise, true, Turn::Approved))
+    }
+
+    /// A promise that waits for a person.
+    fn waiting(&mut self, decision: DecisionId) -> Result<&mut Promise, Refusal> {
+        let promise = self.promise_of(decision)?;
+        if promise.state == PromiseState::Pending {
+            return Ok(promise);
+        }
+        let detail = format!("promise {decision} is {:?} and waits for nobody", promise.state);
+        Err(refuse(Reason::BadTransition, detail))
+    }
+
+    fn promise_of(&mut self, decision: DecisionId) -> Result<&mut Promise, Refusal> {
+        let promise = self.promises.iter_mut().find(|promise| promise.decision == decision);
+        promise
+            .ok_or_else(|| refuse(Reason::UnknownReference, format!("no promise {decision} of this member")))
+    }
+}
+
+impl Release {
+    fn of(promise: &Promise, pending: bool, turn: Turn) -> Release {
+        Release {
             reward: std::sync::Arc::clone(&promise.reward),
             segment: std::sync::Arc::clone(&promise.segment),
             cost: promise.cost,
             pending,
-            used: next == PromiseState::Redeemed,
+            turn,
             promised_at: promise.granted_at,
-        })
+        }
     }
+}
+
+fn refuse(reason: Reason, detail: String) -> Refusal {
+    Refusal::new("data.decision", reason, detail)
 }

@@ -22,7 +22,7 @@ use domain::{Event, Facts, Purpose, Timestamp};
 use models::features::FeatureVector;
 use policies::{Bundle, MomentIndex, Stops};
 
-pub use fold::Release;
+pub use fold::{Release, Turn};
 pub use proposal::{Proposal, Proposed};
 pub use state::{Promise, PromiseState, State};
 
@@ -36,7 +36,7 @@ pub struct Member {
 /// What one event leads to.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// The event changed facts only; `release` returns to the budgets.
+    /// The event changed facts only; `release` says which promise ended with it, or was approved.
     Observed { release: Option<Release> },
     /// The event cannot be folded.
     Refused(Refusal),
@@ -92,8 +92,8 @@ impl Member {
             Ok(release) => release,
             Err(refusal) => return Step::Refused(refusal),
         };
-        if release.as_ref().is_some_and(|release| !release.used) {
-            // The end of an unused promise returns budget with its row; it is never itself a moment.
+        if release.as_ref().is_some_and(|release| release.turn != Turn::Used) {
+            // The end of an unused promise, or a person's answer, moves budget with its row; it is never itself a moment.
             return Step::Observed { release };
         }
         let mut facts = Facts::default();

@@ -9,7 +9,7 @@ use policies::{Bundle, Measure, RuleIndex};
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
-use crate::member::Release;
+use crate::member::{Release, Turn};
 use crate::negotiation::{Draw, EscrowGrant, EscrowReturn, Layout};
 
 /// What one promise uses up.
@@ -41,7 +41,7 @@ impl Demand {
         })
     }
 
-    /// What a promise that ended had used, in the present bundle's positions; `None` when the reward or
+    /// What a promise holds that ended or was approved, in the present bundle's positions; `None` when the reward or
     /// segment left the catalog, and its budget with it.
     pub fn of_release(release: &Release, bundle: &Bundle) -> Option<Demand> {
         let segment = bundle.segment_named(&release.segment)?;
@@ -247,6 +247,35 @@ impl Escrow {
         take(&mut self.held.reserved, &uses)?;
         put(&mut self.held.spent, &uses);
         Ok(())
+    }
+
+    /// A person approved a promise that waited: reserved becomes spent, and it waits no more.
+    ///
+    /// # Errors
+    /// More than is reserved.
+    pub fn approve(&mut self, demand: &Demand) -> Result<(), EscrowError> {
+        self.settle(demand)?;
+        if let Some(limits) = &mut self.limits {
+            limits.approve(demand);
+        }
+        Ok(())
+    }
+
+    /// A promise changed that this escrow may hold: it ended, or a person approved it.
+    ///
+    /// # Errors
+    /// When it is not held here.
+    pub fn turn(&mut self, release: &Release, bundle: &Bundle) -> Result<(), EscrowError> {
+        let Some(demand) = Demand::of_release(release, bundle) else { return Ok(()) };
+        match release.turn {
+            Turn::Used => {
+                self.end(&demand);
+                Ok(())
+            }
+            Turn::Approved => self.approve(&demand),
+            Turn::Unused if release.pending => self.release(&demand),
+            Turn::Unused => self.refund(&demand),
+        }
     }
 
     /// A promise expired or was cancelled: reserved goes back to the pool.

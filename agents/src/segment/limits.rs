@@ -124,6 +124,15 @@ impl Limits {
         }
     }
 
+    /// A person approved a promise: it waits no more, and stays promised.
+    pub(super) fn approve(&mut self, demand: &Demand) {
+        for (limit, rail) in self.bundle.limits().iter().zip(&mut self.rails) {
+            if limit.measure == Measure::Waiting {
+                rail.held = rail.held.saturating_sub(uses(limit, demand)).max(0);
+            }
+        }
+    }
+
     /// Begins the windows a time falls into. A clock that jumps back does not open an earlier window again.
     fn roll(&mut self, at: Timestamp) {
         for (limit, rail) in self.bundle.limits().iter().zip(&mut self.rails) {

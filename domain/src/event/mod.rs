@@ -72,6 +72,10 @@ pub enum EventKind {
     Expired { decision: DecisionId },
     /// The member joined the program. Where a program accepts known members only, this makes one known.
     Enrolled,
+    /// A person approved a promise that waited. Made by the node from a signed row, never accepted from outside.
+    Approved { decision: DecisionId },
+    /// A person declined a promise that waited. Made by the node from a signed row, never accepted from outside.
+    Declined { decision: DecisionId },
 }
 
 impl EventKind {
@@ -98,12 +102,14 @@ impl EventKind {
             EventKind::Quiet { .. } => 12,
             EventKind::Expired { .. } => 13,
             EventKind::Enrolled => 14,
+            EventKind::Approved { .. } => 15,
+            EventKind::Declined { .. } => 16,
         }
     }
 }
 
 /// The words of [`EventKind`], in the order of [`EventKind::number`].
-pub const EVENT_KIND_NAMES: [&str; 15] = [
+pub const EVENT_KIND_NAMES: [&str; 17] = [
     "purchase",
     "reversal",
     "settled",
@@ -119,23 +125,46 @@ pub const EVENT_KIND_NAMES: [&str; 15] = [
     "quiet",
     "expired",
     "enrolled",
+    "approved",
+    "declined",
 ];
 
-/// Whether producers may send events of this kind; the others are a member agent's own timers.
+/// Whether producers may send events of this kind; the others are the node's own: timers, and what people answered.
 pub fn is_accepted(kind: &str) -> bool {
-    !["quiet", "expired"].contains(&kind)
+    !["quiet", "expired", "approved", "declined"].contains(&kind)
 }
 
 /// The source of events a member agent makes itself.
 pub const TIMER_SOURCE: &str = "timer";
 
-/// How the ids of a member agent's own events begin. They are functions of what they stand for, so they could be
-/// guessed; a producer that used one would take the place of the timer.
-pub const TIMER_ID_STARTS: [&str; 2] = ["quiet-", "expired-"];
+/// The source of events the node makes from what people signed.
+pub const PERSON_SOURCE: &str = "person";
 
-/// Whether an id is one of a member agent's own.
-pub fn is_timer_id(id: &str) -> bool {
-    TIMER_ID_STARTS.iter().any(|start| id.starts_with(start))
+/// How the ids of the node's own events begin. They are functions of what they stand for, so they could be guessed; a
+/// producer that used one would take the place of the timer, or of a person's answer.
+pub const OWN_ID_STARTS: [&str; 3] = ["quiet-", "expired-", crate::id::ANSWER_ID_START];
+
+/// Whether an id is one of the node's own.
+pub fn is_own_id(id: &str) -> bool {
+    OWN_ID_STARTS.iter().any(|start| id.starts_with(start))
+}
+
+impl Event {
+    /// What a person answered about a promise that waited. Its id is a function of the decision, so that a promise is
+    /// answered once.
+    pub fn answered(decision: DecisionId, approved: bool, member: MemberId, at: Timestamp) -> Event {
+        let kind = if approved { EventKind::Approved { decision } } else { EventKind::Declined { decision } };
+        Event {
+            event_id: EventId::of_answer(decision),
+            member,
+            event_time: at,
+            source: PERSON_SOURCE.into(),
+            touchpoint: Touchpoint::Batch,
+            settlement: Settlement::Settled,
+            risk: None,
+            kind,
+        }
+    }
 }
 
 /// Where a decision is asked for.

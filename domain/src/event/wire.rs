@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Event, EventKind, Purpose, RISK_MAX, Settlement, TIMER_ID_STARTS, TIMER_SOURCE, Touchpoint, is_accepted,
-    is_timer_id,
+    Event, EventKind, OWN_ID_STARTS, PERSON_SOURCE, Purpose, RISK_MAX, Settlement, TIMER_SOURCE, Touchpoint,
+    is_accepted, is_own_id,
 };
 use crate::id::{DecisionId, EventId, MemberId};
 use crate::money::Micros;
@@ -313,8 +313,8 @@ impl Reader<'_> {
             self.refuse("schema", Reason::BadField, format!("schema {schema}, this node reads {SCHEMA}"));
         }
         let event_id = self.event_id("event_id", document.event_id.as_deref());
-        if event_id.as_ref().is_some_and(|id| is_timer_id(id.as_str())) {
-            let detail = format!("ids that begin with {} are the node's own", TIMER_ID_STARTS.join(" or "));
+        if event_id.as_ref().is_some_and(|id| is_own_id(id.as_str())) {
+            let detail = format!("ids that begin with {} are the node's own", OWN_ID_STARTS.join(" or "));
             self.refuse("event_id", Reason::BadField, detail);
         }
         let member = self.member(document.member.as_deref());
@@ -412,9 +412,11 @@ impl Reader<'_> {
         let source = self.need("source", text)?;
         let legal =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) || source == TIMER_SOURCE {
+        let own = [TIMER_SOURCE, PERSON_SOURCE].contains(&source);
+        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) || own {
             let detail = format!(
-                "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject), and not {TIMER_SOURCE}"
+                "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject), and neither {TIMER_SOURCE} nor \
+                 {PERSON_SOURCE}"
             );
             self.refuse("source", Reason::BadField, detail);
             return None;
@@ -629,10 +631,17 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_the_source_of_the_nodes_own_timers_are_refused() {
+    fn ids_sources_and_types_of_the_nodes_own_events_are_refused() {
         check(&GOOD.replace("31198570044", "expired-0199"), "event_id", Reason::BadField);
         check(&GOOD.replace("31198570044", "quiet-0199-1-14"), "event_id", Reason::BadField);
-        check(&GOOD.replace("\"source\":\"pos\"", "\"source\":\"timer\""), "source", Reason::BadField);
+        check(&GOOD.replace("31198570044", "answered-0199"), "event_id", Reason::BadField);
+        for source in ["timer", "person"] {
+            let own = format!("\"source\":\"{source}\"");
+            check(&GOOD.replace("\"source\":\"pos\"", &own), "source", Reason::BadField);
+        }
+        for kind in ["approved", "declined", "expired"] {
+            check(&GOOD.replace("purchase", kind), "type", Reason::UnknownType);
+        }
         assert!(parse(GOOD.replace("31198570044", "quietly").as_bytes(), &limits()).is_ok());
     }
 

@@ -8,6 +8,7 @@ use super::program::Budget;
 use crate::bundle::Reward;
 use crate::codes::Code;
 use crate::documents::catalog;
+use crate::gates::VALID_DAYS_MAX;
 use crate::source::File;
 
 const FILE: File = File::Catalog;
@@ -56,7 +57,12 @@ impl Checker<'_> {
                 self.rule(FILE, &document.id.span(), format!("{id}.exclusive"), Reason::ExclusiveReward, text)
             }),
             cost,
-            valid_days: self.count(FILE, &document.valid_days, 1..=730, "promises hold a day to two years"),
+            valid_days: self.count(
+                FILE,
+                &document.valid_days,
+                1..=VALID_DAYS_MAX.into(),
+                "promises hold a day to two years",
+            ),
             inventory: document.inventory.as_ref().map(|units| {
                 self.count(
                     FILE,

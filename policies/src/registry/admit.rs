@@ -121,6 +121,10 @@ impl Registry {
             }
             Step::Resume { target, .. } if self.stopped.contains(target) => Ok(()),
             Step::Resume { target, .. } => Err(Refusal::NotStopped(target.clone())),
+            Step::Answer { decision, .. } if self.answered.contains(decision) => {
+                Err(Refusal::Answered(*decision))
+            }
+            Step::Answer { .. } => Ok(()),
         }
     }
 

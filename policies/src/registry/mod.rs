@@ -16,7 +16,7 @@ mod switches;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Digest, Timestamp};
+use domain::{DecisionId, Digest, Timestamp};
 
 pub use canary::{Canary, CanarySide, Share, Sides};
 pub use refusal::{Refusal, describe, explain, percent};
@@ -89,6 +89,8 @@ pub struct Registry {
     shadows: BTreeMap<Digest, Timestamp>,
     canary: Option<Canary>,
     stopped: BTreeSet<Target>,
+    /// Promises that waited and that somebody answered about.
+    answered: BTreeSet<DecisionId>,
     seen: BTreeSet<String>,
     /// The newest time of any step: a schedule waits until the clock has passed it again.
     newest: Option<Timestamp>,
@@ -143,6 +145,11 @@ impl Registry {
     /// Whether a node decides in the same way by both: the same bundle, canary and switches.
     pub fn decides_as(&self, other: &Registry) -> bool {
         self.in_force() == other.in_force() && self.canary == other.canary && self.stopped == other.stopped
+    }
+
+    /// Whether somebody answered about a promise that waited.
+    pub fn is_answered(&self, decision: DecisionId) -> bool {
+        self.answered.contains(&decision)
     }
 
     /// Everything that is stopped.
@@ -218,6 +225,9 @@ impl Registry {
             }
             Step::Resume { target, .. } => {
                 self.stopped.remove(target);
+            }
+            Step::Answer { decision, .. } => {
+                self.answered.insert(*decision);
             }
         }
     }

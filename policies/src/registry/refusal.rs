@@ -1,6 +1,6 @@
 //! Why a step is not taken.
 
-use domain::{Digest, Ppm, Timestamp};
+use domain::{DecisionId, Digest, Ppm, Timestamp};
 
 use super::step::{Role, Target};
 
@@ -65,6 +65,12 @@ pub enum Refusal {
     NewerReport(Digest),
     #[error("bundle {0} is neither in shadow, nor a canary, nor scheduled")]
     NotStaged(Digest),
+    #[error("promise {0} was already answered")]
+    Answered(DecisionId),
+    #[error("{decision} does not wait for anybody: {why}")]
+    NotWaiting { decision: DecisionId, why: String },
+    #[error("{0} is stopped; what it would promise cannot be approved")]
+    StoppedPromise(String),
 }
 
 /// A share in per cent, as people say it.
@@ -125,6 +131,9 @@ impl Refusal {
             Refusal::OtherSchedule(_) => "REG0030",
             Refusal::OtherReport(_) => "REG0031",
             Refusal::NewerReport(_) => "REG0015",
+            Refusal::Answered(_) => "REG0032",
+            Refusal::NotWaiting { .. } => "REG0033",
+            Refusal::StoppedPromise(_) => "REG0034",
         }
     }
 }
@@ -150,7 +159,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "Statements are taken within an hour of their signature, so that nobody uses an old one. Check both clocks."
         }
         "REG0008" => {
-            "Authors hand in, assess and shadow; approvers approve, schedule, start canaries, activate and resume; operators stop, withdraw and roll back. Ask somebody with the role, or change people.toml."
+            "Authors hand in, assess and shadow; approvers approve policies and promises, schedule, start canaries, activate and resume; operators stop, withdraw, decline promises and roll back. Ask somebody with the role, or change people.toml."
         }
         "REG0009" => {
             "Only bundles that were handed in can be approved or activated. `largesse policy submit DIR` hands one in. A changed file makes another bundle."
@@ -195,6 +204,13 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "REG0030" => "One bundle waits for its time at once. `largesse policy withdraw` takes it back.",
         "REG0029" => {
             "Only a shadow, a canary or a schedule can be withdrawn. What is in force is rolled back."
+        }
+        "REG0032" => "A promise is answered once. `largesse pending list` shows those that still wait.",
+        "REG0033" => {
+            "Only a decision with the outcome `pending`, whose time has not run out, can be approved or declined. `largesse pending list` shows them, `largesse log show ID` shows one."
+        }
+        "REG0034" => {
+            "A kill switch holds for promises that wait, too. Decline the promise, or resume first what is stopped."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

@@ -1,6 +1,6 @@
 //! The steps of a policy's life, as people sign them and the ledger keeps them.
 
-use domain::{Digest, Ppm, Timestamp};
+use domain::{DecisionId, Digest, Ppm, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The version of the signed form this build reads and writes.
@@ -12,9 +12,10 @@ pub const VERSION: u32 = 1;
 pub enum Role {
     /// Writes policies and has their impact assessed.
     Author,
-    /// Approves what somebody else wrote, and puts it in force.
+    /// Approves what somebody else wrote, puts it in force, and approves promises that wait.
     Approver,
-    /// Acts in the safe direction only: stops things, withdraws canaries, and rolls back to what was in force before.
+    /// Acts in the safe direction only: stops things, withdraws canaries, declines promises that wait, and rolls back to
+    /// what was in force before.
     Operator,
     /// Reads.
     Auditor,
@@ -75,6 +76,8 @@ pub enum Step {
     Stop { target: Target, note: String },
     /// A kill switch is turned off.
     Resume { target: Target, note: String },
+    /// A promise that waits for a person is made, or declined.
+    Answer { decision: DecisionId, approve: bool, note: String },
 }
 
 impl Step {
@@ -92,6 +95,8 @@ impl Step {
             Step::RollBack { .. } => "roll_back",
             Step::Stop { .. } => "stop",
             Step::Resume { .. } => "resume",
+            Step::Answer { approve: true, .. } => "approve_promise",
+            Step::Answer { approve: false, .. } => "decline_promise",
         }
     }
 
@@ -103,8 +108,12 @@ impl Step {
             | Step::Schedule { .. }
             | Step::Activate { .. }
             | Step::Canary { .. }
-            | Step::Resume { .. } => Role::Approver,
-            Step::RollBack { .. } | Step::Withdraw { .. } | Step::Stop { .. } => Role::Operator,
+            | Step::Resume { .. }
+            | Step::Answer { approve: true, .. } => Role::Approver,
+            Step::RollBack { .. }
+            | Step::Withdraw { .. }
+            | Step::Stop { .. }
+            | Step::Answer { approve: false, .. } => Role::Operator,
         }
     }
 
@@ -121,7 +130,8 @@ impl Step {
             | Step::Withdraw { .. }
             | Step::RollBack { .. }
             | Step::Stop { .. }
-            | Step::Resume { .. } => None,
+            | Step::Resume { .. }
+            | Step::Answer { .. } => None,
         }
     }
 
@@ -137,7 +147,7 @@ impl Step {
             | Step::Canary { bundle, .. }
             | Step::Withdraw { bundle }
             | Step::RollBack { to: bundle } => Some(*bundle),
-            Step::Stop { .. } | Step::Resume { .. } => None,
+            Step::Stop { .. } | Step::Resume { .. } | Step::Answer { .. } => None,
         }
     }
 }

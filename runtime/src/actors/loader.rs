@@ -1,13 +1,15 @@
-//! Loading a member: its newest snapshot, then a fold of the rows after it.
+//! Loading a member: its newest snapshot, then a fold of the rows after it; and what one of its decisions promised.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use agents::member::{Member, State};
-use domain::{EventId, MemberId, Timestamp};
+use domain::{DecisionId, EventId, MemberId, Timestamp};
 use ledger::{DataKey, Reader, Row, Seq};
 use policies::Bundle;
 
 use super::member::Written;
+use crate::opening::recorded_bundle;
+use crate::reward::Promised;
 
 /// Rows read at a time while folding.
 const PAGE_ROWS: u32 = 256;
@@ -23,6 +25,8 @@ pub struct Found {
 pub enum Error {
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    #[error("the ledger has no decision {0}")]
+    NoDecision(DecisionId),
     #[error("more members were loaded at once than there are worker threads")]
     NoReader,
     #[error("failed to open row {seq} of the member: {why}")]
@@ -60,6 +64,19 @@ impl Loader {
         self.with_reader(|reader| Ok(reader.contains_event(event)?))
     }
 
+    /// What the decision promises that a person has approved.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or has no such decision whose parts open.
+    pub fn approved(
+        &self,
+        decision: DecisionId,
+        key: &DataKey,
+        in_force: &Arc<Bundle>,
+    ) -> Result<Promised, Error> {
+        self.with_reader(|reader| approved(reader, decision, key, Some(in_force)))
+    }
+
     fn with_reader<T>(&self, ask: impl FnOnce(&Reader) -> Result<T, Error>) -> Result<T, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = idle.ok_or(Error::NoReader)?;
@@ -67,6 +84,27 @@ impl Loader {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         answer
     }
+}
+
+/// What the decision promises that a person has approved. `in_force` need not be read again where it made the decision.
+///
+/// # Errors
+/// As [`Loader::approved`].
+pub fn approved(
+    reader: &Reader,
+    decision: DecisionId,
+    key: &DataKey,
+    in_force: Option<&Arc<Bundle>>,
+) -> Result<Promised, Error> {
+    let row = reader.record(decision.0.as_bytes())?.ok_or(Error::NoDecision(decision))?;
+    let wrong = |why: String| Error::Row { seq: row.seq, why };
+    let promised = Promised::of_row(&row, key).map_err(wrong)?;
+    let digest = promised.public.bundle;
+    let bundle = match in_force.filter(|bundle| bundle.digest() == digest) {
+        Some(bundle) => Arc::clone(bundle),
+        None => Arc::new(recorded_bundle(reader, digest).map_err(|error| wrong(error.to_string()))?),
+    };
+    Ok(promised.approved(bundle))
 }
 
 /// The member's state as the ledger has it.

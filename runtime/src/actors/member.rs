@@ -11,7 +11,7 @@ use std::time::Instant;
 use agents::member::{Considered, Member, Promise, Proposed, Release, State, Step};
 use agents::segment::verdict;
 use domain::event::wire::Refusal;
-use domain::{Decision, Event, MemberId, Timestamp};
+use domain::{Decision, Event, EventKind, MemberId, Reason, Timestamp};
 use ledger::{DataKey, Entry};
 use models::batch::Scored;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -172,6 +172,14 @@ impl MemberActor {
         let Arrival { work, event, now, mut stamps } = arrival;
         self.agents.shared.faults.strike(&event);
         let Some(loaded) = &mut mind.loaded else { return };
+        let after = match self.announced(&event, &loaded.key) {
+            Ok(after) => after,
+            Err(refusal) => {
+                stamps.folded = Instant::now();
+                stamps.scored = stamps.folded;
+                return self.refuse(loaded, &event, now, refusal, Pace { work, stamps });
+            }
+        };
         let step = loaded.member.handle(&event, now, &self.agents.shared.bundle, self.agents.shared.stops);
         stamps.folded = Instant::now();
         stamps.scored = stamps.folded;
@@ -187,7 +195,7 @@ impl MemberActor {
                     &self.agents.shared.bundle,
                     &loaded.key,
                 );
-                self.write(loaded, entry, pace, release, After::Nothing);
+                self.write(loaded, entry, pace, release, after);
             }
             Step::Refused(refusal) => self.refuse(loaded, &event, now, refusal, pace),
             Step::Denied(considered, refusal) => {
@@ -197,6 +205,17 @@ impl MemberActor {
             Step::Score(considered) => self.score(mind, considered, pace, me),
             Step::Unscored(considered) => self.propose(mind, considered, None, pace, me),
         }
+    }
+
+    /// What the world hears of an event that only changes facts: nothing, unless a person approved a promise. Read before
+    /// anything is changed, so that what cannot be told is not promised.
+    fn announced(&self, event: &Event, key: &DataKey) -> Result<After, Refusal> {
+        let EventKind::Approved { decision } = event.kind else { return Ok(After::Nothing) };
+        let shared = &self.agents.shared;
+        let promised = shared.loader.approved(decision, key, &shared.bundle);
+        promised
+            .map(After::Announce)
+            .map_err(|error| Refusal::new("data.decision", Reason::UnknownReference, error.to_string()))
     }
 
     fn score(&self, mind: &mut Mind, considered: Box<Considered>, pace: Pace, me: &ActorRef<Message>) {
@@ -275,7 +294,14 @@ impl MemberActor {
         self.write(loaded, entry, pace, None, after);
     }
 
-    fn write(&self, loaded: &mut Loaded, mut entry: Entry, pace: Pace, ended: Option<Release>, after: After) {
+    fn write(
+        &self,
+        loaded: &mut Loaded,
+        mut entry: Entry,
+        pace: Pace,
+        turned: Option<Release>,
+        after: After,
+    ) {
         if entry.kind == ledger::Kind::Observed {
             self.agents.shared.metrics.count(|c| &c.observed);
         }
@@ -285,8 +311,8 @@ impl MemberActor {
             loaded.written = Written { rows_since: 0, next_due: due };
             entry.snapshot = Some(snapshot(&loaded.member.state, &loaded.key, due));
         }
-        let ended = ended.map(|release| (Arc::clone(&self.agents.shared.purse), Box::new(release)));
-        self.agents.shared.writer.row(Row { entry, work: pace.work, stamps: pace.stamps, ended, after });
+        let turned = turned.map(|release| (Arc::clone(&self.agents.shared.purse), Box::new(release)));
+        self.agents.shared.writer.row(Row { entry, work: pace.work, stamps: pace.stamps, turned, after });
     }
 
     /// Writes the state down for the last time; the intake hears once it is durable.

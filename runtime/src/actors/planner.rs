@@ -266,7 +266,7 @@ impl PlannerActor {
 
     fn write(&self, entry: Entry, after: After) {
         let stamps = Stamps::at(Instant::now());
-        self.writer.row(Row { entry, work: None, stamps, ended: None, after });
+        self.writer.row(Row { entry, work: None, stamps, turned: None, after });
     }
 
     async fn recorded(&self, mind: &mut Mind, plan: Plan, me: &ActorRef<Message>) {

@@ -126,8 +126,8 @@ impl SegmentActor {
             Some(demand) => After::Spend(Arc::clone(&self.shared.purse), demand, announce),
             None => After::Announce(announce),
         };
-        let ended = used.map(|release| (Arc::clone(&self.shared.purse), Box::new(release)));
-        self.shared.writer.row(Row { entry, work: job.work, stamps: job.stamps, ended, after });
+        let turned = used.map(|release| (Arc::clone(&self.shared.purse), Box::new(release)));
+        self.shared.writer.row(Row { entry, work: job.work, stamps: job.stamps, turned, after });
         // The member agent may have failed meanwhile; its successor reads the row from the ledger.
         let _failed =
             job.reply.send_message(member::Message::Decided(Box::new(Verdict { promise, written })));

@@ -30,6 +30,12 @@ impl InFlight {
         InFlight { tickets, member, event: Some(event), now, refused_at: None, failures: 0 }
     }
 
+    /// An event the node makes of what a person answered.
+    pub fn answer(event: Event, now: Timestamp) -> InFlight {
+        let (tickets, member) = (vec![Ticket::Internal], Some(event.member));
+        InFlight { tickets, member, event: Some(event), now, refused_at: None, failures: 0 }
+    }
+
     /// A refused delivery on its way to its dead-letter row.
     pub fn refused(delivery: Delivery) -> InFlight {
         let tickets = vec![delivery.ticket];

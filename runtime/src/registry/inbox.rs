@@ -181,7 +181,7 @@ impl Inbox {
                 entry,
                 work: None,
                 stamps: Stamps::at(Instant::now()),
-                ended: None,
+                turned: None,
                 after,
             });
         }

@@ -8,6 +8,7 @@ mod asking;
 mod files;
 mod inbox;
 mod people;
+mod waiting;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use asking::{ask, ask_over};
 pub use files::REQUEST_BYTES_MAX;
 pub use inbox::{Answer, Inbox, Outcome};
 pub use people::{Entry as PersonEntry, People, PeopleError};
+pub use waiting::{Answers, Waiting, waiting};
 
 use crate::node::NodeError;
 use crate::opening::{holding, origin, recorded_bundle};
@@ -130,6 +132,9 @@ pub fn judge(
     let mut bundles = others.map(|digest| recorded_bundle(reader, digest)).collect::<Result<Vec<_>, _>>()?;
     bundles.push(in_force.clone());
     registry.admit(statement, &person.person(), now, &bundles)?;
+    if let Step::Answer { decision, approve, .. } = &statement.step {
+        waiting::may_be_answered(reader, registry, *decision, *approve, now)?;
+    }
     let mut entries = Vec::new();
     let given = request.attachment.as_deref().unwrap_or_default();
     if let Step::Assess { bundle, impact } = &statement.step {
@@ -149,7 +154,7 @@ pub fn judge(
         }
     }
     let kind = match statement.step {
-        Step::Approve { .. } => Kind::Approval,
+        Step::Approve { .. } | Step::Answer { .. } => Kind::Approval,
         Step::Stop { .. } | Step::Resume { .. } => Kind::KillSwitch,
         Step::Submit { .. }
         | Step::Assess { .. }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agents::member::Release;
+use agents::member::{Release, Turn};
 use agents::policy::{Opening, budgets};
 use agents::segment::Demand;
 use domain::{Decision, Micros, Outcome};
@@ -45,12 +45,18 @@ impl Books {
         }
     }
 
-    /// Takes back what a promise held that ended unused.
-    pub fn give_back(&mut self, bundle: &Bundle, release: &Release) {
+    /// Follows a promise that ended, or that a person approved.
+    pub fn turn(&mut self, bundle: &Bundle, release: &Release) {
+        if release.turn == Turn::Used {
+            return;
+        }
         for (id, amount) in budgets::returns(bundle, release) {
             let account = self.accounts.entry(id).or_default();
             let held = if release.pending { &mut account.reserved } else { &mut account.committed };
             *held = *held - amount;
+            if release.turn == Turn::Approved {
+                account.committed += amount;
+            }
         }
     }
 }

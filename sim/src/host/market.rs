@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use agents::check;
-use agents::member::Proposal;
+use agents::member::{Proposal, Release};
 use agents::negotiation::{Certificate, PriceTable, Status};
 use agents::planner::{Effect, Planner, PlannerOptions, Simplex};
 use agents::policy::{self, GlobalPolicy, Opening, budgets};
@@ -105,15 +105,9 @@ impl Market {
         Ok(self.escrow.settle(demand)?)
     }
 
-    /// A promise was used: what it cost stays spent.
-    pub fn end(&mut self, demand: &Demand) {
-        self.escrow.end(demand);
-    }
-
-    /// A promise ended unused: it goes back to the pool with the next negotiation.
-    pub fn release(&mut self, demand: &Demand, pending: bool) -> Result<(), Error> {
-        let back = if pending { self.escrow.release(demand) } else { self.escrow.refund(demand) };
-        Ok(back?)
+    /// A promise ended, or a person approved it. What goes back reaches the pool with the next negotiation.
+    pub fn turn(&mut self, release: &Release, bundle: &Bundle) -> Result<(), Error> {
+        Ok(self.escrow.turn(release, bundle)?)
     }
 
     fn open(&mut self, opening: &Opening, now: Timestamp) {

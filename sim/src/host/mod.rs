@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use agents::check;
-use agents::member::{Considered, Promise, Proposed, Release, Step};
+use agents::member::{Considered, Promise, Proposed, Release, Step, Turn};
 use agents::planner::Imbalance;
 use agents::segment::escrow::EscrowError;
 use agents::segment::pricing::MessageError;
@@ -193,11 +193,11 @@ impl Host {
         if let Step::Denied(considered, _) | Step::Score(considered) | Step::Unscored(considered) = &step
             && let Some(used) = considered.used.clone()
         {
-            self.release(&used)?;
+            self.turn(&used)?;
         }
         match step {
             Step::Observed { release: None } => {}
-            Step::Observed { release: Some(release) } => self.release(&release)?,
+            Step::Observed { release: Some(release) } => self.turn(&release)?,
             Step::Refused(refusal) => self.tally.refused(refusal.reason),
             Step::Denied(considered, refusal) => {
                 let decision = verdict::denied(&considered, refusal, &self.seal(event, &bundle));
@@ -263,20 +263,11 @@ impl Host {
         Ok(())
     }
 
-    /// A promise ended. Unused, its money and stock go back to the budgets.
-    fn release(&mut self, release: &Release) -> Result<(), Error> {
-        if release.used {
-            if let Some(demand) = Demand::of_release(release, &self.bundle) {
-                self.market.end(&demand);
-            }
-            return Ok(());
-        }
-        self.tally.ended_unused += 1;
-        self.books.give_back(&self.bundle, release);
-        match Demand::of_release(release, &self.bundle) {
-            Some(demand) => self.market.release(&demand, release.pending),
-            None => Ok(()),
-        }
+    /// A promise ended, or a person approved it.
+    fn turn(&mut self, release: &Release) -> Result<(), Error> {
+        self.tally.ended_unused += u64::from(release.turn == Turn::Unused);
+        self.books.turn(&self.bundle, release);
+        self.market.turn(release, &self.bundle)
     }
 
     fn seal<'a>(&self, event: &Event, bundle: &'a Bundle) -> verdict::Seal<'a> {

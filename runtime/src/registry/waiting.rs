@@ -1,0 +1,198 @@
+//! Promises that wait for a person, and what people answered.
+//!
+//! An answer is a signed row. What it does is an event of the member, whose id follows from the decision: however often a
+//! node starts between the two, the event is taken once.
+
+use domain::decision::PublicDecision;
+use domain::time::DAY;
+use domain::{DecisionId, Event, EventId, MemberId, Outcome, RewardIndex, SegmentIndex, Timestamp};
+use ledger::{Filter, Keys, Kind, Reader, Row, Seq};
+use policies::registry::{Refusal, Registry, Step};
+use policies::{Bundle, MomentIndex, VALID_DAYS_MAX};
+
+use super::{JudgeError, Recorded, read};
+use crate::actors::loader;
+use crate::node::NodeError;
+use crate::opening::recorded_bundle;
+
+/// Rows read at a time.
+const PAGE_ROWS: u32 = 256;
+
+/// A promise that waits for a person.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub row: Row,
+    pub public: PublicDecision,
+}
+
+/// The decisions whose promises wait at `now`, oldest first.
+///
+/// # Errors
+/// When the ledger cannot be read, or a row is not in its form.
+pub fn waiting(
+    reader: &Reader,
+    registry: &Registry,
+    keys: &Keys,
+    now: Timestamp,
+) -> Result<Vec<Waiting>, NodeError> {
+    let mut found = Vec::new();
+    // No promise holds longer, so what is older waits for nobody.
+    let since = now.plus(-i64::from(VALID_DAYS_MAX) * DAY);
+    let mut filter = Filter {
+        kind: Some(Kind::Decision),
+        outcome: Some(Outcome::Pending),
+        since: Some(since),
+        limit: PAGE_ROWS,
+        ..Filter::default()
+    };
+    loop {
+        let page = reader.list(&filter)?;
+        let full = page.len() == PAGE_ROWS as usize;
+        filter.after = page.last().map(|row| row.seq);
+        for row in page {
+            let public = public(&row)?;
+            if ended(reader, registry, &public, now)?.is_none() && still_held(reader, keys, &row)? {
+                found.push(Waiting { row, public });
+            }
+        }
+        if !full {
+            return Ok(found);
+        }
+    }
+}
+
+/// Whether the member's own state still holds the promise: a service may have cancelled it, and an erased member has none.
+fn still_held(reader: &Reader, keys: &Keys, row: &Row) -> Result<bool, NodeError> {
+    let Some(member) = row.member else { return Ok(false) };
+    let wrong = |why: String| NodeError::Row { seq: row.seq, why };
+    let key = match keys.key_for(member) {
+        Ok(key) => key,
+        Err(ledger::KeyError::Erased(_)) => return Ok(false),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let bundle = recorded_bundle(reader, row.bundle.unwrap_or_default())?;
+    let known = loader::load(reader, member, &key, &bundle).map_err(|error| wrong(error.to_string()))?;
+    Ok(known.state.open_promises().any(|promise| promise.decision.0.as_bytes() == &row.record_id))
+}
+
+/// Why a promise waits for nobody any more; `None` while it waits.
+fn ended(
+    reader: &Reader,
+    registry: &Registry,
+    public: &PublicDecision,
+    now: Timestamp,
+) -> Result<Option<String>, ledger::Error> {
+    let decision = public.decision;
+    if public.outcome != Outcome::Pending {
+        return Ok(Some(format!("its outcome is {}", public.outcome.name())));
+    }
+    if public.valid_until.is_none_or(|until| until <= now) {
+        return Ok(Some("its time has run out".to_owned()));
+    }
+    let answered = registry.is_answered(decision) || reader.contains_event(&EventId::of_answer(decision))?;
+    Ok(answered.then(|| "it was answered".to_owned()))
+}
+
+/// Whether somebody may answer about a promise now.
+///
+/// # Errors
+/// Why not: it is none that waits, or what it promises is stopped.
+pub(super) fn may_be_answered(
+    reader: &Reader,
+    registry: &Registry,
+    decision: DecisionId,
+    approve: bool,
+    now: Timestamp,
+) -> Result<(), JudgeError> {
+    let not = |why: String| Refusal::NotWaiting { decision, why };
+    let row = reader.record(decision.0.as_bytes())?;
+    let row =
+        row.filter(|row| row.kind == Kind::Decision).ok_or_else(|| not("no such decision".to_owned()))?;
+    let public = public(&row)?;
+    if let Some(why) = ended(reader, registry, &public, now)? {
+        return Err(not(why).into());
+    }
+    if approve {
+        let bundle = recorded_bundle(reader, public.bundle)?;
+        if let Some(stopped) = stopped(registry, &bundle, &public) {
+            return Err(Refusal::StoppedPromise(stopped).into());
+        }
+    }
+    Ok(())
+}
+
+/// What a kill switch stops of a promise.
+fn stopped(registry: &Registry, bundle: &Bundle, public: &PublicDecision) -> Option<String> {
+    let stops = registry.stops(bundle);
+    let on = |mask: u64, at: Option<u8>| at.is_some_and(|at| mask >> at & 1 == 1);
+    let (segment, reward) = (public.segment, public.reward);
+    if stops.program {
+        Some("the program".to_owned())
+    } else if on(stops.rewards, reward.map(|RewardIndex(at)| at)) {
+        reward.map(|reward| format!("reward {}", bundle.reward(reward).id))
+    } else if on(stops.segments, segment.map(|SegmentIndex(at)| at)) {
+        segment.map(|segment| format!("segment {}", bundle.segment(segment).id))
+    } else if on(stops.moments, Some(public.moment)) {
+        Some(format!("moment {}", bundle.moment(MomentIndex(public.moment)).id))
+    } else {
+        None
+    }
+}
+
+fn public(row: &Row) -> Result<PublicDecision, NodeError> {
+    let body = row.body.as_deref().unwrap_or_default();
+    serde_json::from_str(body).map_err(|error| NodeError::Row { seq: row.seq, why: error.to_string() })
+}
+
+/// Answers whose event is not taken yet, in the order they were given.
+pub struct Answers {
+    /// Everything up to here was looked at by this run.
+    last: Seq,
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        Answers { last: Seq::START }
+    }
+}
+
+impl Answers {
+    /// The next events that people's answers become, at most `most`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or a row is not in its form.
+    pub fn next(&mut self, reader: &Reader, now: Timestamp, most: usize) -> Result<Vec<Event>, NodeError> {
+        let mut events = Vec::new();
+        while events.len() < most {
+            let filter = Filter {
+                kind: Some(Kind::Approval),
+                after: Some(self.last),
+                limit: PAGE_ROWS,
+                ..Filter::default()
+            };
+            let page = reader.list(&filter)?;
+            for row in &page {
+                if events.len() == most {
+                    return Ok(events);
+                }
+                self.last = row.seq;
+                events.extend(event(reader, row, now)?);
+            }
+            if page.len() < PAGE_ROWS as usize {
+                break;
+            }
+        }
+        Ok(events)
+    }
+}
+
+/// The event of an answer, if it is one and was not taken yet.
+fn event(reader: &Reader, row: &Row, now: Timestamp) -> Result<Option<Event>, NodeError> {
+    let Some(Recorded::Step(signed)) = read(row)? else { return Ok(None) };
+    let Step::Answer { decision, approve, .. } = signed.statement.step else { return Ok(None) };
+    if reader.contains_event(&EventId::of_answer(decision))? {
+        return Ok(None);
+    }
+    let member: Option<MemberId> = reader.record(decision.0.as_bytes())?.and_then(|row| row.member);
+    Ok(member.map(|member| Event::answered(decision, approve, member, now)))
+}
