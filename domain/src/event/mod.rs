@@ -133,9 +133,21 @@ pub const TIMER_SOURCE: &str = "timer";
 /// guessed; a producer that used one would take the place of the timer.
 pub const TIMER_ID_STARTS: [&str; 2] = ["quiet-", "expired-"];
 
-/// Whether an id is one of a member agent's own.
-pub fn is_timer_id(id: &str) -> bool {
-    TIMER_ID_STARTS.iter().any(|start| id.starts_with(start))
+/// The source of events by which a node takes promises back that people reversed.
+pub const REVERSAL_SOURCE: &str = "case";
+
+/// How the ids of such events begin. Whoever could send one would cancel a promise in the name of two people, or keep
+/// theirs from being cancelled.
+pub const REVERSAL_ID_START: &str = "case-reversal-";
+
+/// Whether an id is one of the node's own.
+pub fn is_own_id(id: &str) -> bool {
+    TIMER_ID_STARTS.iter().chain([&REVERSAL_ID_START]).any(|start| id.starts_with(start))
+}
+
+/// Whether a source is one of the node's own.
+pub fn is_own_source(source: &str) -> bool {
+    [TIMER_SOURCE, REVERSAL_SOURCE].contains(&source)
 }
 
 /// Where a decision is asked for.

@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Event, EventKind, Purpose, RISK_MAX, Settlement, TIMER_ID_STARTS, TIMER_SOURCE, Touchpoint, is_accepted,
-    is_timer_id,
+    Event, EventKind, Purpose, REVERSAL_ID_START, REVERSAL_SOURCE, RISK_MAX, Settlement, TIMER_ID_STARTS,
+    TIMER_SOURCE, Touchpoint, is_accepted, is_own_id, is_own_source,
 };
 use crate::id::{DecisionId, EventId, MemberId};
 use crate::money::Micros;
@@ -313,8 +313,9 @@ impl Reader<'_> {
             self.refuse("schema", Reason::BadField, format!("schema {schema}, this node reads {SCHEMA}"));
         }
         let event_id = self.event_id("event_id", document.event_id.as_deref());
-        if event_id.as_ref().is_some_and(|id| is_timer_id(id.as_str())) {
-            let detail = format!("ids that begin with {} are the node's own", TIMER_ID_STARTS.join(" or "));
+        if event_id.as_ref().is_some_and(|id| is_own_id(id.as_str())) {
+            let own = TIMER_ID_STARTS.join(", ");
+            let detail = format!("ids that begin with {own} or {REVERSAL_ID_START} are the node's own");
             self.refuse("event_id", Reason::BadField, detail);
         }
         let member = self.member(document.member.as_deref());
@@ -412,9 +413,10 @@ impl Reader<'_> {
         let source = self.need("source", text)?;
         let legal =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) || source == TIMER_SOURCE {
+        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) || is_own_source(source) {
             let detail = format!(
-                "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject), and not {TIMER_SOURCE}"
+                "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject), and neither {TIMER_SOURCE} nor \
+                 {REVERSAL_SOURCE}"
             );
             self.refuse("source", Reason::BadField, detail);
             return None;
@@ -632,6 +634,7 @@ mod tests {
     fn ids_and_the_source_of_the_nodes_own_timers_are_refused() {
         check(&GOOD.replace("31198570044", "expired-0199"), "event_id", Reason::BadField);
         check(&GOOD.replace("31198570044", "quiet-0199-1-14"), "event_id", Reason::BadField);
+        check(&GOOD.replace("31198570044", "case-reversal-0199"), "event_id", Reason::BadField);
         check(&GOOD.replace("\"source\":\"pos\"", "\"source\":\"timer\""), "source", Reason::BadField);
         assert!(parse(GOOD.replace("31198570044", "quietly").as_bytes(), &limits()).is_ok());
     }
