@@ -62,6 +62,8 @@ pub struct Intake {
     pub source: bus::Intake,
     pub reader: Reader,
     pub feedback: mpsc::UnboundedReceiver<Feedback>,
+    /// Promises that two people took back, as events.
+    pub reversals: mpsc::UnboundedReceiver<Event>,
     pub stop: CancellationToken,
     pub policy: ActorRef<policy::Message>,
     /// Who decides about whom; `shared` is of the bundle in force.
@@ -117,6 +119,9 @@ impl Desk {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 feedback = self.parts.feedback.recv() => self.feedback(feedback).await?,
+                Some(event) = self.parts.reversals.recv(), if room > 0 && self.has_time() => {
+                    self.reverse(event).await?;
+                }
                 deliveries = self.parts.source.next(room), if room > 0 => match deliveries? {
                     Some(deliveries) => self.admit(deliveries).await?,
                     None => return Ok(()),
@@ -236,6 +241,26 @@ impl Desk {
         let entry = InFlight::of(event.clone(), delivery, now);
         let work = self.flight.start(entry);
         self.dispatch(Arrival { work: Some(work), event, now, stamps: Stamps::at(received) });
+        Ok(())
+    }
+
+    /// Whether the node knows what time it is: a clock that events drive stands still until the first.
+    fn has_time(&self) -> bool {
+        matches!(self.parts.shared.clock, Clock::Wall) || self.period_end.is_some()
+    }
+
+    /// Takes a promise back that two people reversed, once: as an event like any other, of the node's own.
+    async fn reverse(&mut self, event: Event) -> Result<(), Error> {
+        let known = self.parts.reader.event_seq(&event.event_id)?.is_some();
+        if known || self.flight.work_of(&event.event_id).is_some() {
+            return Ok(());
+        }
+        let now = self.parts.shared.clock.now();
+        // People's clocks run ahead of a replayed past.
+        let event = Event { event_time: event.event_time.min(now), ..event };
+        self.open_period(now).await?;
+        let work = self.flight.start(InFlight::own(event.clone(), now));
+        self.dispatch(Arrival { work: Some(work), event, now, stamps: Stamps::at(Instant::now()) });
         Ok(())
     }
 

@@ -29,8 +29,9 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened, recorded_bundle};
-use crate::registry::{self, Inbox};
+use crate::registry;
 use crate::relay::Relay;
+use crate::requests::Inbox;
 use crate::reward::{Promised, publication};
 use crate::shared::Shared;
 use crate::tree::{Soil, Tree};
@@ -335,11 +336,14 @@ impl Node {
                 Some((door, requests))
             }
         };
+        let (reversals, reversals_in) = mpsc::unbounded_channel();
         let inbox = Inbox {
             folder: options.dir.clone(),
             identity,
             reader: inbox_reader,
+            keys: shared.keys.clone(),
             writer: writer.clone(),
+            reversals,
             stop: stop.clone(),
             changed: changed.clone(),
             scheduled: None,
@@ -351,6 +355,7 @@ impl Node {
             source,
             reader,
             feedback: feedback_in,
+            reversals: reversals_in,
             stop: stop.clone(),
             policy: tree.policy.clone(),
             sides: tree.sides,

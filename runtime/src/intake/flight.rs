@@ -37,6 +37,12 @@ impl InFlight {
         InFlight { tickets, member: None, event: None, now, refused_at, failures: 0 }
     }
 
+    /// An event of the node's own, which nobody waits for.
+    pub fn own(event: Event, now: Timestamp) -> InFlight {
+        let (tickets, member) = (vec![Ticket::Internal], Some(event.member));
+        InFlight { tickets, member, event: Some(event), now, refused_at: None, failures: 0 }
+    }
+
     /// A member woken for its timers.
     pub fn timer(member: MemberId, now: Timestamp) -> InFlight {
         let (tickets, member) = (vec![Ticket::Internal], Some(member));
