@@ -18,6 +18,7 @@ use crate::folder;
 use crate::node_errors;
 use crate::output::{self, Document};
 use crate::purchases::Purchases;
+use crate::reading;
 
 /// The shipped year: 1,692 real households of the Complete Journey panel (sim/data/completejourney/README.md).
 const SHIPPED_EVENTS: &[u8] = include_bytes!("../sim/data/completejourney/events.csv.gz");
@@ -100,6 +101,12 @@ pub fn run(args: &Args) -> Result {
     let summary = summarise(&dir, &ran)?;
     if args.output == Document::Table {
         let explained = one_decision(&dir)?;
+        if let Some(explanation) = &explained {
+            let (member, row) = (Some(explanation.event.member), Some(explanation.seq));
+            let who = reading::Who { key: None, case: None };
+            let purpose = "the example at the end of the demo";
+            reading::record(&dir, &who, "demo", purpose, reading::Whose { member, row })?;
+        }
         output::line(&report::text(&summary, &ran.currency, explained.as_ref(), &dir))?;
     } else {
         output::json(&summary)?;

@@ -8,7 +8,7 @@ use crate::output;
 /// Explain a code
 #[derive(clap::Args)]
 pub struct Args {
-    /// A reason such as QUIET_HOURS, or a policy diagnostic such as POL0003 or REG0014; without it, all reasons
+    /// A reason such as QUIET_HOURS, a policy diagnostic such as POL0003, or a refusal such as REG0014 or CAS0012; without it, all reasons
     code: Option<String>,
 }
 
@@ -24,7 +24,8 @@ pub fn run(args: &Args) -> Result {
         output::line(&format!("{}: {}\n\n{}", reason.name(), reason.text(), reason.page()))?;
         return Ok(Verdict::Ok);
     }
-    if let Some(page) = policies::explain(&wanted).or_else(|| policies::registry::explain(&wanted)) {
+    let pages = [policies::explain, policies::registry::explain, ledger::cases::explain];
+    if let Some(page) = pages.into_iter().find_map(|explain| explain(&wanted)) {
         output::line(&format!("{wanted}\n\n{page}"))?;
         return Ok(Verdict::Ok);
     }

@@ -15,6 +15,7 @@ mod hold;
 mod list;
 mod losses;
 mod prove;
+mod readings;
 mod retention;
 mod rotate_key;
 mod show;
@@ -32,10 +33,12 @@ pub enum Command {
     List(list::Args),
     /// Count rows by outcome, reason, segment, reward, policy, models, day, member, ...
     Facets(facets::Args),
-    /// Show one row with everything recorded about it
+    /// Show one row; its personal part with --purpose, which is recorded
     Show(show::Args),
-    /// Say why a decision was made, and why not each losing candidate
+    /// Say why a decision was made, and why not each losing candidate; --purpose is recorded
     Explain(explain::Args),
+    /// List who was about to read personal data, when and why
+    Readings(readings::Args),
     /// Say what each rule, cap and budget kept back, in money
     Losses(losses::Args),
     /// Rescan everything: rows, tree, signed heads, budgets; exit 3 names the first bad row
@@ -75,6 +78,7 @@ pub fn run(command: &Command) -> Result {
         Command::Facets(args) => facets::run(args),
         Command::Show(args) => show::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Readings(args) => readings::run(args),
         Command::Losses(args) => losses::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Prove(args) => prove::run(args),

@@ -4,6 +4,7 @@
 //! 2 usage, 3 checked and found bad, 4 a dependency is unavailable.
 
 mod bench;
+mod case;
 mod completions;
 mod demo;
 mod doctor;
@@ -19,9 +20,11 @@ mod pending;
 mod people;
 mod policy;
 mod purchases;
+mod reading;
 mod replay;
 mod schema;
 mod serve;
+mod signing;
 mod simulate;
 mod stop;
 
@@ -55,7 +58,7 @@ const AFTER_HELP: &str = "\
 Start here:
   largesse demo                        replay a year of real purchases through the live runtime
   largesse log list --dir largesse-demo
-  largesse log explain --dir largesse-demo ID
+  largesse log explain --dir largesse-demo ID --purpose TEXT
   largesse replay --dir largesse-demo --all
   largesse doctor                      check that this machine can run a node
 
@@ -72,7 +75,7 @@ enum Command {
     /// Write, check, assess, approve and activate policies
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Say who may write, approve and stop policies
+    /// Say who may write, approve and stop policies, and keep cases
     #[command(subcommand)]
     People(people::Command),
     /// Approve or decline promises that wait for a person
@@ -86,6 +89,9 @@ enum Command {
     /// Read, verify and prove the decision log
     #[command(subcommand)]
     Log(log::Command),
+    /// Keep cases about decisions, and take promises back with four eyes
+    #[command(subcommand)]
+    Case(case::Command),
     /// Everything about one member: hand it out, or erase it
     #[command(subcommand)]
     Member(member::Command),
@@ -125,6 +131,7 @@ fn main() -> ExitCode {
         Command::Stop(args) => stop::stop(&args),
         Command::Resume(args) => stop::resume(&args),
         Command::Log(command) => log::run(&command),
+        Command::Case(command) => case::run(&command),
         Command::Member(command) => member::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Columns, Format};
-use crate::policy::{Keyed, take};
+use crate::policy::take;
+use crate::signing::Keyed;
 
 pub const AFTER_HELP: &str = "\
 A promise waits when its segment has autonomy = \"approve\", or when it costs as much as [approval] in program.toml

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
+use domain::statement::Role;
 use ledger::person::PersonKey;
-use policies::registry::Role;
-use runtime::registry::{People, PersonEntry};
+use runtime::requests::{People, PersonEntry};
 use serde::Serialize;
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Columns, Format};
 
-/// Say who may write, approve and stop policies
+/// Say who may write, approve and stop policies, and keep cases
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Add a person, with a new key or one they made themselves
@@ -23,7 +23,7 @@ pub enum Command {
 #[derive(clap::Args)]
 #[command(after_help = "\
 Roles: author (hands policies in), approver (approves what others wrote, activates, resumes),
-operator (stops, rolls back), auditor (reads). Nobody approves their own work.
+operator (stops, rolls back), auditor (keeps cases). Nobody approves their own work.
 Whoever may write people.toml in the ledger folder decides who is in it.")]
 pub struct Add {
     /// Name, one word
@@ -54,9 +54,8 @@ pub struct List {
 }
 
 fn role(text: &str) -> std::result::Result<Role, String> {
-    let all = [Role::Author, Role::Approver, Role::Operator, Role::Auditor];
-    let names = || all.map(Role::name).join(", ");
-    all.into_iter().find(|role| role.name() == text).ok_or_else(|| format!("one of {}", names()))
+    let names = || Role::ALL.map(Role::name).join(", ");
+    Role::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| format!("one of {}", names()))
 }
 
 pub fn run(command: &Command) -> Result {

@@ -5,7 +5,7 @@ mod diff;
 mod history;
 mod impact;
 mod init;
-mod place;
+pub mod place;
 mod report;
 mod steps;
 mod test;
@@ -16,8 +16,7 @@ use policies::Bundle;
 
 use crate::exit::{Failure, Result};
 
-use place::Place;
-pub use steps::{Keyed, take};
+pub use steps::take;
 
 /// Write, check, assess, approve and activate policies
 #[derive(clap::Subcommand)]

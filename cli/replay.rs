@@ -8,14 +8,20 @@ use ledger::Reader;
 use models::Models;
 use models::engine::{Choice, Engine};
 use models::scorer::Source;
-use sim::replay::{self, Report};
+use sim::replay::{self, Difference, Report};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};
+use crate::reading::{self, Who, Whose};
 
 /// Recompute decisions from their recorded inputs and compare them byte for byte
 #[derive(clap::Args)]
-#[command(group(clap::ArgGroup::new("scope").required(true).args(["all", "range", "id"])))]
+#[command(
+    group(clap::ArgGroup::new("scope").required(true).args(["all", "range", "id"])),
+    after_help = "\
+What differs is named by row and field. Values of personal fields are shown with --purpose only, after a row
+of the ledger says who asked and why."
+)]
 pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]
@@ -40,6 +46,11 @@ pub struct Args {
     /// Folder of the models, instead of the shipped ones
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
+    /// Show the values of personal fields that differ: why, for the record; never name a person here
+    #[arg(long, value_name = "TEXT")]
+    purpose: Option<String>,
+    #[command(flatten)]
+    who: Who,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
     output: Document,
@@ -85,13 +96,41 @@ pub fn run(args: &Args) -> Result {
         return under::run(args, other, scope);
     }
     let reinfer = if args.reinfer { Some(models(args)?) } else { None };
-    let report = with_progress(&args.dir, replay::Options { rows: scope, reinfer })?;
+    let mut report = with_progress(&args.dir, replay::Options { rows: scope, reinfer })?;
+    match &args.purpose {
+        Some(purpose) => read_differences(args, purpose, &report)?,
+        None => report.differences.iter_mut().for_each(seal),
+    }
     if args.output == Document::Table {
         show(&report, args.all)?;
     } else {
         output::json(&report)?;
     }
     Ok(if report.is_identical() { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// Whether the values of a difference say something about a member.
+fn is_personal(difference: &Difference) -> bool {
+    ["personal", "scores"].iter().any(|form| difference.field.starts_with(form))
+}
+
+/// Takes the values out that nobody gave a purpose for; the field is enough to find the place.
+fn seal(difference: &mut Difference) {
+    if is_personal(difference) {
+        let sealed = "sealed (--purpose TEXT shows it)";
+        (difference.recorded, difference.recomputed) = (sealed.to_owned(), sealed.to_owned());
+    }
+}
+
+/// Records that the personal values of some rows are about to be shown.
+fn read_differences(args: &Args, purpose: &str, report: &Report) -> Result<()> {
+    let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+    for difference in report.differences.iter().filter(|difference| is_personal(difference)) {
+        let row = reader.row(ledger::Seq(difference.seq)).map_err(crate::ledger_errors)?;
+        let whose = Whose { member: row.and_then(|row| row.member), row: Some(difference.seq) };
+        reading::record(&args.dir, &args.who, "replay", purpose, whose)?;
+    }
+    Ok(())
 }
 
 fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u64>> {

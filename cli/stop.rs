@@ -4,7 +4,8 @@ use policies::RewardKind;
 use policies::registry::{Step, Target, describe};
 
 use crate::exit::Result;
-use crate::policy::{Keyed, take};
+use crate::policy::take;
+use crate::signing::Keyed;
 
 pub const AFTER_HELP: &str = "\
 A switch holds within a second, survives restarts and other policies, and is a row of the ledger.

@@ -52,8 +52,8 @@ fn keys_that_cannot_be_used_are_an_unavailable_dependency_everywhere() {
     let decision = query(&ledger, "SELECT min(seq) FROM record WHERE kind = 11");
     let everywhere = |what: &str| {
         for args in [
-            &["log", "show", "--dir", text(&ledger), "1"][..],
-            &["log", "explain", "--dir", text(&ledger), &decision],
+            &["log", "show", "--dir", text(&ledger), "1", "--purpose", "a test"][..],
+            &["log", "explain", "--dir", text(&ledger), &decision, "--purpose", "a test"],
             &["replay", "--dir", text(&ledger), "--all"],
             &["serve", "--config", text(&config)],
         ] {

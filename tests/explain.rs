@@ -76,7 +76,9 @@ fn a_member_hears_facts_and_rule_and_nothing_about_worth() {
     let suppressed =
         explanations.iter().find(|explanation| explanation.reason.name() == "COOL_DOWN").unwrap();
     let (ledger, row) = (folder.path().join("ledger"), suppressed.seq.to_string());
-    let said = run(&["log", "explain", &row, "--for", "member", "--dir", text(&ledger)]);
+    let why = ["--purpose", "a question of the member"];
+    let said =
+        run(&[&["log", "explain", &row, "--for", "member", "--dir", text(&ledger)], &why[..]].concat());
     let said = String::from_utf8(said.stdout).unwrap();
     for part in
         ["We did not promise you anything.", "guardrails.cool_down_hours", "hours since the last promise"]

@@ -8,7 +8,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use common::live::{eventually, number, publish, purchase, rows, runs, serve};
+use common::live::{eventually, number, publish, rows, runs, serve};
 use common::office::Office;
 use common::{NatsServer, folder, query, run_json, terminate, text};
 use serde_json::Value;

@@ -223,7 +223,11 @@ async fn after_erasing_no_file_holds_a_byte_of_the_member() {
     assert!(report["decisions"].as_u64().unwrap() > 0, "{report}");
     let shown = run_json(&["log", "show", &id, "--dir", text(&ledger)]);
     assert_eq!((&shown["personal"], &shown["event_id"]), (&"erased".into(), &Value::Null), "{shown}");
-    refused(&["log", "explain", &id, "--dir", text(&ledger)], 3, "its member was erased");
+    refused(
+        &["log", "explain", &id, "--purpose", "a test", "--dir", text(&ledger)],
+        3,
+        "its member was erased",
+    );
     refused(
         &["log", "prove", &id, "--dir", text(&ledger), "--out", text(&proof)],
         3,
@@ -388,7 +392,7 @@ fn retention_prunes_what_is_old_and_every_command_says_so() {
     assert!(pruned > 0 && kept["legal_hold"].as_u64().unwrap() > 0, "{done}");
     assert_eq!(kept["after_stored_state"], Value::Null, "states were written first: {done}");
     assert_eq!(run_json(&["log", "show", &decision, "--dir", &at])["personal"], "pruned");
-    refused(&["log", "explain", &decision, "--dir", &at], 3, "pruned by retention");
+    refused(&["log", "explain", &decision, "--purpose", "a test", "--dir", &at], 3, "pruned by retention");
     let report = replayed(&ledger);
     assert_eq!(report["erased"], 0);
     assert!(report["pruned"].as_u64().unwrap() >= pruned, "{report}");

@@ -168,7 +168,8 @@ fn nobody_approves_their_own_work_even_with_both_roles() {
 async fn forged_replayed_old_and_foreign_statements_are_refused() {
     use ledger::person::PersonKey;
     use policies::registry::{Signed, Statement, Step, Target};
-    use runtime::registry::{Answer, Request, ask};
+    use runtime::registry::Request;
+    use runtime::requests::{Answer, ask};
 
     let office = Office::open();
     let ledger = office.ledger();
@@ -186,7 +187,7 @@ async fn forged_replayed_old_and_foreign_statements_are_refused() {
         signed: Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() },
         attachment: None,
     };
-    let put = async |request: Request| match ask(&ledger, &request).await.unwrap() {
+    let put = async |request: Request| match ask(&ledger, &request.into()).await.unwrap() {
         Answer::Taken { .. } => "taken".to_owned(),
         Answer::Refused { code, .. } => code,
     };

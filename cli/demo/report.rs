@@ -255,7 +255,7 @@ fn next(dir: &Path, explained: Option<&Explanation>) -> Vec<String> {
     let id = explained.map_or_else(|| "ID".to_owned(), |explanation| explanation.decision.to_string());
     vec![
         format!("  largesse log list --dir {dir} --outcome suppressed"),
-        format!("  largesse log explain --dir {dir} {id} --facts"),
+        format!("  largesse log explain --dir {dir} {id} --facts --purpose 'the first look'"),
         format!("  largesse log verify --dir {dir}"),
         format!("  largesse replay --dir {dir} --all"),
         "  largesse model evaluate --events FILE --as-of 2017-10-01".to_owned(),

@@ -6,13 +6,19 @@ use ledger::{Keys, Reader};
 use policies::findings::Finding;
 use sim::explain::counterfactual::{Change, Counterfactual};
 use sim::explain::member::MemberAnswer;
+use sim::explain::reversal::ReversalAnswer;
 use sim::explain::{self, CandidateAnswer, Explanation, FeatureAnswer};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, money};
+use crate::reading::{self, Who, Whose};
 
 /// Say why a decision was made, and why not each losing candidate
 #[derive(clap::Args)]
+#[command(after_help = "\
+An explanation is made of the member's own data. Before it is shown, a row of the ledger says who asked and
+why (`largesse log readings` lists them); a running node records it. Where it cannot be recorded nothing is
+shown. Exit codes: 3 the member was erased, or the row pruned; 4 it cannot be recorded.")]
 pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]
@@ -25,6 +31,11 @@ pub struct Args {
     /// For whom: an analyst, or the member it is about (plain words; no values, prices or predictions)
     #[arg(long = "for", value_enum, default_value = "analyst", value_name = "WHOM")]
     whom: Whom,
+    /// Why you look, for the record; never name the person here
+    #[arg(long, value_name = "TEXT")]
+    purpose: String,
+    #[command(flatten)]
+    who: Who,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
     output: Document,
@@ -47,6 +58,8 @@ pub fn run(args: &Args) -> Result {
         explain::Error::Ledger(error) => crate::ledger_errors(error),
         explain::Error::Row { .. } => Failure::runtime(error),
     })?;
+    let whose = Whose { member: row.member, row: Some(row.seq.0) };
+    reading::record(&args.dir, &args.who, "log explain", &args.purpose, whose)?;
     match (args.whom, args.output) {
         (Whom::Analyst, Document::Table) => output::line(&text(&explanation, args.facts))?,
         (Whom::Analyst, Document::Json) => output::json(&explanation)?,
@@ -103,6 +116,7 @@ fn head(explanation: &Explanation) -> Vec<String> {
         ),
         format!("  {}{promised}: {}{rule}", explanation.outcome, explanation.text),
     ];
+    lines.extend(explanation.reversal.as_ref().map(reversed));
     if let Some(segment) = &explanation.segment {
         lines.push(format!("  segment {segment}"));
     }
@@ -114,6 +128,17 @@ fn head(explanation: &Explanation) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What people did about the promise afterwards.
+fn reversed(reversal: &ReversalAnswer) -> String {
+    let ReversalAnswer { case, asked_by, confirmed_by, taken_back } = reversal;
+    let confirmed = confirmed_by.as_ref().map_or_else(String::new, |by| format!(", confirmed by {by}"));
+    let taken = match taken_back {
+        Some(row) => format!("taken back in row {row}"),
+        None => "not taken back".to_owned(),
+    };
+    format!("  case {case}: a reversal was asked by {asked_by}{confirmed}; {taken}")
 }
 
 fn candidates(explanation: &Explanation) -> String {

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use domain::{Digest, MemberId};
 use ledger::{Entry, Keys, Kind, Reader, Writer};
+use runtime::requests::Desk;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{Who, alone, document, stated};
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
+use crate::reading::{self, Whose};
 
 /// Write down everything the ledger holds about a member, opened and explained
 #[derive(clap::Args)]
@@ -19,8 +21,8 @@ use crate::output::{self, Document};
 Every row about the member with its personal part, each decision with its reason in words, every
 candidate and why it lost, and the rules of the policies it was decided by (GDPR Art. 15 and 20). With
 --out the JSON goes to FILE and the text beside it, to FILE.txt; nobody else may read them.
-The export is recorded before it is written, with its purpose; so is that a pseudonym was resolved,
-when --pseudonym was given. No node may be running. Exit codes: 2 nobody of that name, 3 erased,
+The export is recorded before it is written, with who asked and why; so is that a pseudonym was
+resolved, when --pseudonym was given. No node may be running. Exit codes: 2 nobody of that name, 3 erased,
 4 a node is running.")]
 pub struct Args {
     #[command(flatten)]
@@ -31,6 +33,8 @@ pub struct Args {
     /// Why, for the record; never name the person here
     #[arg(long, value_name = "TEXT")]
     purpose: String,
+    #[command(flatten)]
+    reader: reading::Who,
     /// Where to write it, instead of stdout; a new file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -50,9 +54,14 @@ pub fn run(args: &Args) -> Result {
         Err(error) => return Err(Failure::unavailable(error)),
     }
     let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+    let whose = Whose { member: Some(member), row: None };
+    let request = reading::request(&args.dir, &args.reader, "member export", purpose, whose)?;
+    let desk = Desk { folder: &args.dir, reader: &reader, keys: writer.keys(), identity: &writer.identity() };
+    let judged = desk.judge(&request, runtime::clock::wall());
+    let reading = judged.map_err(|error| reading::refused(error.code(), &error.to_string()))?.entries;
     let export = document::Export::of(&reader, writer.keys(), member)?;
     let json = serde_json::to_vec_pretty(&export.json).map_err(Failure::runtime)?;
-    let row = record(&mut writer, args, member, purpose, &json)?;
+    let row = record(&mut writer, args, member, reading, &json)?;
     let Some(out) = &args.out else {
         return match args.output {
             Document::Table => output::line(&export.text).map(|()| Verdict::Ok),
@@ -76,14 +85,21 @@ pub fn run(args: &Args) -> Result {
     Ok(Verdict::Ok)
 }
 
-/// Records the export, and the unmasking where a pseudonym led to the person. Returns the row of the export.
-fn record(writer: &mut Writer, args: &Args, member: MemberId, purpose: &str, json: &[u8]) -> Result<u64> {
+/// Records who reads, the export, and the unmasking where a pseudonym led to the person. Returns the row of the export.
+fn record(
+    writer: &mut Writer,
+    args: &Args,
+    member: MemberId,
+    reading: Vec<Entry>,
+    json: &[u8],
+) -> Result<u64> {
+    let purpose = args.purpose.trim();
     let row = |kind, body: serde_json::Value| {
         let mut entry = Entry::new(kind, Uuid::now_v7().into_bytes(), body.to_string());
         entry.member = Some(member);
         entry
     };
-    let mut entries = Vec::new();
+    let mut entries = reading;
     if args.who.pseudonym {
         entries.push(row(Kind::Unmasking, json!({ "v": 1, "purpose": purpose })));
     }

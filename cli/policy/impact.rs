@@ -12,9 +12,11 @@ use policies::Bundle;
 use policies::registry::{Registry, Step};
 use sim::impact::{self, Assessment, Change, Impact, Slice, Wanted};
 
-use super::{Keyed, Place, named, take};
+use super::place::Place;
+use super::{named, take};
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped, money};
+use crate::signing::Keyed;
 
 /// How often new rows are looked for.
 const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_secs(1);

@@ -6,7 +6,7 @@ use domain::Digest;
 use ledger::Reader;
 use runtime::bus::nats::{Door, NatsServer, Pointer, redacted};
 use runtime::config::NatsOptions;
-use runtime::registry::{Answer, JudgeError, Request};
+use runtime::requests::{Answer, JudgeError, Request};
 
 use crate::exit::{Failure, Result};
 
@@ -65,7 +65,7 @@ async fn door(options: &NatsOptions) -> std::result::Result<Door, anyhow::Error>
     let server = NatsServer::reach(options.clone()).await?;
     server.door().await.ok_or_else(|| {
         anyhow::anyhow!(
-            "no node has made a door for policies at {}; does one run there?",
+            "no node has made a door for requests at {}; does one run there?",
             redacted(&options.url)
         )
     })
@@ -117,16 +117,16 @@ impl Found<'_> {
     /// When nobody could judge it.
     pub async fn ask(&self, request: &Request) -> std::result::Result<Answer, JudgeError> {
         match self {
-            Found::Folder(dir, _) => runtime::registry::ask(dir, request).await,
+            Found::Folder(dir, _) => runtime::requests::ask(dir, request).await,
             Found::Behind(options, _) => {
                 let silent = |error: anyhow::Error| JudgeError::Silent(format!("{error:#}"));
-                runtime::registry::ask_over(&door(options).await.map_err(silent)?, request).await
+                runtime::requests::ask_over(&door(options).await.map_err(silent)?, request).await
             }
         }
     }
 }
 
-fn identity(dir: &Path) -> Result<String> {
+pub fn identity(dir: &Path) -> Result<String> {
     let identity = ledger::identity_of(dir).map_err(crate::ledger_errors)?;
     identity.ok_or_else(|| crate::ledger_errors(ledger::Error::NoLedger(dir.to_owned())))
 }

@@ -4,30 +4,14 @@ use std::path::PathBuf;
 
 use agents::policy::budgets::pays_for_nothing;
 use domain::{Digest, Ppm, Timestamp};
-use ledger::person::PersonKey;
-use policies::registry::{Signed, Statement, Step, VERSION, percent};
+use policies::registry::{Step, percent};
 use runtime::opening::recorded_bundle;
-use runtime::registry::{Answer, JudgeError, Request};
+use runtime::registry;
 
-use super::place::{Found, Place};
-use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Document};
-
-/// Who takes a step, on which ledger.
-#[derive(clap::Args)]
-pub struct Keyed {
-    #[command(flatten)]
-    pub place: Place,
-    /// Your key file (`largesse people add` makes one)
-    #[arg(long, value_name = "FILE", env = "LARGESSE_KEY")]
-    pub key: PathBuf,
-    /// Sign only: write the request to a file, which counts once it lies in the ledger folder's inbox
-    #[arg(long, value_name = "FILE")]
-    pub write: Option<PathBuf>,
-    /// Table or JSON
-    #[arg(long, value_enum, default_value = "table")]
-    pub output: Document,
-}
+use super::place::Found;
+use crate::exit::{Failure, Result};
+use crate::output;
+use crate::signing::{Keyed, put, signed};
 
 /// Hand in a checked and tested bundle
 #[derive(clap::Args)]
@@ -195,42 +179,7 @@ pub fn rollback(args: &Rollback) -> Result {
 /// # Errors
 /// Exit 3 with a code when it is refused; exit 4 when nobody could judge it.
 pub fn take(keyed: &Keyed, step: Step, attachment: Option<String>, done: &str) -> Result {
-    let key = PersonKey::load(&keyed.key).map_err(Failure::usage)?;
     let found = keyed.place.find()?;
-    let statement = Statement {
-        v: VERSION,
-        ledger: found.identity()?,
-        id: uuid::Uuid::now_v7().simple().to_string(),
-        at: runtime::clock::wall(),
-        by: key.name().to_owned(),
-        step,
-    };
-    let signature = key.sign(&statement.bytes());
-    let request = Request { signed: Signed { statement, key: key.public(), signature }, attachment };
-    if let Some(file) = &keyed.write {
-        let bytes = serde_json::to_vec(&request).map_err(Failure::runtime)?;
-        std::fs::write(file, bytes)
-            .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
-        let id = &request.signed.statement.id;
-        output::line(&format!("signed; move it to inbox/{id}.json in the ledger's folder within an hour"))?;
-        return Ok(Verdict::Ok);
-    }
-    let answer = crate::block_on(async {
-        found.ask(&request).await.map_err(|error| match error {
-            JudgeError::Ledger(error) => crate::ledger_errors(error),
-            JudgeError::Node(error) => crate::node_errors(error),
-            other @ (JudgeError::Refused(_)
-            | JudgeError::NoRun
-            | JudgeError::Malformed { .. }
-            | JudgeError::People(_)
-            | JudgeError::Bus(_)
-            | JudgeError::Silent(_)) => Failure::unavailable(other),
-        })
-    })?;
-    match (&answer, keyed.output) {
-        (_, Document::Json) => output::json(&answer)?,
-        (Answer::Taken { row }, Document::Table) => output::line(&format!("{done} (row {row})"))?,
-        (Answer::Refused { code, why }, Document::Table) => output::say(&format!("refused [{code}]: {why}")),
-    }
-    Ok(if matches!(answer, Answer::Taken { .. }) { Verdict::Ok } else { Verdict::FoundBad })
+    let signed = signed(&keyed.person()?, found.identity()?, step);
+    put(keyed, &found, &registry::Request { signed, attachment }.into(), done, None)
 }

@@ -18,6 +18,7 @@ pub mod random;
 pub mod ratio;
 pub mod reason;
 pub mod record;
+pub mod statement;
 pub mod time;
 
 pub use decision::{Candidate, Cause, Decision, ScoreSource, Scores};

@@ -58,6 +58,8 @@ kinds! {
     46 KeyRotation "key_rotation" "The key that signs heads was replaced by another."
     47 ImpactReport "impact_report" "What a policy would have decided, as somebody assessed it."
     48 Hold "hold" "A legal hold was added or released: under it nothing is erased or pruned."
+    49 Case "case" "A step of a case about decisions, as somebody signed it."
+    50 Reading "reading" "Somebody was about to read personal data, and why."
 }
 
 impl Kind {

@@ -9,11 +9,12 @@
 //! Start reading at [`Writer::append`], then `canon` (what a leaf commits to), `merkle`, `recovery` (what a
 //! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check). What is
 //! taken out of rows again, and how that stays provable, is in `cut`; how questions over many rows are answered, in
-//! `columns`; how a ledger is copied and put back, in `backup`.
+//! `columns`; how a ledger is copied and put back, in `backup`; what people keep about decisions, in [`cases`]; who read what, in [`reading`].
 
 mod backup;
 mod budget;
 mod canon;
+pub mod cases;
 mod codes;
 mod columns;
 mod counter;
@@ -40,6 +41,7 @@ mod posting;
 pub mod proof;
 mod prune;
 mod reader;
+pub mod reading;
 mod recovery;
 mod relay;
 mod rotate;

@@ -193,7 +193,7 @@ fn floor_char(text: &str, at: usize) -> usize {
 
 /// The known word closest to a misspelt one, when it is close enough to be meant: at most a third of its
 /// letters differ, or one contains the other.
-pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > NAME_BYTES_MAX {
         return None;
     }

@@ -93,6 +93,15 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
 }
 
 #[test]
+fn what_was_signed_for_a_step_is_signed_by_the_same_bytes_for_ever() {
+    let bundle = Digest::of(b"draft");
+    let step = Step::Submit { bundle, note: "a note".to_owned() };
+    let text = String::from_utf8(Desk::open().statement("anna", step).bytes()).unwrap();
+    let fields = r#"{"v":1,"ledger":"log+0","id":"00000000000000000000000000000000","at":1700000000000000,"by":"anna","step":{"do":"submit","bundle":"#;
+    assert_eq!(text, format!("largesse-step 1\n{fields}\"{bundle}\",\"note\":\"a note\"}}}}"));
+}
+
+#[test]
 fn a_newer_report_makes_an_approval_stale() {
     let mut desk = Desk::open();
     let bundle = Digest::of(b"draft");

@@ -27,7 +27,6 @@ use crate::actors::{member, policy, segment};
 use crate::bus::{self, Bus, Delivery, Ticket};
 use crate::clock::Clock;
 use crate::metrics::Stamps;
-use crate::registry::Answers;
 use crate::rows;
 use crate::shared::Shared;
 use crate::sides::Sides;
@@ -42,10 +41,6 @@ const TIMERS_EVERY: Duration = Duration::from_secs(1);
 const TIMERS_EVERY_PROGRAM: i64 = domain::time::HOUR;
 /// Timers woken at a time; the rest follow at the next question.
 const TIMERS_MAX: u32 = 512;
-/// How often answers of people are looked for: they are told that it takes a second.
-const ANSWERS_EVERY: Duration = Duration::from_millis(500);
-/// Answers taken at a time; the rest follow at the next look.
-const ANSWERS_MAX: usize = 256;
 /// Times an event is tried before it is quarantined.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -67,6 +62,8 @@ pub struct Intake {
     pub source: bus::Intake,
     pub reader: Reader,
     pub feedback: mpsc::UnboundedReceiver<Feedback>,
+    /// Promises that two people took back, as events.
+    pub own: mpsc::UnboundedReceiver<Event>,
     pub stop: CancellationToken,
     pub policy: ActorRef<policy::Message>,
     /// Who decides about whom; `shared` is of the bundle in force.
@@ -89,9 +86,6 @@ struct Desk {
     /// Timers up to here have been asked for.
     timers_asked: Timestamp,
     timers_last: Instant,
-    /// What people answered about promises that waited.
-    answers: Answers,
-    answers_last: Option<Instant>,
 }
 
 impl Intake {
@@ -109,8 +103,6 @@ impl Intake {
             period_end: None,
             timers_asked: Timestamp(i64::MIN),
             timers_last: Instant::now(),
-            answers: Answers::default(),
-            answers_last: None,
             parts: self,
         };
         desk.admit_until_stopped().await?;
@@ -127,6 +119,9 @@ impl Desk {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 feedback = self.parts.feedback.recv() => self.feedback(feedback).await?,
+                Some(event) = self.parts.own.recv(), if room > 0 && self.has_time() => {
+                    self.take_own(event).await?;
+                }
                 deliveries = self.parts.source.next(room), if room > 0 => match deliveries? {
                     Some(deliveries) => self.admit(deliveries).await?,
                     None => return Ok(()),
@@ -136,7 +131,6 @@ impl Desk {
             let leavers = self.directory.trim();
             self.passivate(leavers);
             self.ask_timers().await?;
-            self.ask_people().await?;
             self.gauge();
         }
     }
@@ -247,6 +241,26 @@ impl Desk {
         let entry = InFlight::of(event.clone(), delivery, now);
         let work = self.flight.start(entry);
         self.dispatch(Arrival { work: Some(work), event, now, stamps: Stamps::at(received) });
+        Ok(())
+    }
+
+    /// Whether the node knows what time it is: a clock that events drive stands still until the first.
+    fn has_time(&self) -> bool {
+        matches!(self.parts.shared.clock, Clock::Wall) || self.period_end.is_some()
+    }
+
+    /// Does, once, what people signed about a promise: as an event like any other, of the node's own.
+    async fn take_own(&mut self, event: Event) -> Result<(), Error> {
+        let known = self.parts.reader.event_seq(&event.event_id)?.is_some();
+        if known || self.flight.work_of(&event.event_id).is_some() {
+            return Ok(());
+        }
+        let now = self.parts.shared.clock.now();
+        // People's clocks run ahead of a replayed past.
+        let event = Event { event_time: event.event_time.min(now), ..event };
+        self.open_period(now).await?;
+        let work = self.flight.start(InFlight::own(event.clone(), now));
+        self.dispatch(Arrival { work: Some(work), event, now, stamps: Stamps::at(Instant::now()) });
         Ok(())
     }
 
@@ -390,7 +404,7 @@ impl Desk {
     }
 }
 
-/// Passivation, failure, timers and answers.
+/// Passivation, failure and timers.
 impl Desk {
     fn passivate(&self, leavers: Vec<ActorRef<member::Message>>) {
         for leaver in leavers {
@@ -464,33 +478,6 @@ impl Desk {
         let stamps = Stamps::at(Instant::now());
         let after = After::Refused { source: event.source.to_string(), body: entry.body.clone() };
         self.parts.shared.writer.row(Row { entry, work: Some(work), stamps, turned: None, after });
-    }
-
-    /// Hands out what people answered about promises that waited, as events of the members.
-    async fn ask_people(&mut self) -> Result<(), Error> {
-        let asked_lately = self.answers_last.is_some_and(|last| last.elapsed() < ANSWERS_EVERY);
-        let room = self.parts.in_flight_max.saturating_sub(self.flight.len()).min(ANSWERS_MAX);
-        if asked_lately || room == 0 {
-            return Ok(());
-        }
-        self.answers_last = Some(Instant::now());
-        let now = self.parts.shared.clock.now();
-        let events = self.answers.next(&self.parts.reader, now, room);
-        for event in events.map_err(|error| Error::Fatal(error.to_string()))? {
-            match self.parts.shared.keys.key_for(event.member) {
-                Ok(_) => {}
-                // Nobody is promised anything any more.
-                Err(ledger::KeyError::Erased(_)) => continue,
-                Err(error) => return Err(Error::Ledger(error.into())),
-            }
-            if self.flight.work_of(&event.event_id).is_some() {
-                continue;
-            }
-            self.open_period(now).await?;
-            let work = self.flight.start(InFlight::answer(event.clone(), now));
-            self.dispatch(Arrival { work: Some(work), event, now, stamps: Stamps::at(Instant::now()) });
-        }
-        Ok(())
     }
 
     /// Wakes members whose timers are due.

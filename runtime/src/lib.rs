@@ -4,10 +4,12 @@
 //! changes a recorded row, and never lets a raw member identifier out of the intake. It never sees `sim`.
 //!
 //! Start reading at [`node`] (how a node starts and stops) and [`opening`] (what the ledger says then), then [`intake`],
-//! [`actors`], [`writer`], [`relay`]; [`registry`] is how another policy comes into force.
+//! [`actors`], [`writer`], [`relay`]; [`requests`] is what people
+//! ask, [`registry`] how another policy comes into force, [`cases`] how a promise is taken back.
 
 pub mod actors;
 pub mod bus;
+pub mod cases;
 mod catch_up;
 pub mod clock;
 pub mod config;
@@ -15,8 +17,10 @@ pub mod intake;
 pub mod metrics;
 pub mod node;
 pub mod opening;
+pub mod readings;
 pub mod registry;
 pub mod relay;
+pub mod requests;
 pub mod reward;
 pub mod rows;
 pub mod shared;

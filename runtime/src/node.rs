@@ -28,8 +28,9 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened};
-use crate::registry::{self, Inbox};
+use crate::registry;
 use crate::relay::Relay;
+use crate::requests::Inbox;
 use crate::shared::Shared;
 use crate::tree::{Soil, Tree};
 use crate::writer::{self, WriterHandle, WriterParts};
@@ -272,11 +273,14 @@ impl Node {
                 Some((door, requests))
             }
         };
+        let (own, own_in) = mpsc::unbounded_channel();
         let inbox = Inbox {
             folder: options.dir.clone(),
             identity,
             reader: inbox_reader,
+            keys: shared.keys.clone(),
             writer: writer.clone(),
+            own,
             stop: stop.clone(),
             changed: changed.clone(),
             scheduled: None,
@@ -288,6 +292,7 @@ impl Node {
             source,
             reader,
             feedback: feedback_in,
+            own: own_in,
             stop: stop.clone(),
             policy: tree.policy.clone(),
             sides: tree.sides,

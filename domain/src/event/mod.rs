@@ -140,14 +140,23 @@ pub const TIMER_SOURCE: &str = "timer";
 /// The source of events the node makes from what people signed.
 pub const PERSON_SOURCE: &str = "person";
 
-/// How the ids of the node's own events begin. They are functions of what they stand for, so they could be guessed; a
-/// producer that used one would take the place of the timer, or of a person's answer.
-pub const OWN_ID_STARTS: [&str; 3] = ["quiet-", "expired-", crate::id::ANSWER_ID_START];
+/// The source of events by which a node takes promises back that people reversed.
+pub const REVERSAL_SOURCE: &str = "case";
+
+/// How the ids of such events begin.
+pub const REVERSAL_ID_START: &str = "case-reversal-";
+
+/// How the ids of the node's own events begin. They are functions of what they stand for, so they could be guessed: a
+/// producer that used one would take the place of a timer, of a person's answer, or of what two people reversed.
+pub const OWN_ID_STARTS: [&str; 4] = ["quiet-", "expired-", crate::id::ANSWER_ID_START, REVERSAL_ID_START];
 
 /// Whether an id is one of the node's own.
 pub fn is_own_id(id: &str) -> bool {
     OWN_ID_STARTS.iter().any(|start| id.starts_with(start))
 }
+
+/// The sources of the node's own events.
+pub const OWN_SOURCES: [&str; 3] = [TIMER_SOURCE, PERSON_SOURCE, REVERSAL_SOURCE];
 
 impl Event {
     /// What a person answered about a promise that waited. Its id is a function of the decision, so that a promise is

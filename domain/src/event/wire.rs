@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Event, EventKind, OWN_ID_STARTS, PERSON_SOURCE, Purpose, RISK_MAX, Settlement, TIMER_SOURCE, Touchpoint,
-    is_accepted, is_own_id,
+    Event, EventKind, OWN_ID_STARTS, OWN_SOURCES, Purpose, RISK_MAX, Settlement, Touchpoint, is_accepted,
+    is_own_id,
 };
 use crate::id::{DecisionId, EventId, MemberId};
 use crate::money::Micros;
@@ -412,11 +412,14 @@ impl Reader<'_> {
         let source = self.need("source", text)?;
         let legal =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-        let own = [TIMER_SOURCE, PERSON_SOURCE].contains(&source);
-        if source.is_empty() || source.len() > 64 || !source.bytes().all(legal) || own {
+        if source.is_empty()
+            || source.len() > 64
+            || !source.bytes().all(legal)
+            || OWN_SOURCES.contains(&source)
+        {
             let detail = format!(
-                "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject), and neither {TIMER_SOURCE} nor \
-                 {PERSON_SOURCE}"
+                "1 to 64 of a-z, 0-9, '-' and '_' (it becomes part of a subject), and none of {}",
+                OWN_SOURCES.join(", ")
             );
             self.refuse("source", Reason::BadField, detail);
             return None;
@@ -635,7 +638,8 @@ mod tests {
         check(&GOOD.replace("31198570044", "expired-0199"), "event_id", Reason::BadField);
         check(&GOOD.replace("31198570044", "quiet-0199-1-14"), "event_id", Reason::BadField);
         check(&GOOD.replace("31198570044", "answered-0199"), "event_id", Reason::BadField);
-        for source in ["timer", "person"] {
+        check(&GOOD.replace("31198570044", "case-reversal-0199"), "event_id", Reason::BadField);
+        for source in ["timer", "person", "case"] {
             let own = format!("\"source\":\"{source}\"");
             check(&GOOD.replace("\"source\":\"pos\"", &own), "source", Reason::BadField);
         }

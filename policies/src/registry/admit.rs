@@ -1,15 +1,10 @@
 //! The rules of a policy's life: who may take which step, and what has to come before it.
 
-use domain::time::HOUR;
 use domain::{Digest, Ppm, Timestamp};
 
 use super::switches::{near, turned_off};
-use super::{Person, Refusal, Registry, Role, Statement, Step, VERSION, Version};
+use super::{Person, Refusal, Registry, Statement, Step, Version};
 use crate::bundle::Bundle;
-
-/// How far the time of a statement may lie from the node's clock: clocks of people's machines differ, and a
-/// statement that was kept back for long should be looked at again.
-const SIGNED_WITHIN: i64 = HOUR;
 
 impl Registry {
     /// Whether a person may take a step now.
@@ -25,27 +20,7 @@ impl Registry {
         now: Timestamp,
         bundles: &[Bundle],
     ) -> Result<(), Refusal> {
-        if statement.v != VERSION {
-            return Err(Refusal::UnknownForm(statement.v));
-        }
-        if statement.ledger != self.ledger {
-            let expected = self.ledger.clone();
-            return Err(Refusal::OtherLedger { found: statement.ledger.clone(), expected });
-        }
-        if self.seen.contains(&statement.id) {
-            return Err(Refusal::Replayed(statement.id.clone()));
-        }
-        if now.since(statement.at).abs() > SIGNED_WITHIN {
-            return Err(Refusal::WrongTime { signed: statement.at, now });
-        }
-        let needed = statement.step.role();
-        // Whoever may put a policy in force may also act in the safe direction.
-        let allowed = person.roles.contains(&needed)
-            || needed == Role::Operator && person.roles.contains(&Role::Approver);
-        if !allowed {
-            let has = person.roles.clone();
-            return Err(Refusal::NotAllowed { by: person.name.clone(), needed, has });
-        }
+        self.taken.admit(statement, person, statement.step.roles(), &self.ledger, now)?;
         self.admit_step(&statement.step, person, now, bundles)
     }
 

@@ -16,6 +16,8 @@ mod switches;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use domain::statement::Person;
+use domain::statement::Taken;
 use domain::{DecisionId, Digest, Timestamp};
 
 pub use canary::{Canary, CanarySide, Share, Sides};
@@ -24,13 +26,6 @@ pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
 
 use crate::bundle::{Bundle, Stops};
 use switches::turned_off;
-
-/// A person as people.toml knows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
-    pub name: String,
-    pub roles: Vec<Role>,
-}
 
 /// An approval that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +86,7 @@ pub struct Registry {
     stopped: BTreeSet<Target>,
     /// Promises that waited and that somebody answered about.
     answered: BTreeSet<DecisionId>,
-    seen: BTreeSet<String>,
+    taken: Taken,
     /// The newest time of any step: a schedule waits until the clock has passed it again.
     newest: Option<Timestamp>,
 }
@@ -176,7 +171,7 @@ impl Registry {
 
     /// Folds a statement that was recorded at a time of the node's clock.
     pub fn take(&mut self, statement: &Statement, at: Timestamp) {
-        self.seen.insert(statement.id.clone());
+        self.taken.take(&statement.id);
         self.newest = self.newest.max(Some(at));
         let by = &statement.by;
         match &statement.step {

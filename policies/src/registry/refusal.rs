@@ -1,30 +1,15 @@
 //! Why a step is not taken.
 
+use domain::statement::Unheard;
 use domain::{DecisionId, Digest, Ppm, Timestamp};
 
-use super::step::{Role, Target};
+use super::step::Target;
 
 /// Why a step is not taken. Nothing changes then, and what is in force stays in force.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("signed form {0} is unknown to this build")]
-    UnknownForm(u32),
-    #[error("it was signed for ledger {found}, this is {expected}")]
-    OtherLedger { found: String, expected: String },
-    #[error("{0:?} is not in people.toml")]
-    UnknownPerson(String),
-    #[error("the key is not {0}'s key in people.toml")]
-    OtherKey(String),
-    #[error(
-        "the signature does not fit: the statement was changed after it was signed, or another key signed it"
-    )]
-    Forged,
-    #[error("statement {0} was already taken")]
-    Replayed(String),
-    #[error("it was signed at {signed}, the node's clock says {now}; sign again, or set the clock")]
-    WrongTime { signed: Timestamp, now: Timestamp },
-    #[error("this takes the role {}, {by} has {}", .needed.name(), list(.has))]
-    NotAllowed { by: String, needed: Role, has: Vec<Role> },
+    #[error(transparent)]
+    Unheard(#[from] Unheard),
     #[error("no bundle {0} was submitted here; `largesse policy history` lists them")]
     UnknownBundle(Digest),
     #[error("bundle {0} was already submitted")]
@@ -92,25 +77,11 @@ pub fn describe(target: &Target) -> String {
     }
 }
 
-fn list(roles: &[Role]) -> String {
-    if roles.is_empty() {
-        return "none".to_owned();
-    }
-    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
-}
-
 impl Refusal {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Refusal::UnknownForm(_) => "REG0001",
-            Refusal::OtherLedger { .. } => "REG0002",
-            Refusal::UnknownPerson(_) => "REG0003",
-            Refusal::OtherKey(_) => "REG0004",
-            Refusal::Forged => "REG0005",
-            Refusal::Replayed(_) => "REG0006",
-            Refusal::WrongTime { .. } => "REG0007",
-            Refusal::NotAllowed { .. } => "REG0008",
+            Refusal::Unheard(unheard) => unheard.code(),
             Refusal::UnknownBundle(_) => "REG0009",
             Refusal::KnownBundle(_) => "REG0010",
             Refusal::OtherBundle { .. } => "REG0011",
@@ -159,7 +130,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "Statements are taken within an hour of their signature, so that nobody uses an old one. Check both clocks."
         }
         "REG0008" => {
-            "Authors hand in, assess and shadow; approvers approve policies and promises, schedule, start canaries, activate and resume; operators stop, withdraw, decline promises and roll back. Ask somebody with the role, or change people.toml."
+            "Authors hand in, assess and shadow; approvers approve policies and promises, schedule, start canaries, activate and resume, and confirm reversals in cases; operators stop, withdraw, decline promises and roll back; auditors keep cases. Ask somebody with the role, or change people.toml."
         }
         "REG0009" => {
             "Only bundles that were handed in can be approved or activated. `largesse policy submit DIR` hands one in. A changed file makes another bundle."

@@ -1,37 +1,10 @@
 //! The steps of a policy's life, as people sign them and the ledger keeps them.
 
+use domain::statement::{self, Said};
 use domain::{DecisionId, Digest, Ppm, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The version of the signed form this build reads and writes.
-pub const VERSION: u32 = 1;
-
-/// What a person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Writes policies and has their impact assessed.
-    Author,
-    /// Approves what somebody else wrote, puts it in force, and approves promises that wait.
-    Approver,
-    /// Acts in the safe direction only: stops things, withdraws canaries, declines promises that wait, and rolls back to
-    /// what was in force before.
-    Operator,
-    /// Reads.
-    Auditor,
-}
-
-impl Role {
-    /// The word in people.toml.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Author => "author",
-            Role::Approver => "approver",
-            Role::Operator => "operator",
-            Role::Auditor => "auditor",
-        }
-    }
-}
+pub use domain::statement::{Role, VERSION};
 
 /// What a kill switch turns off. Ids outlive bundles: a switch stays on under the next one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,20 +73,20 @@ impl Step {
         }
     }
 
-    /// Who may take it.
-    pub fn role(&self) -> Role {
+    /// Who may take it. Whoever may put a policy in force may also act in the safe direction.
+    pub fn roles(&self) -> &'static [Role] {
         match self {
-            Step::Submit { .. } | Step::Assess { .. } | Step::Shadow { .. } => Role::Author,
+            Step::Submit { .. } | Step::Assess { .. } | Step::Shadow { .. } => &[Role::Author],
             Step::Approve { .. }
             | Step::Schedule { .. }
             | Step::Activate { .. }
             | Step::Canary { .. }
             | Step::Resume { .. }
-            | Step::Answer { approve: true, .. } => Role::Approver,
+            | Step::Answer { approve: true, .. } => &[Role::Approver],
             Step::RollBack { .. }
             | Step::Withdraw { .. }
             | Step::Stop { .. }
-            | Step::Answer { approve: false, .. } => Role::Operator,
+            | Step::Answer { approve: false, .. } => &[Role::Operator, Role::Approver],
         }
     }
 
@@ -152,41 +125,15 @@ impl Step {
     }
 }
 
-/// What is signed: a step, by whom, for which ledger, once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Statement {
-    pub v: u32,
-    /// Identity of the ledger (name and key id), so that a signature for one is worth nothing for another.
-    pub ledger: String,
-    /// 32 hex digits, never used twice.
-    pub id: String,
-    pub at: Timestamp,
-    /// The person's name in people.toml.
-    pub by: String,
-    pub step: Step,
+impl Said for Step {
+    const OPENING: &'static str = "largesse-step 1\n";
 }
 
-impl Statement {
-    /// The bytes that are signed.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = b"largesse-step 1\n".to_vec();
-        // Plain values rendered in declaration order: cannot fail, and always the same bytes.
-        bytes.extend(serde_json::to_vec(self).unwrap_or_default());
-        bytes
-    }
-}
+/// A step as it is signed.
+pub type Statement = statement::Statement<Step>;
 
-/// A signed statement; the body of its ledger row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Signed {
-    pub statement: Statement,
-    /// Public key, base64.
-    pub key: String,
-    /// Ed25519 over [`Statement::bytes`], base64.
-    pub signature: String,
-}
+/// A signed step; the body of its ledger row.
+pub type Signed = statement::Signed<Step>;
 
 /// A scheduled bundle that a node put in force when its time came; the body of its ledger row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,17 +30,17 @@ impl InFlight {
         InFlight { tickets, member, event: Some(event), now, refused_at: None, failures: 0 }
     }
 
-    /// An event the node makes of what a person answered.
-    pub fn answer(event: Event, now: Timestamp) -> InFlight {
-        let (tickets, member) = (vec![Ticket::Internal], Some(event.member));
-        InFlight { tickets, member, event: Some(event), now, refused_at: None, failures: 0 }
-    }
-
     /// A refused delivery on its way to its dead-letter row.
     pub fn refused(delivery: Delivery) -> InFlight {
         let tickets = vec![delivery.ticket];
         let (now, refused_at) = (Timestamp(0), delivery.place);
         InFlight { tickets, member: None, event: None, now, refused_at, failures: 0 }
+    }
+
+    /// An event of the node's own, which nobody waits for.
+    pub fn own(event: Event, now: Timestamp) -> InFlight {
+        let (tickets, member) = (vec![Ticket::Internal], Some(event.member));
+        InFlight { tickets, member, event: Some(event), now, refused_at: None, failures: 0 }
     }
 
     /// A member woken for its timers.

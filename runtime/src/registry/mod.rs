@@ -1,32 +1,23 @@
-//! The registry of policies as a node keeps it: the ledger's rows folded, people and their signatures, requests.
+//! The registry of policies as a node keeps it: the ledger's rows folded, and steps judged.
 //!
-//! A request is a signed statement in the ledger folder's `inbox`. A running node answers it; without one, whoever
-//! asks opens the ledger and does the same. What changes the policy in force ends the node's run, and the next run,
-//! in the same process, starts under it: no decision ever mixes two bundles. Start at [`judge`].
+//! Steps come as [`crate::requests`]. What changes the policy in force ends the node's run, and the next run, in the same
+//! process, starts under it: no decision ever mixes two bundles. Start at [`judge`].
 
-mod asking;
-mod files;
-mod inbox;
-mod people;
 mod waiting;
 
-use std::path::PathBuf;
-
 use domain::{Digest, Timestamp};
-use ledger::{Entry, Filter, Kind, Reader, Row, Seq};
+use ledger::{Entry, Filter, Keys, Kind, Reader, Row};
 use policies::Bundle;
 use policies::registry::{Due, Refusal, Registry, Signed, Step};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use asking::{ask, ask_over};
-pub use files::REQUEST_BYTES_MAX;
-pub use inbox::{Answer, Inbox, Outcome};
-pub use people::{Entry as PersonEntry, People, PeopleError};
-pub use waiting::{Answers, Waiting, waiting};
+pub(crate) use waiting::outstanding;
+pub use waiting::{Waiting, waiting};
 
 use crate::node::NodeError;
 use crate::opening::{holding, origin, recorded_bundle};
+use crate::requests::{JudgeError, People, signer};
 
 /// The kinds of rows the registry is folded from.
 const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
@@ -93,29 +84,13 @@ fn fold(registry: &mut Registry, row: &Row) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Who signed a statement.
-///
-/// # Errors
-/// When nobody in people.toml did.
-pub fn signer<'a>(people: &'a People, signed: &Signed) -> Result<&'a PersonEntry, Refusal> {
-    let Signed { statement, key, signature } = signed;
-    let person = people.find(&statement.by).ok_or_else(|| Refusal::UnknownPerson(statement.by.clone()))?;
-    if person.key != *key {
-        return Err(Refusal::OtherKey(statement.by.clone()));
-    }
-    if ledger::person::is_signed(key, &statement.bytes(), signature) {
-        Ok(person)
-    } else {
-        Err(Refusal::Forged)
-    }
-}
-
 /// The rows a request becomes.
 ///
 /// # Errors
 /// Why it is refused: the person, the signature, the role, or the state of the registry.
 pub fn judge(
     reader: &Reader,
+    keys: &Keys,
     registry: &Registry,
     people: &People,
     request: &Request,
@@ -133,7 +108,7 @@ pub fn judge(
     bundles.push(in_force.clone());
     registry.admit(statement, &person.person(), now, &bundles)?;
     if let Step::Answer { decision, approve, .. } = &statement.step {
-        waiting::may_be_answered(reader, registry, *decision, *approve, now)?;
+        waiting::may_be_answered(reader, keys, registry, *decision, *approve, now)?;
     }
     let mut entries = Vec::new();
     let given = request.attachment.as_deref().unwrap_or_default();
@@ -212,45 +187,4 @@ pub fn due_entry(bundle: Digest, scheduled_by: &str) -> Entry {
     let mut row = Entry::new(Kind::Operation, Uuid::now_v7().into_bytes(), body);
     row.bundle = Some(bundle);
     row
-}
-
-/// Why a request is not judged in its favour.
-#[derive(Debug, thiserror::Error)]
-pub enum JudgeError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("no node has ever run on this ledger, so there is no policy to change; start one first")]
-    NoRun,
-    #[error("{path} is no request: {why}")]
-    Malformed { path: PathBuf, why: String },
-    #[error(transparent)]
-    People(#[from] PeopleError),
-    #[error("no node answered at {0}; nothing was changed")]
-    Silent(String),
-    #[error(transparent)]
-    Bus(#[from] crate::bus::Error),
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    #[error(transparent)]
-    Ledger(#[from] ledger::Error),
-}
-
-impl JudgeError {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            JudgeError::Refused(refusal) => refusal.code(),
-            JudgeError::NoRun => "REG0022",
-            JudgeError::Malformed { .. } => "REG0023",
-            JudgeError::People(_) => "REG0025",
-            JudgeError::Silent(_) | JudgeError::Bus(_) | JudgeError::Node(_) | JudgeError::Ledger(_) => {
-                "REG0024"
-            }
-        }
-    }
-}
-
-/// The row after which a request's step holds.
-pub fn last_of(entries: &[Entry], first: Seq) -> Seq {
-    Seq(first.0 + entries.len().saturating_sub(1) as u64)
 }

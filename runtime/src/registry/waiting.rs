@@ -5,15 +5,16 @@
 
 use domain::decision::PublicDecision;
 use domain::time::DAY;
-use domain::{DecisionId, Event, EventId, MemberId, Outcome, RewardIndex, SegmentIndex, Timestamp};
-use ledger::{Filter, Keys, Kind, Reader, Row, Seq};
+use domain::{DecisionId, Event, EventId, Outcome, RewardIndex, SegmentIndex, Timestamp};
+use ledger::{Filter, KeyError, Keys, Kind, Reader, Row};
 use policies::registry::{Refusal, Registry, Step};
 use policies::{Bundle, MomentIndex, VALID_DAYS_MAX};
 
-use super::{JudgeError, Recorded, read};
+use super::{Recorded, read};
 use crate::actors::loader;
 use crate::node::NodeError;
 use crate::opening::recorded_bundle;
+use crate::requests::JudgeError;
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 256;
@@ -65,9 +66,9 @@ pub fn waiting(
 fn still_held(reader: &Reader, keys: &Keys, row: &Row) -> Result<bool, NodeError> {
     let Some(member) = row.member else { return Ok(false) };
     let wrong = |why: String| NodeError::Row { seq: row.seq, why };
-    let key = match keys.key_for(member) {
-        Ok(key) => key,
-        Err(ledger::KeyError::Erased(_)) => return Ok(false),
+    let key = match keys.find(member) {
+        Ok(Some(key)) => key,
+        Ok(None) | Err(KeyError::Erased(_)) => return Ok(false),
         Err(error) => return Err(wrong(error.to_string())),
     };
     let bundle = recorded_bundle(reader, row.bundle.unwrap_or_default())?;
@@ -99,6 +100,7 @@ fn ended(
 /// Why not: it is none that waits, or what it promises is stopped.
 pub(super) fn may_be_answered(
     reader: &Reader,
+    keys: &Keys,
     registry: &Registry,
     decision: DecisionId,
     approve: bool,
@@ -111,6 +113,9 @@ pub(super) fn may_be_answered(
     let public = public(&row)?;
     if let Some(why) = ended(reader, registry, &public, now)? {
         return Err(not(why).into());
+    }
+    if !still_held(reader, keys, &row)? {
+        return Err(not("it was cancelled, or its member erased".to_owned()).into());
     }
     if approve {
         let bundle = recorded_bundle(reader, public.bundle)?;
@@ -144,55 +149,26 @@ fn public(row: &Row) -> Result<PublicDecision, NodeError> {
     serde_json::from_str(body).map_err(|error| NodeError::Row { seq: row.seq, why: error.to_string() })
 }
 
-/// Answers whose event is not taken yet, in the order they were given.
-pub struct Answers {
-    /// Everything up to here was looked at by this run.
-    last: Seq,
-}
-
-impl Default for Answers {
-    fn default() -> Answers {
-        Answers { last: Seq::START }
-    }
-}
-
-impl Answers {
-    /// The next events that people's answers become, at most `most`.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read, or a row is not in its form.
-    pub fn next(&mut self, reader: &Reader, now: Timestamp, most: usize) -> Result<Vec<Event>, NodeError> {
-        let mut events = Vec::new();
-        while events.len() < most {
-            let filter = Filter {
-                kind: Some(Kind::Approval),
-                after: Some(self.last),
-                limit: PAGE_ROWS,
-                ..Filter::default()
-            };
-            let page = reader.list(&filter)?;
-            for row in &page {
-                if events.len() == most {
-                    return Ok(events);
-                }
-                self.last = row.seq;
-                events.extend(event(reader, row, now)?);
-            }
-            if page.len() < PAGE_ROWS as usize {
-                break;
-            }
+/// The answers no node has taken yet, as events, in the order they were given. A member who was erased since is promised
+/// nothing any more.
+///
+/// # Errors
+/// When the ledger cannot be read, or a row is not in its form.
+pub(crate) fn outstanding(reader: &Reader, keys: &Keys) -> Result<Vec<Event>, NodeError> {
+    let mut events = Vec::new();
+    for row in reader.of_kinds(&[Kind::Approval])? {
+        let Some(Recorded::Step(signed)) = read(&row)? else { continue };
+        let Step::Answer { decision, approve, .. } = signed.statement.step else { continue };
+        if reader.contains_event(&EventId::of_answer(decision))? {
+            continue;
         }
-        Ok(events)
+        let member = reader.record(decision.0.as_bytes())?.and_then(|row| row.member);
+        let Some(member) = member else { continue };
+        match keys.find(member) {
+            Ok(Some(_)) => events.push(Event::answered(decision, approve, member, row.recorded_at)),
+            Ok(None) | Err(KeyError::Erased(_)) => {}
+            Err(error) => return Err(ledger::Error::from(error).into()),
+        }
     }
-}
-
-/// The event of an answer, if it is one and was not taken yet.
-fn event(reader: &Reader, row: &Row, now: Timestamp) -> Result<Option<Event>, NodeError> {
-    let Some(Recorded::Step(signed)) = read(row)? else { return Ok(None) };
-    let Step::Answer { decision, approve, .. } = signed.statement.step else { return Ok(None) };
-    if reader.contains_event(&EventId::of_answer(decision))? {
-        return Ok(None);
-    }
-    let member: Option<MemberId> = reader.record(decision.0.as_bytes())?.and_then(|row| row.member);
-    Ok(member.map(|member| Event::answered(decision, approve, member, now)))
+    Ok(events)
 }

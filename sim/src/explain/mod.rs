@@ -3,10 +3,12 @@
 //! Conditions are evaluated again on the recorded facts under the recorded bundle, so the answer is the same
 //! months and versions later. Nothing here decides; it looks up, re-evaluates and names.
 //!
-//! [`counterfactual`] says what would have led to another answer, [`member`] what the member may be told.
+//! [`counterfactual`] says what would have led to another answer, [`member`] what the member may be told, [`reversal`]
+//! what people did about it afterwards.
 
 pub mod counterfactual;
 pub mod member;
+pub mod reversal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use policies::{Bundle, MomentIndex, RuleIndex, Situation, Stops};
 use serde::Serialize;
 
 use counterfactual::{Counterfactual, Scene};
+use reversal::ReversalAnswer;
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 500;
@@ -115,6 +118,8 @@ pub struct Explanation {
     pub best_net: Micros,
     pub chosen_net: Micros,
     pub cause: domain::Cause,
+    /// What people did about its promise in a case.
+    pub reversal: Option<ReversalAnswer>,
     /// The smallest change under which something else would have come of it.
     pub counterfactual: Option<Counterfactual>,
     pub explored: bool,
@@ -184,6 +189,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         best_net: decision.best_net,
         chosen_net: decision.chosen_net,
         cause: decision.cause,
+        reversal: reversal::of(reader, decision.id, row)?,
         counterfactual,
         explored: decision.explored,
         negotiation,

@@ -219,7 +219,9 @@ impl Replay {
             | Kind::Retention
             | Kind::KeyRotation
             | Kind::ImpactReport
-            | Kind::Hold => Ok(()),
+            | Kind::Hold
+            | Kind::Case
+            | Kind::Reading => Ok(()),
         }
     }
 

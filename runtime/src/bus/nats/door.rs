@@ -1,4 +1,4 @@
-//! The registry's door on NATS: signed requests and their answers in a key-value bucket, bundles in an object store.
+//! The door on NATS: signed requests about policies and cases and their answers in a key-value bucket, bundles in an object store.
 //!
 //! | key or object | what |
 //! |---|---|
@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{NatsServer, failed};
 use crate::bus::Error;
-use crate::registry::{Answer, REQUEST_BYTES_MAX, Request};
+use crate::registry;
+use crate::requests::{Answer, REQUEST_BYTES_MAX, Request};
 
 /// Room in the bucket and in the object store: thousands of requests, a hundred bundles.
 const BUCKET_BYTES: i64 = 64 << 20;
@@ -132,12 +133,12 @@ impl Door {
     ///
     /// # Errors
     /// When that is too large or not in the store.
-    pub async fn complete(&self, signed: Signed) -> Result<Request, Error> {
+    pub async fn complete(&self, signed: Signed) -> Result<registry::Request, Error> {
         let attachment = match signed.statement.step.attachment() {
             Some(digest) => Some(self.object(digest).await?),
             None => None,
         };
-        Ok(Request { signed, attachment })
+        Ok(registry::Request { signed, attachment })
     }
 
     async fn object(&self, digest: Digest) -> Result<String, Error> {
@@ -181,15 +182,17 @@ impl Door {
     /// # Errors
     /// When the server does not take it.
     pub async fn ask(&self, request: &Request, within: Duration) -> Result<Option<Answer>, Error> {
-        if let (Some(text), Some(digest)) = (&request.attachment, request.signed.statement.step.attachment())
-        {
+        let Some(bytes) = request.on_the_wire() else {
+            let why = "it is made beside the ledger only".to_owned();
+            return Err(Error::Failed { what: "send the request", why });
+        };
+        if let Some((digest, text)) = request.attachment() {
             // Whatever lies there under this name: the node compares what it fetches with the digest.
             self.put(digest, text.as_bytes()).await?;
         }
-        let id = &request.signed.statement.id;
+        let id = request.id();
         let watch = self.bucket.watch_with_history(format!("answer.{id}")).await;
         let mut watch = watch.map_err(failed("watch the bucket"))?;
-        let bytes = serde_json::to_vec(&request.signed).unwrap_or_default();
         let key = format!("request.{id}");
         self.bucket.put(&key, bytes.into()).await.map_err(failed("write the request"))?;
         match tokio::time::timeout(within, watch.next()).await {

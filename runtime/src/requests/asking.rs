@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::Timestamp;
 use ledger::{Reader, Seq};
 
-use super::{Answer, JudgeError, People, Request, files, judge, last_of, load};
+use super::{Answer, Desk, JudgeError, Request, files, last_of};
 use crate::bus::nats::Door;
 use crate::clock;
 
@@ -22,18 +22,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// When neither can be reached.
 pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError> {
     let identity = ledger::identity_of(folder)?.ok_or_else(|| ledger::Error::NoLedger(folder.to_owned()))?;
-    let malformed = |path: &Path, error: std::io::Error| JudgeError::Malformed {
-        path: path.to_owned(),
-        why: error.to_string(),
-    };
+    let unwritable = |path: &Path, why| JudgeError::Unwritable { path: path.to_owned(), why };
     let inbox = files::inbox(folder);
-    std::fs::create_dir_all(&inbox).map_err(|error| malformed(&inbox, error))?;
-    let path = inbox.join(format!("{}.json", request.signed.statement.id));
+    std::fs::create_dir_all(&inbox).map_err(|error| unwritable(&inbox, error))?;
+    let path = inbox.join(format!("{}.json", request.id()));
     let building = path.with_extension("asking");
     let bytes = serde_json::to_vec(request).unwrap_or_default();
     std::fs::write(&building, bytes)
         .and_then(|()| std::fs::rename(&building, &path))
-        .map_err(|error| malformed(&path, error))?;
+        .map_err(|error| unwritable(&path, error))?;
     let deadline = Instant::now() + ANSWER_WITHIN;
     while Instant::now() < deadline {
         if let Some(answer) = answered(&path)? {
@@ -73,10 +70,10 @@ fn alone(folder: &Path, request: &Request, path: &Path, identity: &str) -> Resul
         return Ok(answer);
     }
     let reader = writer.reader()?;
-    let people = People::load(folder)?;
-    let registry = load(&reader, identity)?;
-    let entries = match judge(&reader, &registry, &people, request, now) {
-        Ok(entries) => entries,
+    let desk = Desk { folder, reader: &reader, keys: writer.keys(), identity };
+    // A promise that is to be taken back waits in the log for the next node.
+    let entries = match desk.judge(request, now) {
+        Ok(judged) => judged.entries,
         Err(error) => return Ok(Answer::refused(&error)),
     };
     let appended = writer.append(time_after(now, &reader)?, &entries)?;

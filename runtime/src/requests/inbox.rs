@@ -1,23 +1,26 @@
 //! The inbox of a running node: requests from its folder and over NATS, judged one after the other.
 //!
-//! Whoever may write the folder may ask; only a signature of somebody in people.toml is heard.
+//! Whoever may write the folder may ask; only a signature of somebody in people.toml is heard, and of others only that they
+//! are about to read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use ledger::{Reader, Seq};
-use policies::registry::{Scheduled, Signed};
+use domain::Event;
+use ledger::{Keys, Reader, Seq};
+use policies::registry::Scheduled;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::files::{self, Found};
-use super::{JudgeError, People, Request, due_entry, judge, load, signer};
+use super::{Desk, JudgeError, Judged, People, Request, Spoken, outstanding, signer};
 use crate::bus::nats::Door;
 use crate::clock;
 use crate::metrics::Stamps;
 use crate::node::NodeError;
+use crate::registry::{due_entry, load};
 use crate::writer::{After, Row, WriterHandle};
 
 /// How often a node looks: a kill switch must hold within a second.
@@ -56,7 +59,10 @@ pub struct Inbox {
     pub folder: PathBuf,
     pub identity: String,
     pub reader: Reader,
+    pub keys: Keys,
     pub writer: WriterHandle,
+    /// Does what people signed about promises. Each is a row, so the queue needs no bound of its own.
+    pub own: mpsc::UnboundedSender<Event>,
     /// The node's order to stop.
     pub stop: CancellationToken,
     /// Raised when the run must end because another policy is in force.
@@ -70,11 +76,13 @@ pub struct Inbox {
 impl Inbox {
     /// Answers requests until the node stops or the policy in force changes.
     pub async fn run(mut self) {
+        // What was confirmed while no node ran, or just before the last one ended.
+        self.act();
         while !self.stop.is_cancelled() {
             match self.look().await {
                 Ok(Outcome::SameAsBefore) => {}
                 Ok(Outcome::Changed) => return self.changed.cancel(),
-                Err(error) => tracing::error!(%error, "the registry of policies cannot be read"),
+                Err(error) => tracing::error!(%error, "requests cannot be answered"),
             }
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -130,11 +138,8 @@ impl Inbox {
             let Some((door, requests)) = &mut self.door else { return Ok(None) };
             let Ok((id, bytes)) = requests.try_recv() else { return Ok(None) };
             let door = door.clone();
-            let judged = match complete(&self.folder.clone(), &door, &id, &bytes).await {
-                Ok(request) => take(request, &self.folder, &self.reader, &self.identity),
-                Err(error) => Err(error),
-            };
-            let (answer, effect) = self.record(judged).await?;
+            let request = complete(&self.folder.clone(), &door, &id, &bytes).await;
+            let (answer, effect) = self.answer(request).await?;
             let written = tokio::time::timeout(DOOR_WITHIN, door.answer(&id, &answer)).await;
             if !matches!(written, Ok(Ok(()))) {
                 tracing::error!(id, "a request was judged, but its answer not written");
@@ -147,21 +152,41 @@ impl Inbox {
     }
 
     async fn answer(&mut self, request: Result<Request, JudgeError>) -> Result<(Answer, Outcome), NodeError> {
-        let judged = request.and_then(|request| take(request, &self.folder, &self.reader, &self.identity));
+        let judged = request.and_then(|request| {
+            let Inbox { folder, reader, keys, identity, .. } = &*self;
+            Desk { folder, reader, keys, identity }.judge(&request, clock::wall())
+        });
         self.record(judged).await
     }
 
     /// Appends the rows of a request that was judged in its favour.
-    async fn record(&mut self, judged: Result<Taken, JudgeError>) -> Result<(Answer, Outcome), NodeError> {
-        let (changes, entries) = match judged {
-            Ok(taken) => taken,
+    async fn record(&mut self, judged: Result<Judged, JudgeError>) -> Result<(Answer, Outcome), NodeError> {
+        let Judged { entries, changes, acts } = match judged {
+            Ok(judged) => judged,
             Err(error) => return Ok((Answer::refused(&error), Outcome::SameAsBefore)),
         };
         let Some(row) = self.append(entries).await else {
             let why = "the node is stopping; ask again".to_owned();
             return Ok((Answer::Refused { code: "REG0024".to_owned(), why }, Outcome::SameAsBefore));
         };
+        if acts {
+            self.act();
+        }
         Ok((Answer::Taken { row: row.0 }, if changes { Outcome::Changed } else { Outcome::SameAsBefore }))
+    }
+
+    /// Hands over everything people signed about promises that has no row yet; the intake does each once.
+    fn act(&self) {
+        match outstanding(&self.reader, &self.keys) {
+            Ok(events) => {
+                for event in events {
+                    let _stopping = self.own.send(event);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "what people signed about promises cannot be read; the next start does it")
+            }
+        }
     }
 
     /// Appends rows and waits until the last is durable; `None` when the writer has ended.
@@ -190,25 +215,20 @@ impl Inbox {
 }
 
 /// A request with its bundle. Nothing is fetched for somebody who is not in people.toml.
-async fn complete(folder: &Path, door: &Door, id: &str, bytes: &[u8]) -> Result<Request, JudgeError> {
+async fn complete(
+    folder: &std::path::Path,
+    door: &Door,
+    id: &str,
+    bytes: &[u8],
+) -> Result<Request, JudgeError> {
     let malformed = |why: String| JudgeError::Malformed { path: format!("request.{id}").into(), why };
-    let signed: Signed = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    let signed = match serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))? {
+        Spoken::Policy(signed) => signed,
+        Spoken::Case(signed) => return Ok(signed.into()),
+    };
     signer(&People::load(folder)?, &signed)?;
     match tokio::time::timeout(DOOR_WITHIN, door.complete(signed)).await {
-        Ok(completed) => completed.map_err(|error| malformed(error.to_string())),
+        Ok(completed) => completed.map(Request::Policy).map_err(|error| malformed(error.to_string())),
         Err(_) => Err(malformed("its bundle did not come in time".to_owned())),
     }
-}
-
-/// Whether a request changes what is decided by, and its rows.
-type Taken = (bool, Vec<ledger::Entry>);
-
-/// Judges one request.
-fn take(request: Request, folder: &Path, reader: &Reader, identity: &str) -> Result<Taken, JudgeError> {
-    let people = People::load(folder)?;
-    let registry = load(reader, identity)?;
-    let entries = judge(reader, &registry, &people, &request, clock::wall())?;
-    let mut after = registry.clone();
-    after.take(&request.signed.statement, clock::wall());
-    Ok((!after.decides_as(&registry), entries))
 }

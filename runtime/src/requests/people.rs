@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use policies::registry::{Person, Role};
+use domain::statement::{Person, Role};
 use serde::{Deserialize, Serialize};
 
 /// Largest file that is read.
