@@ -10,10 +10,10 @@ use crate::exit::Result;
 /// Keep cases about decisions, and take promises back with four eyes
 #[derive(clap::Subcommand)]
 #[command(after_help = "\
-Every step is signed by somebody in people.toml and is a row of the ledger, for ever: name no person in it,
-members have pseudonyms. Auditors keep cases. A promise is taken back when an auditor asks for it (reverse)
-and an approver, another person, confirms it; a running node takes it back at once, otherwise the next does.
-Refusals have codes: `largesse explain CAS0012`.")]
+Every step is signed by somebody in people.toml and is a row of the ledger, for ever: name no person
+in it, members have pseudonyms. Auditors keep cases. A promise is taken back when an auditor asks for
+it (reverse) and an approver, another person, confirms it: by a running node at once, otherwise by the
+next that starts. Refusals have codes: `largesse explain CAS0012`.")]
 pub enum Command {
     /// Open a case about decisions
     Open(steps::Open),

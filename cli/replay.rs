@@ -19,8 +19,8 @@ use crate::reading::{self, Who, Whose};
 #[command(
     group(clap::ArgGroup::new("scope").required(true).args(["all", "range", "id"])),
     after_help = "\
-What differs is named by row and field. Values of personal fields are shown with --purpose only, after a row
-of the ledger says who asked and why."
+What differs is named by row and field. Values of personal fields are shown with --purpose only, once a
+row of the ledger says who asked and why."
 )]
 pub struct Args {
     /// Folder the demo or the node wrote
@@ -212,4 +212,20 @@ fn show(report: &Report, all: bool) -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_personal_fields_are_not_shown_without_a_purpose() {
+        let sealed = |field: &str| {
+            let mut difference = Difference::of(ledger::Seq(7), field, "81", "82");
+            seal(&mut difference);
+            !difference.recorded.contains("81") && !difference.recomputed.contains("82")
+        };
+        assert!(sealed("personal.facts[3]") && sealed("personal") && sealed("scores"));
+        assert!(!sealed("public.outcome") && !sealed("answer"));
+    }
 }

@@ -229,6 +229,40 @@ async fn what_is_confirmed_while_no_node_runs_is_taken_back_once_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_on_a_clock_of_events_takes_promises_back_after_its_first_event() {
+    let audit = Audit { office: Office::open(), server: NatsServer::start() };
+    let office = &audit.office;
+    let key = office.path("ada.key");
+    let dir = audit.dir();
+    let args = ["people", "add", "ada", "--role", "auditor", "--key", text(&key), "--dir", &dir];
+    assert!(run(&args).status.success());
+    let promise = &audit.promises()[0];
+    let case = audit.open(&[promise]);
+    office.taken("ada", &["case", "reverse", &case, promise, "--why", "a promise by mistake"]);
+    office.taken("berta", &["case", "confirm", &case, promise]);
+    let config = office.path("largesse.toml");
+    let url = audit.server.url();
+    let document = format!("[node]\ndir = \"ledger\"\nclock = \"events\"\n[nats]\nurl = \"{url}\"\n");
+    std::fs::write(&config, document).unwrap();
+    let mut serve = largesse();
+    serve.args(["serve", "--config", text(&config)]).stdout(Stdio::null()).stderr(Stdio::inherit());
+    let mut node = serve.spawn().unwrap();
+    eventually("the start", || audit.number("SELECT count(*) FROM record WHERE kind = 2") == 2);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(audit.taken_back(), 0, "something happened before anybody knew what time it is");
+    let event = r#"{"schema":1,"event_id":"one-more","member":"x1","type":"visit","event_time":"2019-05-01T10:00:00Z",
+        "source":"till","touchpoint":"pos"}"#;
+    let context = jetstream::new(async_nats::connect(&url).await.unwrap());
+    context.publish("largesse.v1.event.till", event.into()).await.unwrap().await.unwrap();
+    eventually("the reversal", || audit.taken_back() == 1);
+    assert_eq!(terminate(&mut node), Some(0));
+    assert_eq!(audit.state(&case, promise), "taken_back");
+    let latest = audit.number("SELECT max(event_time) FROM record WHERE event_id LIKE 'case-reversal-%'");
+    assert!(latest < 1_600_000_000_000_000, "people's clock moved the members'");
+    audit.holds();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_open_promises_are_reversed_and_cases_travel_over_nats() {
     let (audit, mut node) = Audit::begin().await;
     let (office, promises) = (&audit.office, audit.promises());

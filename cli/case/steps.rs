@@ -19,8 +19,8 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// Open a case about decisions
 #[derive(clap::Args)]
 #[command(after_help = "\
-Prints the id of the case: eight hex digits, of which four suffice where no other case begins so.
-For auditors. At most 200 decisions, a title of at most 200 characters, kept for ever: name no person in it.")]
+Prints the id of the case: eight hex digits, of which four suffice where no other case begins so. For
+auditors. At most 200 decisions, and a title of 200 characters, kept for ever: name no person in it.")]
 pub struct Open {
     /// What it is about, in a line
     #[arg(long, value_name = "TEXT")]

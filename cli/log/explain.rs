@@ -16,9 +16,10 @@ use crate::reading::{self, Who, Whose};
 /// Say why a decision was made, and why not each losing candidate
 #[derive(clap::Args)]
 #[command(after_help = "\
-An explanation is made of the member's own data. Before it is shown, a row of the ledger says who asked and
-why (`largesse log readings` lists them); a running node records it. Where it cannot be recorded nothing is
-shown. Exit codes: 3 the member was erased, or the row pruned; 4 it cannot be recorded.")]
+An explanation is made of the member's own data. Before it is shown, a row of the ledger says who
+asked and why (`largesse log readings` lists them); a running node records it. Where it cannot be
+recorded nothing is shown. Exit codes: 3 the member was erased, the row pruned, or whoever signed is
+not heard; 4 it cannot be recorded.")]
 pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]

@@ -13,9 +13,9 @@ use crate::output::{self, Columns, Format};
 /// List who was about to read personal data, when and why, the newest first
 #[derive(clap::Args)]
 #[command(after_help = "\
-A row is written before anything personal is shown. A signed one was signed by that person of people.toml; an
-unsigned one has the name the operating system gives. Whoever holds keys.db and the master key can read by
-other means, and that leaves no row.")]
+A row is written before anything personal is shown. A signed one was signed by that person of
+people.toml; an unsigned one has the name the operating system gives. Whoever holds keys.db and the
+master key can read by other means, and that leaves no row.")]
 pub struct Args {
     /// Folder of the ledger
     #[arg(long, value_name = "DIR")]

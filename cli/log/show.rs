@@ -13,10 +13,9 @@ use crate::reading::{self, Who, Whose};
 /// Show one row with everything recorded about it, as JSON
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --purpose the public part only; a personal part is called sealed, erased or pruned. With it the
-personal part is opened, after a row of the ledger says who asked and why (`largesse log readings`). A
-running node records that row; without one, and on a copy that cannot be written, nothing is opened
-before it is recorded.")]
+Without --purpose the public part only; a personal part is called sealed, erased or pruned. With it
+the personal part is opened, once a row of the ledger says who asked and why (`largesse log readings`
+lists them); a running node records it. On a copy that cannot be written nothing is opened (exit 4).")]
 pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]

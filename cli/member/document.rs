@@ -51,6 +51,8 @@ impl Export {
                     opened["explanation"] = explanation;
                     text.push(said);
                 }
+                // What people did about the member has no personal part: who read, what a case says.
+                None if opened["personal"].is_null() => text.push(format!("  {}", opened["public"])),
                 None => text.push(format!("  {}", opened["personal"])),
             }
             all.push(opened);

@@ -16,7 +16,7 @@ pub struct Place {
     /// Folder of the ledger, of a running node or of none
     #[arg(long, value_name = "DIR", required_unless_present = "nats", conflicts_with = "nats")]
     pub dir: Option<PathBuf>,
-    /// NATS server of a running node elsewhere; bundles are then named by their whole digest
+    /// NATS server of a running node elsewhere; bundles, cases and decisions are then named by their whole ids
     #[arg(long, value_name = "URL")]
     pub nats: Option<String>,
     /// First tokens of the node's subjects, when it was configured with its own
