@@ -85,6 +85,10 @@ fn add(args: &Add) -> Result {
         key: public.clone(),
     });
     people.save(&args.dir).map_err(Failure::runtime)?;
+    let ledger = ledger::identity_of(&args.dir).map_err(crate::ledger_errors)?;
+    if let (Some(path), Some(ledger)) = (&args.key, ledger) {
+        crate::signing::remember(path, &ledger)?;
+    }
     output::line(&format!("{} added to {}", args.name, People::path(&args.dir).display()))?;
     if let Some(path) = &args.key {
         output::line(&format!("secret key in {} (keep it; nobody else may read it)", path.display()))?;

@@ -1,6 +1,6 @@
 //! What every signed step shares: whose key, which ledger, and what became of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use domain::statement::{Said, Signed, Statement, VERSION};
 use ledger::person::PersonKey;
@@ -35,6 +35,52 @@ impl Keyed {
     pub fn person(&self) -> Result<PersonKey> {
         PersonKey::load(&self.key).map_err(Failure::usage)
     }
+}
+
+/// The ledgers a key signs for, beside the key file: one identity per line. Whoever runs a NATS server says which ledger is
+/// behind it, and a signature is good for the ledger it names, wherever it was asked for.
+fn known_file(key: &Path) -> PathBuf {
+    let mut name = key.as_os_str().to_owned();
+    name.push(".ledgers");
+    name.into()
+}
+
+/// Remembers that a key signs for a ledger.
+///
+/// # Errors
+/// Exit 1 when it cannot be written down.
+pub fn remember(key: &Path, ledger: &str) -> Result<()> {
+    let file = known_file(key);
+    let mut known = std::fs::read_to_string(&file).unwrap_or_default();
+    if !known.lines().any(|line| line == ledger) {
+        known.push_str(ledger);
+        known.push('\n');
+        std::fs::write(&file, known)
+            .map_err(|error| Failure::runtime(anyhow::anyhow!("{}: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+/// The ledger a step is signed for: the one in the folder, or the one a server names, if the key is known to sign for it.
+///
+/// # Errors
+/// Exit 2 when a server names another ledger than those this key signs for.
+pub fn ledger_of(keyed: &Keyed, found: &Found) -> Result<String> {
+    let ledger = found.identity()?;
+    let Found::Behind(..) = found else { return Ok(ledger) };
+    if keyed.place.ledger.as_ref() == Some(&ledger) {
+        remember(&keyed.key, &ledger)?;
+        return Ok(ledger);
+    }
+    let known = std::fs::read_to_string(known_file(&keyed.key)).unwrap_or_default();
+    if keyed.place.ledger.is_none() && known.lines().any(|line| line == ledger) {
+        return Ok(ledger);
+    }
+    Err(Failure::usage(format!(
+        "the server says its ledger is {ledger}, and {} has not signed for that one; if it is the one you mean, say so with \
+         --ledger {ledger} (the first line of `largesse policy history` and verifier.txt in its folder name it)",
+        keyed.key.display()
+    )))
 }
 
 /// A statement of this person, for this ledger, made now.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::exit::{Failure, Result};
 use crate::policy::place::Found;
-use crate::signing::{Keyed, put, signed};
+use crate::signing::{Keyed, ledger_of, put, signed};
 
 /// Bytes of a file read at a time.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -142,7 +142,7 @@ pub fn open(args: &Open) -> Result {
     let found = args.keyed.place.find()?;
     let about = args.about.iter().map(|text| found.decision(text)).collect::<Result<Vec<_>>>()?;
     let step = Step::Open { title: args.title.clone(), about };
-    let signed = signed(&args.keyed.person()?, found.identity()?, step);
+    let signed = signed(&args.keyed.person()?, ledger_of(&args.keyed, &found)?, step);
     let id = CaseId::of(&signed.statement.id).to_string();
     put(&args.keyed, &found, &signed.into(), &format!("case {id} is open"), Some(("case", id)))
 }
@@ -150,7 +150,7 @@ pub fn open(args: &Open) -> Result {
 /// Takes a step of a case.
 fn take(keyed: &Keyed, found: &Found, step: Step, done: &str) -> Result {
     let case = step.case().map(|case| case.to_string()).unwrap_or_default();
-    let signed = signed(&keyed.person()?, found.identity()?, step);
+    let signed = signed(&keyed.person()?, ledger_of(keyed, found)?, step);
     put(keyed, found, &signed.into(), &format!("case {case}: {done}"), Some(("case", case)))
 }
 

@@ -71,6 +71,12 @@ pub fn run(args: &Args) -> Result {
             Some(Recorded::Due(due)) => {
                 lines.push(line("activate", Some(due.bundle), "schedule", due.scheduled_by));
             }
+            Some(Recorded::Refused(refused)) => {
+                let statement = &refused.signed["statement"];
+                let step = statement["step"]["do"].as_str().unwrap_or_default();
+                let by = statement["by"].as_str().unwrap_or_default();
+                lines.push(line("refused", None, by, format!("{step}: {}", refused.refused)));
+            }
             // Answers about promises are about members, not about the policy.
             Some(Recorded::Step(signed)) if matches!(signed.statement.step, Step::Answer { .. }) => {}
             Some(Recorded::Step(signed)) => {

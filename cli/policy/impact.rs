@@ -37,8 +37,9 @@ pub struct Args {
     /// Folder of the ledger whose events are used
     #[arg(long, value_name = "DIR")]
     log: PathBuf,
-    /// What to compare with instead of the policy in force: a folder or a digest
-    #[arg(long, value_name = "BUNDLE")]
+    /// What to compare with instead of the policy in force: a folder or a digest. Such a report is not recorded: an approval
+    /// is about what changes
+    #[arg(long, value_name = "BUNDLE", conflicts_with = "key")]
     against: Option<String>,
     /// Compare only what was recorded since the bundle went into shadow
     #[arg(long)]
@@ -67,14 +68,57 @@ pub fn run(args: &Args) -> Result {
         None => in_force(&registry, &reader)?,
     });
     let since = if args.shadow { Some(shadowed(&registry, draft.digest())?) } else { None };
-    let choice = args.onnxruntime.clone().map_or(Choice::Embedded, Choice::Library);
+    let asked = Asked { since, until: None, onnxruntime: args.onnxruntime.as_deref() };
+    let (mut assessment, wanted) = assess(&reader, &keys, &from, &draft, &asked)?;
+    if args.follow {
+        crate::block_on(follow(&reader, &keys, wanted, &mut assessment))?;
+    }
+    let report = assessment.report();
+    let digest = report.digest();
+    if args.output == Document::Json {
+        output::json(&serde_json::json!({ "digest": digest, "impact": report }))?;
+    } else {
+        output::line(&text(&report))?;
+        output::line(&format!("\nimpact report {digest}"))?;
+    }
+    match &args.key {
+        None => Ok(Verdict::Ok),
+        Some(key) => {
+            let place = Place { dir: Some(args.log.clone()), nats: None, prefix: None, ledger: None };
+            let keyed = Keyed { place, key: key.clone(), write: None, output: Document::Table };
+            let step = Step::Assess { bundle: draft.digest(), impact: digest };
+            take(&keyed, step, Some(report.text()), "recorded")
+        }
+    }
+}
+
+/// Which of the recorded events are used, and what scores them.
+pub struct Asked<'a> {
+    pub since: Option<Timestamp>,
+    pub until: Option<Seq>,
+    pub onnxruntime: Option<&'a Path>,
+}
+
+/// Runs the recorded events under both policies; also says what comes after them.
+///
+/// # Errors
+/// When the ledger cannot be read, or a bundle not be negotiated.
+pub fn assess(
+    reader: &Reader,
+    keys: &Keys,
+    from: &Arc<Bundle>,
+    draft: &Arc<Bundle>,
+    asked: &Asked,
+) -> Result<(Assessment, Wanted)> {
+    let choice = asked.onnxruntime.map_or(Choice::Embedded, |library| Choice::Library(library.to_owned()));
     let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
     let load = || Models::load(&engine, &Source::Shipped).map_err(Failure::unavailable);
     let models = (load()?, load()?);
-    let mut wanted = Wanted { after: Seq::START, since, models: models.0.digest() };
-    let mut assessment = Assessment::new(&from, &draft, models, since).map_err(Failure::runtime)?;
+    let (since, until) = (asked.since, asked.until);
+    let mut wanted = Wanted { after: Seq::START, until, since, models: models.0.digest() };
+    let mut assessment = Assessment::new(from, draft, models, since).map_err(Failure::runtime)?;
     let bar = output::progress("reading");
-    let recorded = impact::read(&reader, &keys, wanted, |done, of| {
+    let recorded = impact::read(reader, keys, wanted, |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     });
@@ -89,28 +133,8 @@ pub fn run(args: &Args) -> Result {
     });
     bar.finish_and_clear();
     taken.map_err(Failure::runtime)?;
-    if args.follow {
-        wanted.after = recorded.last;
-        drop(recorded);
-        crate::block_on(follow(&reader, &keys, wanted, &mut assessment))?;
-    }
-    let report = assessment.report();
-    let digest = report.digest();
-    if args.output == Document::Json {
-        output::json(&serde_json::json!({ "digest": digest, "impact": report }))?;
-    } else {
-        output::line(&text(&report))?;
-        output::line(&format!("\nimpact report {digest}"))?;
-    }
-    match &args.key {
-        None => Ok(Verdict::Ok),
-        Some(key) => {
-            let place = Place { dir: Some(args.log.clone()), nats: None, prefix: None };
-            let keyed = Keyed { place, key: key.clone(), write: None, output: Document::Table };
-            let step = Step::Assess { bundle: draft.digest(), impact: digest };
-            take(&keyed, step, Some(report.text()), "recorded")
-        }
-    }
+    wanted.after = recorded.last;
+    Ok((assessment, wanted))
 }
 
 /// Takes what a running node goes on to record, and says what came of it, until a signal.

@@ -22,6 +22,9 @@ pub struct Place {
     /// First tokens of the node's subjects, when it was configured with its own
     #[arg(long, value_name = "PREFIX", requires = "nats")]
     pub prefix: Option<String>,
+    /// The ledger you mean, when your key signs for it over NATS for the first time
+    #[arg(long, value_name = "IDENTITY", requires = "nats")]
+    pub ledger: Option<String>,
 }
 
 /// A ledger that was found.
@@ -94,6 +97,20 @@ impl Found<'_> {
                 let why = "is neither a folder nor a whole digest; over NATS it cannot be completed";
                 Failure::usage(format!("{text:?} {why}"))
             }),
+        }
+    }
+
+    /// The canary under way.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn canary(&self) -> Result<Option<Digest>> {
+        match self {
+            Found::Folder(_, reader) => {
+                let registry = runtime::registry::load(reader, &self.identity()?);
+                Ok(registry.map_err(crate::node_errors)?.canary().map(|canary| canary.of.bundle))
+            }
+            Found::Behind(_, pointer) => Ok(pointer.canary.map(|share| share.bundle)),
         }
     }
 

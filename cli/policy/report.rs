@@ -1,11 +1,13 @@
 //! `largesse policy report`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use ledger::Reader;
+use ledger::{Keys, Reader, Seq};
 use sim::impact::Impact;
 
-use super::{impact, place};
+use super::impact::{self, Asked, assess};
+use super::place;
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
 
@@ -18,6 +20,12 @@ pub struct Args {
     /// Folder of the ledger
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// Compute it again from the same recorded events, and compare (exit 3 when it comes out otherwise)
+    #[arg(long)]
+    recheck: bool,
+    /// libonnxruntime.so to score with instead of the embedded engine
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    onnxruntime: Option<PathBuf>,
     /// Table or JSON
     #[arg(long, value_enum, default_value = "table")]
     output: Document,
@@ -34,11 +42,36 @@ pub fn run(args: &Args) -> Result {
     let body = row.body.unwrap_or_default();
     let report: Impact = serde_json::from_str(&body).map_err(Failure::runtime)?;
     let digest = domain::Digest::of(body.as_bytes());
+    let again = if args.recheck { Some(recheck(args, &reader, &report)?.digest()) } else { None };
+    let same = again.is_none_or(|again| again == digest);
     if args.output == Document::Json {
-        output::json(&serde_json::json!({ "row": row.seq.0, "digest": digest, "impact": report }))?;
+        let mut document = serde_json::json!({ "row": row.seq.0, "digest": digest, "impact": report });
+        if let Some(again) = again {
+            document["rechecked"] = serde_json::json!({ "same": same, "digest": again });
+        }
+        output::json(&document)?;
     } else {
         output::line(&impact::text(&report))?;
+        match again {
+            Some(_) if same => output::line("\ncomputed again from the same events: the same report")?,
+            Some(again) => output::say(&format!(
+                "computed again from the same events it is {again}: the recorded numbers are not this ledger's, members \
+                 were erased since, or other models score"
+            )),
+            None => {}
+        }
         output::line(&format!("\nimpact report {digest} (row {})", row.seq))?;
     }
-    Ok(Verdict::Ok)
+    Ok(if same { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// The report as this ledger gives it.
+fn recheck(args: &Args, reader: &Reader, report: &Impact) -> Result<Impact> {
+    let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
+    let bundle =
+        |digest| runtime::opening::recorded_bundle(reader, digest).map(Arc::new).map_err(crate::node_errors);
+    let (from, to) = (bundle(report.from)?, bundle(report.to)?);
+    let (since, until) = (report.since, report.until.map(Seq));
+    let asked = Asked { since, until, onnxruntime: args.onnxruntime.as_deref() };
+    Ok(assess(reader, &keys, &from, &to, &asked)?.0.report())
 }

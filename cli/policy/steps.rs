@@ -11,7 +11,7 @@ use runtime::registry;
 use super::place::Found;
 use crate::exit::{Failure, Result};
 use crate::output;
-use crate::signing::{Keyed, put, signed};
+use crate::signing::{Keyed, ledger_of, put, signed};
 
 /// Hand in a checked and tested bundle
 #[derive(clap::Args)]
@@ -98,6 +98,9 @@ pub struct Withdraw {
 #[command(after_help = "\
 A canary ends with it; to end only the canary, withdraw it. What was promised stays promised.")]
 pub struct Rollback {
+    /// While a canary is under way: end it, and go back to what was in force before as well
+    #[arg(long)]
+    with_canary: bool,
     #[command(flatten)]
     keyed: Keyed,
 }
@@ -168,7 +171,15 @@ pub fn withdraw(args: &Withdraw) -> Result {
 }
 
 pub fn rollback(args: &Rollback) -> Result {
-    let Some(to) = args.keyed.place.find()?.before()? else {
+    let found = args.keyed.place.find()?;
+    if let (Some(canary), false) = (found.canary()?, args.with_canary) {
+        return Err(Failure::usage(format!(
+            "{canary} is a canary: `largesse policy withdraw {}` ends it and changes nothing else; --with-canary ends \
+             it and takes the policy in force back, too",
+            canary.short()
+        )));
+    }
+    let Some(to) = found.before()? else {
         return Err(Failure::usage("nothing was in force before the present policy"));
     };
     take(&args.keyed, Step::RollBack { to }, None, &format!("{to} is in force again"))
@@ -180,6 +191,6 @@ pub fn rollback(args: &Rollback) -> Result {
 /// Exit 3 with a code when it is refused; exit 4 when nobody could judge it.
 pub fn take(keyed: &Keyed, step: Step, attachment: Option<String>, done: &str) -> Result {
     let found = keyed.place.find()?;
-    let signed = signed(&keyed.person()?, found.identity()?, step);
+    let signed = signed(&keyed.person()?, ledger_of(keyed, &found)?, step);
     put(keyed, &found, &registry::Request { signed, attachment }.into(), done, None)
 }

@@ -50,6 +50,8 @@ impl Role {
 pub struct Person {
     pub name: String,
     pub roles: Vec<Role>,
+    /// Public key, base64.
+    pub key: String,
 }
 
 /// Something that can be said under a signature.
@@ -57,6 +59,11 @@ pub trait Said: Serialize {
     /// The first line of the bytes that are signed. Each sort has its own, so that a signature under one is worth nothing
     /// as another.
     const OPENING: &'static str;
+
+    /// How far the time of a statement may lie from the node's clock, in microseconds.
+    fn within(&self) -> i64 {
+        SIGNED_WITHIN
+    }
 }
 
 /// What is signed: a step, by whom, for which ledger, once.
@@ -155,7 +162,7 @@ impl Taken {
     ///
     /// # Errors
     /// Why not: another form or ledger, taken before, too old, or the wrong role.
-    pub fn admit<S>(
+    pub fn admit<S: Said>(
         &self,
         statement: &Statement<S>,
         person: &Person,
@@ -173,7 +180,7 @@ impl Taken {
         if self.0.contains(&statement.id) {
             return Err(Unheard::Replayed(statement.id.clone()));
         }
-        if now.since(statement.at).abs() > SIGNED_WITHIN {
+        if now.since(statement.at).abs() > statement.step.within() {
             return Err(Unheard::WrongTime { signed: statement.at, now });
         }
         if !allowed.iter().any(|role| person.roles.contains(role)) {
@@ -203,7 +210,7 @@ mod tests {
     }
 
     fn admit(statement: &Statement<Word>, taken: &Taken, roles: &[Role], now: Timestamp) -> &'static str {
-        let person = Person { name: "anna".to_owned(), roles: roles.to_vec() };
+        let person = Person { name: "anna".to_owned(), roles: roles.to_vec(), key: "k".to_owned() };
         taken
             .admit(statement, &person, &[Role::Auditor], "log+0", now)
             .map_or_else(|no| no.code(), |()| "heard")

@@ -4,7 +4,7 @@
 use domain::time::{HOUR, SECOND};
 use domain::{Digest, MemberId, Ppm, Timestamp};
 use policies::registry::{
-    Due, Person, Refusal, Registry, Role, Share, Statement, Step, Target, VERSION, explain,
+    Due, Person, Refusal, Registry, Role, Share, Signed, Statement, Step, Target, VERSION, explain,
 };
 use policies::{Bundle, RewardKind, Stops};
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ impl Desk {
             "auditor" => vec![Role::Auditor],
             _ => vec![Role::Author, Role::Approver, Role::Operator],
         };
-        let person = Person { name: statement.by.clone(), roles };
+        let person = Person { name: statement.by.clone(), roles, key: key_of(&statement.by) };
         self.registry.admit(statement, &person, self.now, std::slice::from_ref(&self.bundle))
     }
 
@@ -52,7 +52,8 @@ impl Desk {
         self.now = self.now.plus(MINUTE);
         let statement = self.statement(by, step);
         self.judge(&statement).unwrap();
-        self.registry.take(&statement, self.now);
+        let signed = Signed { key: key_of(&statement.by), signature: String::new(), statement };
+        self.registry.take(&signed, self.now);
         self.taken += 1;
     }
 
@@ -62,6 +63,10 @@ impl Desk {
         self.take("author", Step::Assess { bundle, impact });
         self.take("approver", Step::Approve { bundle, impact });
     }
+}
+
+fn key_of(name: &str) -> String {
+    format!("key of {name}")
 }
 
 fn code(result: Result<(), Refusal>) -> &'static str {

@@ -39,7 +39,7 @@ pub fn judge(desk: &Desk, people: &People, signed: &Signed, now: Timestamp) -> R
         entry.member = row_of(desk.reader, *decision)?.and_then(|row| row.member);
     }
     let acts = matches!(statement.step, Step::Confirm { .. });
-    Ok(Judged { entries: vec![entry], changes: false, acts })
+    Ok(Judged { entries: vec![entry], changes: false, acts, refused: None })
 }
 
 /// Which of the decisions a step names the ledger holds.

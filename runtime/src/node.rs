@@ -188,7 +188,7 @@ impl Node {
             canary: opened.candidate.as_ref().map(|candidate| candidate.side),
         };
         opening::record_start(&mut opened, &sides, &models, options.heads_lost)?;
-        let Opened { ledger, reader, policy, purse, candidate, .. } = opened;
+        let Opened { ledger, reader, policy, purse, candidate, past, .. } = opened;
         let bundle = Arc::clone(policy.bundle());
         let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
         let door = match server {
@@ -262,7 +262,7 @@ impl Node {
             faults: options.faults.clone(),
         });
         let candidate = candidate.map(|candidate| candidate.beside(&shared));
-        let soil = Soil { bus: &bus, subjects: &subjects, run, options };
+        let soil = Soil { bus: &bus, subjects: &subjects, run, past: past.map(Arc::new), options };
         let tree = Tree::grow(&soil, &shared, policy, candidate).await?;
         let changed = CancellationToken::new();
         let door = match door {

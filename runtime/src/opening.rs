@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use agents::negotiation::{Layout, Period};
-use agents::policy::{Canary, GlobalPolicy, Periods, Standing, budgets};
+use agents::negotiation::{Layout, Period, Plan};
+use agents::policy::{Canary, GlobalPolicy, Past, Periods, Standing, budgets};
 use agents::segment::{Counted, Escrow, Limits};
-use domain::{Digest, Micros};
+use domain::{Digest, Micros, Ppm};
 use ledger::{Debit, Entry, Filter, Kind, Reader, Row, Seq};
 use models::scorer::Models;
 use policies::registry::{CanarySide, Share, Sides};
@@ -30,6 +30,8 @@ pub struct Opened {
     pub candidate: Option<Beginning>,
     /// Limits that change with what is in force; recorded by the row that starts the run.
     pub reanchored: budgets::Allowances,
+    /// What the run before left.
+    pub past: Option<Past>,
 }
 
 /// A canary whose agents are about to be made.
@@ -138,7 +140,8 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     };
     let escrow = escrow(&ledger, &bundle, policy.layout(), |_| true).within(limits);
     let purse = Arc::new(Purse::new(Arc::clone(&bundle), escrow));
-    Ok(Opened { ledger, reader, policy, purse, candidate, reanchored })
+    let past = past(&reader)?;
+    Ok(Opened { ledger, reader, policy, purse, candidate, reanchored, past })
 }
 
 /// The newest row of a kind.
@@ -153,6 +156,36 @@ fn periods(reader: &Reader) -> Result<Periods, NodeError> {
     let period: Period = serde_json::from_str(&row.body.unwrap_or_default())
         .map_err(|error| NodeError::Row { seq: row.seq, why: error.to_string() })?;
     Ok(Periods { opened: period.period, end: Some(period.to) })
+}
+
+/// Rows to look through for the last plan with prices; at most every other one only sets an anchor.
+const PLANS: u32 = 4;
+
+/// What the newest run that negotiated left, by its bundle in force; `None` when none did, or it was pruned.
+fn past(reader: &Reader) -> Result<Option<Past>, NodeError> {
+    let Some(last) = newest(reader, Kind::Certificate)? else { return Ok(None) };
+    let newest_first = Filter { newest_first: true, limit: 1, ..Filter::default() };
+    let starts = Filter { kind: Some(Kind::Start), before: Some(last.seq), ..newest_first.clone() };
+    let Some(start) = reader.list(&starts)?.into_iter().next() else { return Ok(None) };
+    let (Some(digest), Some(body)) = (start.bundle, &start.body) else { return Ok(None) };
+    let wrong = |seq| move |error: serde_json::Error| NodeError::Row { seq, why: error.to_string() };
+    let sides: Sides = serde_json::from_str(body).map_err(wrong(start.seq))?;
+    let rest = sides.canary.map_or(Ppm::ONE, |canary| canary.of.share.complement());
+    let of_run = Filter { bundle: Some(digest), after: Some(start.seq), ..newest_first };
+    let plans = Filter { kind: Some(Kind::Certificate), limit: PLANS, ..of_run.clone() };
+    for row in reader.list(&plans)? {
+        let Some(body) = &row.body else { return Ok(None) };
+        let plan: Plan = serde_json::from_str(body).map_err(wrong(row.seq))?;
+        if plan.table.is_none() {
+            continue;
+        }
+        let periods = Filter { kind: Some(Kind::Budget), before: Some(row.seq), ..of_run };
+        let Some(period) = reader.list(&periods)?.into_iter().next() else { return Ok(None) };
+        let Some(body) = &period.body else { return Ok(None) };
+        let period: Period = serde_json::from_str(body).map_err(wrong(period.seq))?;
+        return Ok(Past::new(Arc::new(recorded_bundle(reader, digest)?), rest, &period, &plan));
+    }
+    Ok(None)
 }
 
 /// The budgets as the ledger holds them.

@@ -45,5 +45,5 @@ fn check(desk: &Desk, id: &str, reading: &Reading) -> Result<(), JudgeError> {
 }
 
 fn row(entry: Entry) -> Judged {
-    Judged { entries: vec![entry], changes: false, acts: false }
+    Judged { entries: vec![entry], changes: false, acts: false, refused: None }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use agents::negotiation::{PriceQuote, PriceTable};
-use agents::policy::GlobalPolicy;
+use agents::policy::{GlobalPolicy, Past};
+use domain::Ppm;
 use policies::registry::Share;
 use ractor::{Actor, ActorRef};
 
@@ -32,6 +33,8 @@ pub struct Soil<'a> {
     pub subjects: &'a Subjects,
     /// The run of this node.
     pub run: u64,
+    /// What the run before left.
+    pub past: Option<Arc<Past>>,
     pub options: &'a Options,
 }
 
@@ -62,11 +65,13 @@ impl Tree {
         let (root, _) = Supervisor::spawn(None, supervisor(Children::Root), ()).await.map_err(start_error)?;
         let (nursery, _) =
             Supervisor::spawn(None, supervisor(Children::Nursery), ()).await.map_err(start_error)?;
-        let (in_force, planner) = soil.side(Side::InForce, shared, &policy, &root).await?;
+        let lent = candidate.as_ref().map_or(Ppm(0), |candidate| candidate.share.share);
+        let rest = lent.complement();
+        let (in_force, planner) = soil.side(Side::InForce, rest, shared, &policy, &root).await?;
         let mut planners = vec![planner];
         let mut canary = None;
         if let Some(Candidate { share, shared, policy }) = candidate {
-            let (agents, planner) = soil.side(Side::Canary, &shared, &policy, &root).await?;
+            let (agents, planner) = soil.side(Side::Canary, lent, &shared, &policy, &root).await?;
             planners.push(planner);
             canary = Some((share, agents));
         }
@@ -78,15 +83,16 @@ impl Tree {
 }
 
 impl Soil<'_> {
-    /// Starts the segment agents and the planner of one side.
+    /// Starts the segment agents and the planner of one side, which decides about this share of the members.
     async fn side(
         &self,
         side: Side,
+        share: Ppm,
         shared: &Arc<Shared>,
         policy: &GlobalPolicy,
         root: &ActorRef<Never>,
     ) -> Result<(Agents, ActorRef<planner::Message>), NodeError> {
-        let Soil { bus, subjects, run, options } = *self;
+        let Soil { bus, subjects, run, ref past, options } = *self;
         // One subscription for everything the leader says, so that a table never overtakes the next quote.
         let leader = bus.subscribe(&subjects.negotiation(run, side, "*")).await?;
         let answer = subjects.negotiation(run, side, "answer");
@@ -112,6 +118,8 @@ impl Soil<'_> {
             segments: Arc::clone(&segments),
             layout: policy.layout(),
             run,
+            past: past.clone(),
+            share,
             every: options.negotiate_every,
             every_moments: options.negotiate_moments,
         };

@@ -50,6 +50,10 @@ pub fn check(certificate: &Certificate) -> Result<(), Violation> {
     need(in_range(certificate, &certificate.published), "published prices")?;
     need(certificate.corridor.iter().all(|corridor| in_range(certificate, &corridor.anchor)), "anchor")?;
     need(certificate.corridor.iter().all(|corridor| corridor.kappa.0 >= 1000), "kappa")?;
+    let held = &certificate.held;
+    let is_price = |price: &i64| (0..1 << 50).contains(price);
+    let prices = |row: &Vec<i64>| row.len() == rewards && row.iter().all(is_price);
+    need(held.is_empty() || held.len() == segments && held.iter().all(prices), "held prices")?;
     let mix_fits = match (certificate.purpose, certificate.mix) {
         (Purpose::Anchor, RowMix::Baseline) => certificate.corridor.is_none(),
         (Purpose::Regular, RowMix::Recent(share)) => share.0 <= 1000,

@@ -45,7 +45,7 @@ pub fn check(certificate: &Certificate, table: &PriceTable) -> Result<(), Violat
     need(rows.iter().zip(&table.rows).all(equal), "prices")
 }
 
-/// Prices per segment and reward after the corridor, and whether it changed any.
+/// Prices per segment and reward after the corridor and what is held, and whether the corridor changed any.
 fn posted(certificate: &Certificate) -> (Vec<Vec<i128>>, bool) {
     let mut clipped = false;
     let mut rows = Vec::new();
@@ -56,11 +56,17 @@ fn posted(certificate: &Certificate) -> (Vec<Vec<i128>>, bool) {
             let price = free.map_or(CLOSED, |price| price.clamp(-CLOSED, CLOSED));
             let kept = within(certificate, segment, reward, price);
             clipped |= kept != price;
-            row.push(kept);
+            row.push(at_least_held(certificate, segment, reward, kept));
         }
         rows.push(row);
     }
     (rows, clipped)
+}
+
+/// The price, or the one of the run before where that is higher and still holds.
+fn at_least_held(certificate: &Certificate, segment: usize, reward: usize, price: i128) -> i128 {
+    let held = certificate.held.get(segment).and_then(|row| row.get(reward)).copied().unwrap_or(0);
+    if held > 0 { price.max(i128::from(held)) } else { price }
 }
 
 /// The price within the corridor; free, subsidised and closed rewards have none.

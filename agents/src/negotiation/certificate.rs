@@ -132,6 +132,10 @@ pub struct Certificate {
     pub corridor: Option<Corridor>,
     /// Whether the corridor changed any published price.
     pub clipped: bool,
+    /// What no posted price is below, per segment and reward: prices of the run before, while this one has not
+    /// seen as much as it had. Zero holds nothing; empty when nothing is held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Vec<i64>>,
     /// Version of the price table that follows from this.
     pub table_version: u64,
     /// SHA-256 over the canonical JSON of this certificate with this field all zero.

@@ -44,6 +44,21 @@ pub struct PlanConfig {
     pub calendar: Vec<CalendarWindow>,
 }
 
+/// What the run before knew of the same program: a new leader starts from there, not from nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// When it last knew it.
+    pub at: Timestamp,
+    /// Its posted prices per segment and reward, not negative; zero where there was none.
+    pub prices: Vec<Vec<i64>>,
+    /// Moments per segment after which the new run knows as much: until then it posts no lower price.
+    pub enough: Vec<u64>,
+    /// Moments per segment in this window before the new run.
+    pub arrivals: Vec<u64>,
+    /// Moments expected in the whole window, if there was a plan for it.
+    pub expected_events: Option<u64>,
+}
+
 /// How the planner negotiates. The defaults are the measured reference.
 #[derive(Clone, Debug)]
 pub struct PlannerOptions {

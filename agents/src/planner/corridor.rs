@@ -1,4 +1,4 @@
-//! From prices to the table that is posted: closed rewards, and the corridor around the anchor.
+//! From prices to the table that is posted: closed rewards, the corridor around the anchor, and what is held.
 //!
 //! The corridor keeps one strange hour from moving prices arbitrarily far from what a whole comparable period
 //! supports. It is re-anchored on every change of budget, catalog, policy or calendar: a fixed corridor
@@ -10,16 +10,29 @@ use crate::negotiation::{Corridor, Prices};
 use super::bounds::Ground;
 
 /// The posted prices per segment and reward, and whether the corridor changed any of them.
-pub fn posted(ground: &Ground, prices: &Prices, corridor: Option<&Corridor>) -> (Vec<Vec<i64>>, bool) {
+///
+/// `held` has the prices no posted one is below, per segment and reward; zero, or nothing at all, holds nothing.
+pub fn posted(
+    ground: &Ground,
+    prices: &Prices,
+    corridor: Option<&Corridor>,
+    held: &[Vec<i64>],
+) -> (Vec<Vec<i64>>, bool) {
     let mut clipped = false;
     let row = |(segment, weights): (usize, &crate::negotiation::SegmentWeights)| {
         let mut row = prices.row(segment, &ground.costs, weights.closed);
-        let Some(corridor) = corridor else { return row };
-        let anchors = corridor.anchor.row(segment, &ground.costs, weights.closed);
-        for (price, anchor) in row.iter_mut().zip(anchors) {
-            let within = clamp(*price, anchor, i64::from(corridor.kappa.0));
-            clipped |= within != *price;
-            *price = within;
+        if let Some(corridor) = corridor {
+            let anchors = corridor.anchor.row(segment, &ground.costs, weights.closed);
+            for (price, anchor) in row.iter_mut().zip(anchors) {
+                let within = clamp(*price, anchor, i64::from(corridor.kappa.0));
+                clipped |= within != *price;
+                *price = within;
+            }
+        }
+        for (price, held) in row.iter_mut().zip(held.get(segment).into_iter().flatten()) {
+            if *held > 0 {
+                *price = (*price).max(*held);
+            }
         }
         row
     };

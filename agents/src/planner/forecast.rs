@@ -11,7 +11,7 @@ use domain::{Milli, Timestamp};
 use crate::negotiation::integers::EVENT_BITS;
 use crate::negotiation::{Phase, SegmentWeights};
 
-use super::config::{CalendarWindow, PlanConfig, Window};
+use super::config::{CalendarWindow, PlanConfig, Taken, Window};
 
 /// The plan is believed while the count is within 4/5..5/4 of it, a normal day's spread.
 const BAND: (i128, i128) = (4, 5);
@@ -32,6 +32,8 @@ pub struct Forecast {
     baseline: Vec<u64>,
     calendar: Vec<CalendarWindow>,
     arrivals: Vec<u64>,
+    /// Those of them that earlier runs saw.
+    before: Vec<u64>,
     /// The last tick, and all arrivals until then.
     ticked_at: Timestamp,
     ticked: u64,
@@ -51,17 +53,31 @@ impl Forecast {
             baseline,
             calendar: config.calendar.clone(),
             arrivals: vec![0; segments],
+            before: vec![0; segments],
             ticked_at: config.window.from,
             ticked: 0,
             ordinary: 0,
         }
     }
 
-    /// Notes how many moments a segment has seen since the window began.
+    /// Goes on from what earlier runs saw of the window.
+    pub fn take_over(&mut self, taken: &Taken) {
+        self.before.clone_from(&taken.arrivals);
+        self.before.resize(self.arrivals.len(), 0);
+        self.arrivals.clone_from(&self.before);
+        self.expected = self.expected.or(taken.expected_events);
+    }
+
+    /// Notes how many moments a segment has seen since the window or, later, the run began.
     pub fn arrived(&mut self, segment: usize, total: u64) {
-        if let Some(arrivals) = self.arrivals.get_mut(segment) {
-            *arrivals = (*arrivals).max(total);
+        if let (Some(arrivals), Some(before)) = (self.arrivals.get_mut(segment), self.before.get(segment)) {
+            *arrivals = (*arrivals).max(before + total);
         }
+    }
+
+    /// Moments a segment has seen in this run, as far as heard.
+    pub fn own(&self, segment: usize) -> u64 {
+        self.arrivals[segment] - self.before[segment]
     }
 
     /// Moments per segment since the window began, as far as heard.
@@ -258,6 +274,15 @@ mod tests {
         let mut forecast = day(Some(240_000), vec![]);
         live(&mut forecast, &[1_000; 12]);
         assert!(total(&forecast, 12) < 12_000 * 5 / 4);
+    }
+
+    #[test]
+    fn what_earlier_runs_of_the_window_saw_counts() {
+        let mut forecast = day(None, vec![]);
+        forecast.take_over(&Taken { arrivals: vec![6_000, 0], ..Taken::default() });
+        assert!(close(total(&forecast, 6), 18_000));
+        forecast.arrived(0, 1_000);
+        assert_eq!((forecast.arrivals(), forecast.own(0)), (&[7_000, 0][..], 1_000));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod scaling;
 pub mod simplex;
 pub mod treasury;
 
-pub use config::{CalendarWindow, Effect, Escalation, PlanConfig, PlannerOptions, Window};
+pub use config::{CalendarWindow, Effect, Escalation, PlanConfig, PlannerOptions, Taken, Window};
 pub use master::{MasterProblem, MasterSolution, MasterSolver, SolverError};
 pub use negotiation::Planner;
 pub use simplex::Simplex;

@@ -7,12 +7,12 @@
 use domain::Timestamp;
 
 use crate::negotiation::{
-    DemandAnswer, Draw, Envelope, EscrowGrant, EscrowReturn, FallbackReason, Layout, PriceTable, Prices,
-    Purpose, RowMix, SCHEMA, SegmentRecord, Status,
+    Certificate, DemandAnswer, Draw, Envelope, EscrowGrant, EscrowReturn, FallbackReason, Layout, PriceTable,
+    Prices, Purpose, RowMix, SCHEMA, SegmentRecord, Status,
 };
 use crate::segment::EscrowView;
 
-use super::config::{Effect, Escalation, PlanConfig, PlannerOptions};
+use super::config::{Effect, Escalation, PlanConfig, PlannerOptions, Taken};
 use super::forecast::Forecast;
 use super::master::MasterSolver;
 use super::rounds::{Rounds, Step};
@@ -38,6 +38,8 @@ pub struct Planner {
     /// Where the next negotiation starts: the best prices found so far.
     start: Prices,
     pub(super) anchor: Option<Prices>,
+    /// What the run before left.
+    pub(super) taken: Option<Taken>,
     anchor_due: bool,
     next_edge: Option<Timestamp>,
     /// Per segment: the last answer, and the last answer from baseline rows.
@@ -82,6 +84,7 @@ impl Planner {
             published: first.clone(),
             start: first,
             anchor: None,
+            taken: None,
             anchor_due: true,
             next_edge: None,
             last: vec![None; segments],
@@ -97,6 +100,13 @@ impl Planner {
             options,
             solver,
         }
+    }
+
+    /// This leader with what the run before left, before its first negotiation.
+    pub fn after(mut self, taken: Taken) -> Planner {
+        self.forecast.take_over(&taken);
+        self.taken = Some(taken);
+        self
     }
 
     /// The table segment agents start with, before the first negotiation.
@@ -278,7 +288,11 @@ impl Planner {
         self.clips = if clipped { self.clips + 1 } else { 0 };
         let corridor = self.corridor();
         let published = self.published.clone();
-        let certificate = open.certificate(status, published, corridor, clipped, self.version, now);
+        let mut certificate = open.certificate(status, published, corridor, clipped, self.version, now);
+        let held = self.held_prices(now);
+        if !held.is_empty() {
+            certificate = Certificate { held, ..certificate }.sealed();
+        }
         let grant = self.grant(open.ground(), now);
         let mut effects = vec![Effect::Conclude { certificate: Box::new(certificate), table, grant }];
         if self.clips > self.options.escalate_after {

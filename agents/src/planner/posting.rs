@@ -51,7 +51,8 @@ impl Planner {
     }
 
     pub(super) fn table(&self, ground: &Ground, now: Timestamp, prices: &Prices) -> (PriceTable, bool) {
-        let (rows, clipped) = posted(ground, prices, self.corridor().as_ref());
+        let held = self.held_prices(now);
+        let (rows, clipped) = posted(ground, prices, self.corridor().as_ref(), &held);
         let table = PriceTable {
             envelope: self.envelope(0, now),
             version: self.version,
@@ -62,6 +63,29 @@ impl Planner {
             rows,
         };
         (table, clipped)
+    }
+
+    /// What no posted price is below: the prices of the run before, in segments that have not yet seen as many
+    /// moments as it had. A few rows tell what their own members would pay, not what the next would.
+    ///
+    /// They fall evenly to nothing by the end of the window, so that money nobody asked for is not kept for ever,
+    /// however often a run ends before it knows enough.
+    pub(super) fn held_prices(&self, now: Timestamp) -> Vec<Vec<i64>> {
+        let Some(taken) = &self.taken else { return Vec::new() };
+        let window = self.config.window;
+        let whole = i128::from(window.to.since(taken.at.max(window.from)).max(1));
+        let left = i128::from(window.to.since(now)).clamp(0, whole);
+        let row = |segment: usize| -> Vec<i64> {
+            let knows = self.forecast.own(segment) >= taken.enough.get(segment).copied().unwrap_or(0);
+            let price = |reward: usize| {
+                let price = taken.prices.get(segment).and_then(|row| row.get(reward)).filter(|_| !knows);
+                let held = i128::from(price.copied().unwrap_or(0)) * left / whole;
+                i64::try_from(held).unwrap_or(0)
+            };
+            (0..self.config.layout.reward_count()).map(price).collect()
+        };
+        let rows: Vec<Vec<i64>> = (0..self.config.layout.segment_count()).map(row).collect();
+        if rows.iter().flatten().all(|price| *price == 0) { Vec::new() } else { rows }
     }
 
     /// Tops the node's escrow up to what the limiter lets it spend before the next grant.

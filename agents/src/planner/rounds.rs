@@ -292,6 +292,7 @@ impl Rounds {
             published,
             corridor,
             clipped,
+            held: Vec::new(),
             table_version,
             digest: domain::Digest::default(),
         };

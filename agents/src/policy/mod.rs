@@ -8,9 +8,11 @@
 
 pub mod budgets;
 mod canary;
+mod past;
 
 pub use budgets::Standing;
 pub use canary::Canary;
+pub use past::Past;
 
 use std::sync::Arc;
 

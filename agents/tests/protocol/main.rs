@@ -12,3 +12,5 @@ mod pricing;
 mod program;
 #[cfg(test)]
 mod rounds;
+#[cfg(test)]
+mod runs;

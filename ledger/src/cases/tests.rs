@@ -44,7 +44,8 @@ impl Desk {
             "both" => vec![Role::Auditor, Role::Approver],
             _ => vec![Role::Author, Role::Operator],
         };
-        let person = Person { name: statement.by.clone(), roles };
+        let key = format!("key of {}", statement.by);
+        let person = Person { name: statement.by.clone(), roles, key };
         let decisions = (0..100).map(decision).collect();
         let standing = statement.step.reverses().map(|_| self.standing);
         self.cases.admit(statement, &person, &Found { decisions, standing }, "log+0", NOW)

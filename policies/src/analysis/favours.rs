@@ -58,11 +58,20 @@ impl<'a> Analysis<'a> {
     }
 
     fn report_favour(&mut self, segment: usize, reward: usize, moment: usize, asked: &[&'a Term]) {
-        let core = self.core(&[], asked);
-        let denies: Vec<&'a Term> =
-            core.iter().filter(|term| matches!(term.by, By::Deny(_))).copied().collect();
+        let is_deny = |term: &&&Term| matches!(term.by, By::Deny(_));
+        let mut denies: Vec<&'a Term> = self.core(&[], asked).iter().filter(is_deny).copied().collect();
+        let mut others = asked.iter().filter(is_deny);
+        // Where several rules each deny every member, nobody is denied by one of them alone.
+        let witness = loop {
+            if let Shown::By(witness) = self.refused_row(asked, &denies, moment, Some(reward)) {
+                break witness;
+            }
+            let Some(other) = others.find(|other| denies.iter().all(|deny| deny.by != other.by)) else {
+                return;
+            };
+            denies.push(other);
+        };
         let denying = self.names(&denies);
-        let Shown::By(witness) = self.refused_row(asked, &denies, moment, Some(reward)) else { return };
         if !self.belongs(&witness, segment) {
             return;
         }

@@ -98,9 +98,10 @@ fn facts(scope: Scope) -> Value {
     let last = |name: &'static str| name.split_once('.').map_or(name, |(_, name)| name).to_owned();
     let alone = Field::ALL.iter().filter(|field| field.scope() == scope && !field.is_slot());
     let alone = alone.map(|field| {
-        let (mut schema, doc) = match field {
-            Field::MemberVariant => (json!({ "type": "string" }), "Id of a variant in experiments.toml."),
-            field => (of_kind(field.kind()), field.doc()),
+        let (mut schema, doc) = if *field == Field::MemberVariant {
+            (json!({ "type": "string" }), "Id of a variant in experiments.toml.")
+        } else {
+            (of_kind(field.kind()), field.doc())
         };
         schema["description"] = json!(doc);
         (last(field.name()), schema)

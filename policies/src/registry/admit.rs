@@ -6,6 +6,9 @@ use super::switches::{near, turned_off};
 use super::{Person, Refusal, Registry, Statement, Step, Version};
 use crate::bundle::Bundle;
 
+/// Longest note: a paragraph; longer reasons belong where they can be changed.
+const NOTE_CHARS_MAX: usize = 500;
+
 impl Registry {
     /// Whether a person may take a step now.
     ///
@@ -31,11 +34,14 @@ impl Registry {
         now: Timestamp,
         bundles: &[Bundle],
     ) -> Result<(), Refusal> {
+        check_note(step)?;
         match step {
             Step::Submit { bundle, .. } if self.versions.contains_key(bundle) => {
                 Err(Refusal::KnownBundle(*bundle))
             }
             Step::Submit { .. } => Ok(()),
+            // A new report would undo the approval that the schedule rests on.
+            Step::Assess { bundle, .. } if self.is_scheduled(*bundle) => Err(Refusal::Scheduled(*bundle)),
             Step::Assess { bundle, .. } => self.version(*bundle).map(|_| ()),
             Step::Approve { bundle, impact } => {
                 let version = self.version(*bundle)?;
@@ -43,7 +49,7 @@ impl Registry {
                 if newest != *impact {
                     return Err(Refusal::StaleApproval { approved: *impact, newest });
                 }
-                if version.by == person.name {
+                if version.by == person.name || version.key == person.key {
                     return Err(Refusal::OwnWork(person.name.clone()));
                 }
                 Ok(())
@@ -107,7 +113,11 @@ impl Registry {
     fn is_staged(&self, bundle: Digest) -> bool {
         self.shadows.contains_key(&bundle)
             || self.canary.is_some_and(|canary| canary.of.bundle == bundle)
-            || self.scheduled.as_ref().is_some_and(|scheduled| scheduled.bundle == bundle)
+            || self.is_scheduled(bundle)
+    }
+
+    fn is_scheduled(&self, bundle: Digest) -> bool {
+        self.scheduled.as_ref().is_some_and(|scheduled| scheduled.bundle == bundle)
     }
 
     fn version(&self, bundle: Digest) -> Result<&Version, Refusal> {
@@ -122,4 +132,17 @@ impl Registry {
             (false, false) => Err(Refusal::NewerReport(bundle)),
         }
     }
+}
+
+/// Whether what a person wrote can be shown as they wrote it.
+fn check_note(step: &Step) -> Result<(), Refusal> {
+    let note = step.note().unwrap_or_default();
+    let count = note.chars().count();
+    if count > NOTE_CHARS_MAX {
+        return Err(Refusal::BadNote(format!("has {count} characters, at most {NOTE_CHARS_MAX} are kept")));
+    }
+    if note.chars().any(char::is_control) {
+        return Err(Refusal::BadNote("holds a line break or another control character".to_owned()));
+    }
+    Ok(())
 }

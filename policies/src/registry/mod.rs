@@ -10,6 +10,7 @@
 
 mod admit;
 mod canary;
+mod impact;
 mod refusal;
 mod step;
 mod switches;
@@ -21,6 +22,7 @@ use domain::statement::Taken;
 use domain::{DecisionId, Digest, Timestamp};
 
 pub use canary::{Canary, CanarySide, Share, Sides};
+pub use impact::{Burn, Change, Flip, IMPACT_VERSION, Impact, Slice, report_of};
 pub use refusal::{Refusal, describe, explain, percent};
 pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
 
@@ -39,6 +41,8 @@ pub struct Approval {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     pub by: String,
+    /// The key it was signed with: whoever approves has another one, whatever they are called by then.
+    pub key: String,
     pub at: Timestamp,
     pub note: String,
     /// The newest impact report.
@@ -170,14 +174,21 @@ impl Registry {
     }
 
     /// Folds a statement that was recorded at a time of the node's clock.
-    pub fn take(&mut self, statement: &Statement, at: Timestamp) {
+    pub fn take(&mut self, signed: &Signed, at: Timestamp) {
+        let Signed { statement, key, .. } = signed;
         self.taken.take(&statement.id);
         self.newest = self.newest.max(Some(at));
         let by = &statement.by;
         match &statement.step {
             Step::Submit { bundle, note } => {
-                let version =
-                    Version { by: by.clone(), at, note: note.clone(), impact: None, approvals: Vec::new() };
+                let version = Version {
+                    by: by.clone(),
+                    key: key.clone(),
+                    at,
+                    note: note.clone(),
+                    impact: None,
+                    approvals: Vec::new(),
+                };
                 self.versions.insert(*bundle, version);
             }
             Step::Assess { bundle, impact } => {
@@ -194,7 +205,11 @@ impl Registry {
                 let by_statement = statement.id.clone();
                 self.scheduled = Some(Scheduled { bundle: *bundle, at: *at, by_statement });
             }
-            Step::Activate { bundle } => self.reign(*bundle, at, true),
+            Step::Activate { bundle } => {
+                self.reign(*bundle, at, true);
+                // What somebody chose now goes before what was to come earlier and did not.
+                self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.at > at);
+            }
             Step::Shadow { bundle } => {
                 self.shadows.insert(*bundle, at);
             }
@@ -207,8 +222,9 @@ impl Registry {
                 self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != *bundle);
             }
             Step::RollBack { to } => {
-                // A canary was measured against what is taken back.
+                // A canary was measured against what is taken back, and what was to come followed on it.
                 self.canary = None;
+                self.scheduled = None;
                 self.reigns.pop();
                 match self.reigns.last_mut() {
                     Some(reign) => *reign = Reign { bundle: *to, since: at, chosen: true },

@@ -56,6 +56,12 @@ pub enum Refusal {
     NotWaiting { decision: DecisionId, why: String },
     #[error("{0} is stopped; what it would promise cannot be approved")]
     StoppedPromise(String),
+    #[error("what was sent along is no impact report of {bundle} that can be approved: {why}")]
+    NoReport { bundle: Digest, why: String },
+    #[error("bundle {0} is scheduled, and a new report would undo its approval; withdraw it first")]
+    Scheduled(Digest),
+    #[error("the note {0}")]
+    BadNote(String),
 }
 
 /// A share in per cent, as people say it.
@@ -105,6 +111,9 @@ impl Refusal {
             Refusal::Answered(_) => "REG0032",
             Refusal::NotWaiting { .. } => "REG0033",
             Refusal::StoppedPromise(_) => "REG0034",
+            Refusal::NoReport { .. } => "REG0035",
+            Refusal::Scheduled(_) => "REG0036",
+            Refusal::BadNote(_) => "REG0037",
         }
     }
 }
@@ -182,6 +191,15 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0034" => {
             "A kill switch holds for promises that wait, too. Decline the promise, or resume first what is stopped."
+        }
+        "REG0035" => {
+            "An approval is bound to what changes: a report compares the bundle with what is in force, in the form `largesse policy impact --key` makes. `largesse policy report --recheck` computes one again from the same events."
+        }
+        "REG0036" => {
+            "`largesse policy withdraw` takes the schedule back; the bundle then needs an approval with the new report."
+        }
+        "REG0037" => {
+            "Notes are one line of at most 500 characters: they stay in the ledger and are shown as they are."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

@@ -1,6 +1,7 @@
 //! The steps of a policy's life, as people sign them and the ledger keeps them.
 
 use domain::statement::{self, Said};
+use domain::time::{DAY, HOUR};
 use domain::{DecisionId, Digest, Ppm, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,24 @@ impl Step {
         }
     }
 
+    /// What its taker wrote beside it.
+    pub fn note(&self) -> Option<&str> {
+        match self {
+            Step::Submit { note, .. }
+            | Step::Stop { note, .. }
+            | Step::Resume { note, .. }
+            | Step::Answer { note, .. } => Some(note),
+            Step::Assess { .. }
+            | Step::Approve { .. }
+            | Step::Schedule { .. }
+            | Step::Activate { .. }
+            | Step::Shadow { .. }
+            | Step::Canary { .. }
+            | Step::Withdraw { .. }
+            | Step::RollBack { .. } => None,
+        }
+    }
+
     /// What has to come along, by its SHA-256: a bundle's canonical bytes, or a report.
     pub fn attachment(&self) -> Option<Digest> {
         match self {
@@ -127,6 +146,11 @@ impl Step {
 
 impl Said for Step {
     const OPENING: &'static str = "largesse-step 1\n";
+
+    /// A wrong clock must not hold up a kill switch; one that was signed a day ago is still in the safe direction.
+    fn within(&self) -> i64 {
+        if matches!(self, Step::Stop { .. }) { DAY } else { HOUR }
+    }
 }
 
 /// A step as it is signed.

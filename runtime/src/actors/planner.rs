@@ -11,10 +11,10 @@ use agents::negotiation::{
     Certificate, DemandAnswer, EscrowGrant, Layout, PLAN_VERSION, Period, Plan, PriceTable, Status,
 };
 use agents::planner::{Effect, Planner, PlannerOptions, Simplex};
-use agents::policy::{self, Opening};
+use agents::policy::{self, Opening, Past};
 use agents::segment::EscrowView;
 use bytes::Bytes;
-use domain::Timestamp;
+use domain::{Ppm, Timestamp};
 use ledger::{Debit, Entry, Kind};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use serde::Serialize;
@@ -66,6 +66,9 @@ pub struct PlannerActor {
     pub layout: Layout,
     /// The run of this node.
     pub run: u64,
+    /// What the run before left, and the share of the members this side decides about.
+    pub past: Option<Arc<Past>>,
+    pub share: Ppm,
     pub every: Duration,
     pub every_moments: u64,
 }
@@ -327,8 +330,10 @@ impl PlannerActor {
             mind.next = Some((opening, reply));
             return;
         }
-        let arrivals = mind.brain.as_ref().map(|brain| brain.arrivals().to_vec());
-        let brain = self.brain(&opening, arrivals.unwrap_or_default());
+        let brain = match &mind.brain {
+            Some(last) => self.brain(&opening, last.arrivals().to_vec()),
+            None => self.first_brain(&opening),
+        };
         let table = brain.first_table(opening.window.from);
         self.record_period(&opening, &table);
         for segment in self.segments.iter() {
@@ -337,6 +342,14 @@ impl PlannerActor {
         mind.brain = Some(brain);
         mind.opening = Some((reply, opening.window.to));
         self.begin(mind, me).await;
+    }
+
+    /// The first leader of a run goes on where the last one of the run before ended.
+    fn first_brain(&self, opening: &Opening) -> Planner {
+        let Some(past) = &self.past else { return self.brain(opening, Vec::new()) };
+        let bundle = &self.purse.bundle;
+        let brain = self.brain(opening, past.last_period(bundle, self.share, opening));
+        brain.after(past.taken(bundle, self.share, opening))
     }
 
     fn brain(&self, opening: &Opening, baseline_arrivals: Vec<u64>) -> Planner {

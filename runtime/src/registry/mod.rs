@@ -8,7 +8,7 @@ mod waiting;
 use domain::{Digest, Timestamp};
 use ledger::{Entry, Filter, Keys, Kind, Reader, Row};
 use policies::Bundle;
-use policies::registry::{Due, Refusal, Registry, Signed, Step};
+use policies::registry::{Due, Refusal, Registry, Signed, Step, report_of};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub use waiting::{Waiting, waiting};
 
 use crate::node::NodeError;
 use crate::opening::{holding, origin, recorded_bundle};
-use crate::requests::{JudgeError, People, signer};
+use crate::requests::{JudgeError, People, Refused, signer};
 
 /// The kinds of rows the registry is folded from.
 const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
@@ -56,6 +56,8 @@ pub enum Recorded {
     Started(Digest),
     Step(Box<Signed>),
     Due(Due),
+    /// Asked for, and refused.
+    Refused(Refused),
 }
 
 /// Reads a row of the registry; `None` for rows that say nothing about it.
@@ -71,15 +73,18 @@ pub fn read(row: &Row) -> Result<Option<Recorded>, NodeError> {
     if let Ok(due) = serde_json::from_str::<Due>(body) {
         return Ok(Some(Recorded::Due(due)));
     }
+    if let Ok(refused) = serde_json::from_str::<Refused>(body) {
+        return Ok(Some(Recorded::Refused(refused)));
+    }
     Ok(Some(Recorded::Step(Box::new(serde_json::from_str(body).map_err(wrong)?))))
 }
 
 fn fold(registry: &mut Registry, row: &Row) -> Result<(), NodeError> {
     match read(row)? {
         Some(Recorded::Started(bundle)) => registry.started(bundle, row.recorded_at),
-        Some(Recorded::Step(signed)) => registry.take(&signed.statement, row.recorded_at),
+        Some(Recorded::Step(signed)) => registry.take(&signed, row.recorded_at),
         Some(Recorded::Due(due)) => registry.take_due(&due, row.recorded_at),
-        None => {}
+        Some(Recorded::Refused(_)) | None => {}
     }
     Ok(())
 }
@@ -116,6 +121,7 @@ pub fn judge(
         if Digest::of(given.as_bytes()) != *impact {
             return Err(Refusal::OtherReport(*impact).into());
         }
+        report_of(given, *bundle, in_force.digest())?;
         let mut row = Entry::new(Kind::ImpactReport, Uuid::now_v7().into_bytes(), given.to_owned());
         row.bundle = Some(*bundle);
         entries.push(row);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::Timestamp;
 use ledger::{Reader, Seq};
 
-use super::{Answer, Desk, JudgeError, Request, files, last_of};
+use super::{Answer, Desk, JudgeError, Judged, Request, files, last_of};
 use crate::bus::nats::Door;
 use crate::clock;
 
@@ -72,11 +72,14 @@ fn alone(folder: &Path, request: &Request, path: &Path, identity: &str) -> Resul
     let reader = writer.reader()?;
     let desk = Desk { folder, reader: &reader, keys: writer.keys(), identity };
     // A promise that is to be taken back waits in the log for the next node.
-    let entries = match desk.judge(request, now) {
-        Ok(judged) => judged.entries,
+    let Judged { entries, refused, .. } = match desk.judge(request, now) {
+        Ok(judged) => judged,
         Err(error) => return Ok(Answer::refused(&error)),
     };
     let appended = writer.append(time_after(now, &reader)?, &entries)?;
+    if let Some(error) = refused {
+        return Ok(Answer::refused(&error));
+    }
     Ok(Answer::Taken { row: last_of(&entries, appended.first).0 })
 }
 

@@ -161,7 +161,7 @@ impl Inbox {
 
     /// Appends the rows of a request that was judged in its favour.
     async fn record(&mut self, judged: Result<Judged, JudgeError>) -> Result<(Answer, Outcome), NodeError> {
-        let Judged { entries, changes, acts } = match judged {
+        let Judged { entries, changes, acts, refused } = match judged {
             Ok(judged) => judged,
             Err(error) => return Ok((Answer::refused(&error), Outcome::SameAsBefore)),
         };
@@ -169,6 +169,9 @@ impl Inbox {
             let why = "the node is stopping; ask again".to_owned();
             return Ok((Answer::Refused { code: "REG0024".to_owned(), why }, Outcome::SameAsBefore));
         };
+        if let Some(error) = refused {
+            return Ok((Answer::refused(&error), Outcome::SameAsBefore));
+        }
         if acts {
             self.act();
         }

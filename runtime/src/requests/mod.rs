@@ -8,6 +8,7 @@ mod asking;
 mod files;
 mod inbox;
 mod people;
+mod refused;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ pub use asking::{ask, ask_over};
 pub use files::REQUEST_BYTES_MAX;
 pub use inbox::{Answer, Inbox, Outcome};
 pub use people::{Entry as PersonEntry, People, PeopleError};
+pub use refused::Refused;
 
 use crate::node::NodeError;
 use crate::registry;
@@ -144,6 +146,8 @@ pub struct Judged {
     pub changes: bool,
     /// Whether a promise is to be made or taken back then ([`outstanding`]).
     pub acts: bool,
+    /// Why it is refused, where its statement is spent nevertheless: the row says so.
+    pub refused: Option<JudgeError>,
 }
 
 /// What requests are judged by.
@@ -162,12 +166,19 @@ impl Desk<'_> {
     /// Why it is refused: the person, the signature, the role, or what the ledger holds.
     pub fn judge(&self, request: &Request, now: Timestamp) -> Result<Judged, JudgeError> {
         let people = People::load(self.folder)?;
-        match request {
-            Request::Policy(request) => self.policy(&people, request, now),
-            Request::Case(request) => crate::cases::judge(self, &people, &request.signed, now),
+        let judged = match request {
+            Request::Policy(request) => {
+                refused::must_be_new(self.reader, &request.signed.statement.id)?;
+                self.policy(&people, request, now)
+            }
+            Request::Case(request) => {
+                refused::must_be_new(self.reader, &request.signed.statement.id)?;
+                crate::cases::judge(self, &people, &request.signed, now)
+            }
             Request::Reading(request) => crate::readings::signed(self, &people, &request.signed, now),
             Request::Unsigned(request) => crate::readings::unsigned(self, &request.unsigned),
-        }
+        };
+        judged.or_else(|error| refused::spent(request, error))
     }
 
     fn policy(
@@ -180,8 +191,8 @@ impl Desk<'_> {
         let entries = registry::judge(self.reader, self.keys, &before, people, request, now)?;
         let acts = matches!(request.signed.statement.step, Step::Answer { .. });
         let mut after = before.clone();
-        after.take(&request.signed.statement, now);
-        Ok(Judged { entries, changes: !after.decides_as(&before), acts })
+        after.take(&request.signed, now);
+        Ok(Judged { entries, changes: !after.decides_as(&before), acts, refused: None })
     }
 }
 

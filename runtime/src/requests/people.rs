@@ -21,7 +21,7 @@ pub struct Entry {
 impl Entry {
     /// The person without the key.
     pub fn person(&self) -> Person {
-        Person { name: self.name.clone(), roles: self.roles.clone() }
+        Person { name: self.name.clone(), roles: self.roles.clone(), key: self.key.clone() }
     }
 }
 

@@ -11,9 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{Decision, Digest, MemberId, Micros, Outcome, Reason, Timestamp};
+use ledger::Seq;
 use models::Models;
 use policies::Bundle;
-use serde::{Deserialize, Serialize};
+use policies::registry::IMPACT_VERSION;
+pub use policies::registry::{Burn, Change, Flip, Impact, Slice};
 
 use crate::host::{self, Host};
 pub use recorded::{Error, Recorded, Taken, Wanted, read};
@@ -37,90 +39,13 @@ struct Side {
     said: BTreeMap<String, Said>,
 }
 
-/// Decisions that came out differently, by how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flip {
-    pub from: String,
-    pub to: String,
-    /// The reason the draft gives.
-    pub reason: String,
-    pub decisions: u64,
-}
-
-/// One number on both sides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    pub from: i64,
-    pub to: i64,
-}
-
-/// What changes for a segment or a reward.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice {
-    pub id: String,
-    pub promises: Change,
-    /// Members who were promised anything.
-    pub members: Change,
-    pub cost_micros: Change,
-    /// Net value as the policies compute it: by declared priors, not measured effects.
-    pub net_micros: Change,
-}
-
-/// A budget at the end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Burn {
-    pub id: String,
-    pub limit: Change,
-    pub promised: Change,
-}
-
-/// The report; its digest is what an approval names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Impact {
-    pub v: u32,
-    pub from: Digest,
-    pub to: Digest,
-    pub models: Digest,
-    pub currency: String,
-    /// Events before this time led up to what is compared; absent when everything is. Budgets count from the start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
-    pub events: u64,
-    /// Recorded events that could not be opened: their member was erased.
-    pub erased: u64,
-    pub decisions: Change,
-    pub promises: Change,
-    pub cost_micros: Change,
-    pub net_micros: Change,
-    /// Decisions that came out differently, those of one side only included.
-    pub flipped: u64,
-    pub flips: Vec<Flip>,
-    pub segments: Vec<Slice>,
-    pub rewards: Vec<Slice>,
-    pub budgets: Vec<Burn>,
-    /// Decisions without a promise, by reason.
-    pub reasons: BTreeMap<String, Change>,
-}
-
-impl Impact {
-    /// The text that is recorded.
-    pub fn text(&self) -> String {
-        // Plain values rendered in declaration order: cannot fail, and always the same bytes.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    /// The digest an approval binds to.
-    pub fn digest(&self) -> Digest {
-        Digest::of(self.text().as_bytes())
-    }
-}
-
 /// Recorded events under two policies, taken as they come.
 pub struct Assessment {
     sides: [Side; 2],
     models: Digest,
     currency: String,
     since: Option<Timestamp>,
+    until: Option<Seq>,
     events: u64,
     erased: u64,
 }
@@ -142,6 +67,7 @@ impl Assessment {
             models: digest,
             currency: from.program().currency.clone(),
             since,
+            until: None,
             events: 0,
             erased: 0,
         })
@@ -154,6 +80,7 @@ impl Assessment {
     pub fn take(&mut self, recorded: &Recorded, progress: impl Fn(u64) + Sync) -> Result<(), host::Error> {
         self.events += recorded.events.iter().filter(|taken| taken.counts).count() as u64;
         self.erased += recorded.erased;
+        self.until = self.until.max(recorded.events.iter().map(|taken| taken.seq).max());
         let [before, after] = &mut self.sides;
         std::thread::scope(|scope| {
             let other = scope.spawn(|| after.take(recorded, |_| {}));
@@ -272,12 +199,13 @@ fn compare(assessment: &Assessment) -> Impact {
     let change = |of: &dyn Fn(&Side) -> i64| Change { from: of(before), to: of(after) };
     let promises = |side: &Side| side.said.values().filter(|said| said.reward.is_some()).count();
     Impact {
-        v: 1,
+        v: IMPACT_VERSION,
         from: reports[0].bundle,
         to: reports[1].bundle,
         models: assessment.models,
         currency: assessment.currency.clone(),
         since: assessment.since,
+        until: assessment.until.map(|seq| seq.0),
         events: assessment.events,
         erased: assessment.erased,
         decisions: change(&|side| count(side.said.len())),

@@ -37,6 +37,8 @@ pub struct Recorded {
 pub struct Wanted {
     /// Rows after this one.
     pub after: Seq,
+    /// Rows up to this one; all there are when absent.
+    pub until: Option<Seq>,
     /// Events recorded before this time only lead up to what is compared.
     pub since: Option<Timestamp>,
     /// Whose scores are taken over.
@@ -73,7 +75,7 @@ pub fn read(
             recorded.events.sort_by_key(|taken| taken.at);
             return Ok(recorded);
         };
-        for row in &page {
+        for row in page.iter().filter(|row| wanted.until.is_none_or(|until| row.seq <= until)) {
             let Some(member) = row.member else { continue };
             if row.is_pruned() {
                 recorded.erased += 1;

@@ -1,0 +1,118 @@
+//! Impact reports: what a draft would have decided, as it is recorded and approved.
+
+use std::collections::BTreeMap;
+
+use domain::{Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+
+/// The version of the form this build makes.
+pub const IMPACT_VERSION: u32 = 1;
+
+/// Decisions that came out differently, by how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flip {
+    pub from: String,
+    pub to: String,
+    /// The reason the draft gives.
+    pub reason: String,
+    pub decisions: u64,
+}
+
+/// One number on both sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    pub from: i64,
+    pub to: i64,
+}
+
+/// What changes for a segment or a reward.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slice {
+    pub id: String,
+    pub promises: Change,
+    /// Members who were promised anything.
+    pub members: Change,
+    pub cost_micros: Change,
+    /// Net value as the policies compute it: by declared priors, not measured effects.
+    pub net_micros: Change,
+}
+
+/// A budget at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Burn {
+    pub id: String,
+    pub limit: Change,
+    pub promised: Change,
+}
+
+/// The report; its digest is what an approval names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Impact {
+    pub v: u32,
+    pub from: Digest,
+    pub to: Digest,
+    pub models: Digest,
+    pub currency: String,
+    /// Events before this time led up to what is compared; absent when everything is. Budgets count from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The row of the last event that was looked at: the same events give the same report, whoever makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    pub events: u64,
+    /// Recorded events that could not be opened: their member was erased.
+    pub erased: u64,
+    pub decisions: Change,
+    pub promises: Change,
+    pub cost_micros: Change,
+    pub net_micros: Change,
+    /// Decisions that came out differently, those of one side only included.
+    pub flipped: u64,
+    pub flips: Vec<Flip>,
+    pub segments: Vec<Slice>,
+    pub rewards: Vec<Slice>,
+    pub budgets: Vec<Burn>,
+    /// Decisions without a promise, by reason.
+    pub reasons: BTreeMap<String, Change>,
+}
+
+impl Impact {
+    /// The text that is recorded.
+    pub fn text(&self) -> String {
+        // Plain values rendered in declaration order: cannot fail, and always the same bytes.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The digest an approval binds to.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text().as_bytes())
+    }
+}
+
+/// The report a statement names, if its text is one: of this bundle, beside what is in force, in the form this program makes.
+/// Whether its numbers are those of the ledger is for whoever approves to compute again.
+///
+/// # Errors
+/// What it is instead.
+pub fn report_of(text: &str, bundle: Digest, in_force: Digest) -> Result<Impact, Refusal> {
+    let not = |why: String| Refusal::NoReport { bundle, why };
+    let report: Impact =
+        serde_json::from_str(text).map_err(|error| not(format!("it is no report: {error}")))?;
+    if report.text() != text {
+        return Err(not("it is not in the form reports have".to_owned()));
+    }
+    if report.to != bundle {
+        return Err(not(format!("it is about {}", report.to)));
+    }
+    if report.from != in_force {
+        return Err(not(format!("it compares with {}, and {in_force} is in force", report.from)));
+    }
+    Ok(report)
+}
