@@ -635,6 +635,10 @@ mod tests {
         check(&GOOD.replace("31198570044", "expired-0199"), "event_id", Reason::BadField);
         check(&GOOD.replace("31198570044", "quiet-0199-1-14"), "event_id", Reason::BadField);
         check(&GOOD.replace("31198570044", "case-reversal-0199"), "event_id", Reason::BadField);
+        for own in [TIMER_SOURCE, REVERSAL_SOURCE] {
+            let from_us = GOOD.replace(r#""source":"pos""#, &format!(r#""source":"{own}""#));
+            check(&from_us, "source", Reason::BadField);
+        }
         check(&GOOD.replace("\"source\":\"pos\"", "\"source\":\"timer\""), "source", Reason::BadField);
         assert!(parse(GOOD.replace("31198570044", "quietly").as_bytes(), &limits()).is_ok());
     }
