@@ -257,7 +257,14 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
         let output = over(who, args);
         assert!(output.status.success(), "{who} {args:?}: {}", common::stderr(&output));
     };
-    taken("anna", &["policy", "submit", text(&draft)]);
+    // Whoever runs the server names a ledger; a key signs for those it knows.
+    let pins = office.path("anna.key.ledgers");
+    let known = std::fs::read_to_string(&pins).unwrap();
+    std::fs::write(&pins, "largesse/elsewhere+00000000\n").unwrap();
+    let unknown = over("anna", &["policy", "submit", text(&draft)]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", common::stderr(&unknown));
+    assert!(common::stderr(&unknown).contains("--ledger"), "{}", common::stderr(&unknown));
+    taken("anna", &["policy", "submit", text(&draft), "--ledger", known.trim()]);
     let unknown = over("berta", &["policy", "activate", &"0".repeat(64)]);
     assert_eq!(unknown.status.code(), Some(3));
     assert!(common::stderr(&unknown).contains("REG0009"), "{}", common::stderr(&unknown));

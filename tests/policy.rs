@@ -197,13 +197,72 @@ async fn forged_replayed_old_and_foreign_statements_are_refused() {
     assert_eq!(put(changed).await, "REG0005");
     assert_eq!(put(signed(statement("2"), &other)).await, "REG0004");
     let mut old = statement("3");
-    old.at = old.at.plus(-2 * domain::time::HOUR);
+    old.at = old.at.plus(-25 * domain::time::HOUR);
     assert_eq!(put(signed(old, &key)).await, "REG0007");
     let foreign = Statement { ledger: "largesse/other+00000000".to_owned(), ..statement("4") };
     assert_eq!(put(signed(foreign, &key)).await, "REG0002");
     let stranger = Statement { by: "nobody".to_owned(), ..statement("5") };
     assert_eq!(put(signed(stranger, &key)).await, "REG0003");
+    // What was refused is spent: put back when it would be right, it does nothing.
+    let berta = PersonKey::load(&office.path("berta.key")).unwrap();
+    let resume = Step::Resume { target: Target::Program, note: String::new() };
+    let resume = signed(Statement { by: "berta".to_owned(), step: resume, ..statement("7") }, &berta);
+    assert_eq!(put(resume.clone()).await, "REG0020");
     let good = signed(statement("6"), &key);
     assert_eq!(put(good.clone()).await, "taken");
     assert_eq!(put(good).await, "REG0006");
+    assert_eq!(put(resume).await, "REG0006");
+    let history = office.history();
+    let refused = history.iter().find(|step| step["what"] == "refused" && step["by"] == "berta").unwrap();
+    assert_eq!(refused["detail"], "resume: REG0020");
+}
+
+#[tokio::test]
+async fn an_impact_report_is_of_the_bundle_beside_what_is_in_force_and_can_be_computed_again() {
+    use ledger::person::PersonKey;
+    use policies::registry::{Signed, Statement, Step};
+    use runtime::registry::Request;
+    use runtime::requests::{Answer, ask};
+
+    let office = Office::open();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"45.00\"");
+    let (draft, digest, ledger) = (office.path("draft"), office.draft(), office.ledger());
+    office.taken("anna", &["policy", "submit", text(&draft)]);
+    let key = office.path("anna.key");
+    let with_itself = ["policy", "impact", text(&draft), "--log", text(&ledger), "--against", text(&draft)];
+    let recorded = run(&[&with_itself[..], &["--key", text(&key)]].concat());
+    assert_eq!(recorded.status.code(), Some(2), "{}", stderr(&recorded));
+    let own = run_json(&[&with_itself[..], &["--output", "json"]].concat());
+    // Somebody with an author's key and a program of their own.
+    let key = PersonKey::load(&key).unwrap();
+    let put = async |text: String| {
+        let statement = Statement {
+            v: 1,
+            ledger: ledger::identity_of(&ledger).unwrap().unwrap(),
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            at: runtime::clock::wall(),
+            by: "anna".to_owned(),
+            step: Step::Assess {
+                bundle: digest.parse().unwrap(),
+                impact: domain::Digest::of(text.as_bytes()),
+            },
+        };
+        let signed = Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() };
+        match ask(&ledger, &Request { signed, attachment: Some(text) }.into()).await.unwrap() {
+            Answer::Taken { .. } => "taken".to_owned(),
+            Answer::Refused { code, .. } => code,
+        }
+    };
+    assert_eq!(put("everything is fine, trust me".to_owned()).await, "REG0035");
+    assert_eq!(put(own["impact"].to_string()).await, "REG0035");
+    office.assess();
+    let report = ["policy", "report", &digest, "--dir", text(&ledger)];
+    let again = run_json(&[&report[..], &["--recheck", "--output", "json"]].concat());
+    assert_eq!(again["rechecked"]["same"], true, "{again}");
+    // Numbers that are not this ledger's have the form of a report; computing them again shows it.
+    let mut forged: sim::impact::Impact = serde_json::from_value(again["impact"].clone()).unwrap();
+    forged.promises.to += 1;
+    assert_eq!(put(forged.text()).await, "taken");
+    let rechecked = run(&[&report[..], &["--recheck"]].concat());
+    assert_eq!(rechecked.status.code(), Some(3), "{}", stderr(&rechecked));
 }

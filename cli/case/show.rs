@@ -163,7 +163,7 @@ fn reversal(taken: &Taken) -> String {
 
 fn detail(step: &Step) -> String {
     match step {
-        Step::Open { about, .. } => format!("{} decisions", about.len()),
+        Step::Open { about, .. } => format!("decisions: {}", about.len()),
         Step::Note { text, .. } => text.clone(),
         Step::Attach { what: Attachment::Decision { decision }, .. } | Step::Confirm { decision, .. } => {
             format!("decision {decision}")

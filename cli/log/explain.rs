@@ -137,7 +137,7 @@ fn reversed(reversal: &ReversalAnswer) -> String {
     let confirmed = confirmed_by.as_ref().map_or_else(String::new, |by| format!(", confirmed by {by}"));
     let taken = match taken_back {
         Some(row) => format!("taken back in row {row}"),
-        None => "not taken back".to_owned(),
+        None => "no node has taken it back".to_owned(),
     };
     format!("  case {case}: a reversal was asked by {asked_by}{confirmed}; {taken}")
 }

@@ -222,7 +222,7 @@ fn a_shadow_changes_nothing_and_a_schedule_can_be_withdrawn() {
 }
 
 #[test]
-fn a_schedule_falls_with_its_approval_and_none_is_made_for_what_is_in_force() {
+fn a_schedule_keeps_its_approval_and_none_is_made_for_what_is_in_force() {
     let mut desk = Desk::open();
     let (bundle, other) = (Digest::of(b"draft"), Digest::of(b"other"));
     let at = desk.now.plus(5 * HOUR);
@@ -233,8 +233,13 @@ fn a_schedule_falls_with_its_approval_and_none_is_made_for_what_is_in_force() {
     desk.take("approver", Step::Schedule { bundle, at });
     assert_eq!(code(desk.ask("approver", Step::Schedule { bundle: other, at })), "REG0030");
     assert!(desk.registry.due(at).is_some());
-    desk.take("author", Step::Assess { bundle, impact: Digest::of(b"a newer report") });
-    assert!(desk.registry.due(at).is_none());
+    // A new report would take the approval from under it, unseen.
+    let newer = Step::Assess { bundle, impact: Digest::of(b"a newer report") };
+    assert_eq!(code(desk.ask("author", newer.clone())), "REG0036");
+    assert!(desk.registry.due(at).is_some());
+    desk.take("operator", Step::Withdraw { bundle });
+    desk.take("author", newer);
+    assert_eq!(code(desk.ask("approver", Step::Schedule { bundle, at })), "REG0015");
     // What goes into force again is still preceded by what was before it.
     let before = desk.registry.in_force();
     desk.take("approver", Step::Activate { bundle: other });
@@ -310,4 +315,91 @@ fn statements_of_another_form_or_time_are_refused() {
     }
     let unknown = Step::Activate { bundle: Digest::of(b"never seen") };
     assert_eq!(code(desk.ask("approver", unknown)), "REG0009");
+}
+
+#[test]
+fn what_somebody_chose_later_is_not_overtaken_by_a_schedule_from_before() {
+    let mut desk = Desk::open();
+    let (bundle, other, third) = (Digest::of(b"draft"), Digest::of(b"other"), Digest::of(b"third"));
+    [bundle, other, third].into_iter().for_each(|bundle| desk.approve(bundle));
+    let (soon, tomorrow) = (desk.now.plus(2 * MINUTE), desk.now.plus(24 * HOUR));
+    desk.take("approver", Step::Schedule { bundle, at: soon });
+    // No node was there to see its time come.
+    desk.now = desk.now.plus(HOUR);
+    desk.take("approver", Step::Activate { bundle: other });
+    assert_eq!(desk.registry.due(desk.now), None);
+    desk.take("approver", Step::Schedule { bundle, at: tomorrow });
+    desk.take("approver", Step::Activate { bundle: third });
+    assert_eq!(desk.registry.scheduled().map(|scheduled| scheduled.at), Some(tomorrow));
+    desk.take("operator", Step::RollBack { to: other });
+    assert_eq!(desk.registry.scheduled(), None, "what was to come rested on what was taken back");
+}
+
+#[test]
+fn a_key_does_not_approve_its_own_work_under_another_name() {
+    let mut desk = Desk::open();
+    let (bundle, impact) = (Digest::of(b"draft"), Digest::of(b"report"));
+    desk.take("author", Step::Submit { bundle, note: String::new() });
+    desk.take("author", Step::Assess { bundle, impact });
+    let statement = desk.statement("approver", Step::Approve { bundle, impact });
+    let asked = |key: &str| {
+        let person = Person { name: "approver".to_owned(), roles: vec![Role::Approver], key: key.to_owned() };
+        desk.registry.admit(&statement, &person, desk.now, std::slice::from_ref(&desk.bundle))
+    };
+    assert_eq!(code(asked(&key_of("author"))), "REG0014");
+    assert_eq!(asked(&key_of("approver")), Ok(()));
+}
+
+#[test]
+fn notes_are_one_line_and_a_wrong_clock_does_not_hold_up_a_kill_switch() {
+    let mut desk = Desk::open();
+    let stop = |note: &str| Step::Stop { target: Target::Program, note: note.to_owned() };
+    for note in ["two\nlines", "a \u{1b}[31mcolour", &"x".repeat(501)] {
+        assert_eq!(code(desk.ask("operator", stop(note))), "REG0037", "{note:?}");
+    }
+    desk.take("operator", stop(&"x".repeat(500)));
+    let mut resume =
+        desk.statement("approver", Step::Resume { target: Target::Program, note: String::new() });
+    resume.at = desk.now.plus(-90 * MINUTE);
+    assert_eq!(code(desk.judge(&resume)), "REG0007");
+    desk.take("approver", Step::Resume { target: Target::Program, note: String::new() });
+    for (hours, answer) in [(23, Ok(())), (25, Err("REG0007"))] {
+        let mut late = desk.statement("operator", stop(""));
+        late.at = desk.now.plus(-hours * HOUR);
+        assert_eq!(desk.judge(&late).map_err(|refusal| refusal.code()), answer, "{hours} hours");
+    }
+}
+
+#[test]
+fn a_report_that_is_approved_is_one_of_the_bundle_and_of_what_is_in_force() {
+    use policies::registry::{Change, IMPACT_VERSION, Impact, report_of};
+    let (bundle, in_force) = (Digest::of(b"draft"), Digest::of(b"in force"));
+    let none = Change::default();
+    let report = Impact {
+        v: IMPACT_VERSION,
+        from: in_force,
+        to: bundle,
+        models: Digest::of(b"models"),
+        currency: "EUR".to_owned(),
+        since: None,
+        until: Some(7),
+        events: 3,
+        erased: 0,
+        decisions: none,
+        promises: none,
+        cost_micros: none,
+        net_micros: none,
+        flipped: 0,
+        flips: Vec::new(),
+        segments: Vec::new(),
+        rewards: Vec::new(),
+        budgets: Vec::new(),
+        reasons: std::collections::BTreeMap::new(),
+    };
+    assert_eq!(report_of(&report.text(), bundle, in_force).as_ref(), Ok(&report));
+    let refused = |text: &str, bundle, in_force| code(report_of(text, bundle, in_force).map(|_| ()));
+    assert_eq!(refused("everything is fine", bundle, in_force), "REG0035");
+    assert_eq!(refused(&format!(" {}", report.text()), bundle, in_force), "REG0035", "another form");
+    assert_eq!(refused(&report.text(), in_force, in_force), "REG0035", "about another bundle");
+    assert_eq!(refused(&report.text(), bundle, bundle), "REG0035", "compared with itself");
 }
