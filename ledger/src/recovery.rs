@@ -114,10 +114,12 @@ impl Writer {
 /// Brings a ledger of an older build to this build's format, all of it or nothing. Rows, tree and heads stay as they are.
 fn upgrade(connection: &mut Connection) -> Result<Option<i64>, Error> {
     let found = schema::format(connection)?;
+    let transaction = connection.transaction()?;
+    schema::name_codes(&transaction)?;
     if found == schema::FORMAT {
+        transaction.commit()?;
         return Ok(None);
     }
-    let transaction = connection.transaction()?;
     schema::make(&transaction, found, schema::FORMAT)?;
     columns::fill(&transaction)?;
     transaction.commit()?;

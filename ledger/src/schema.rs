@@ -154,7 +154,15 @@ pub(crate) fn make(connection: &Connection, from: i64, to: i64) -> Result<(), Er
 /// Creates the tables, guards and views of an empty file.
 pub(crate) fn create(connection: &Connection) -> Result<(), Error> {
     make(connection, 0, FORMAT)?;
-    let mut insert = connection.prepare("INSERT INTO code (field, number, name) VALUES (?1, ?2, ?3)")?;
+    name_codes(connection)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    Ok(())
+}
+
+/// Names the codes this build knows in the file, for whoever reads the views: an older build knew fewer.
+pub(crate) fn name_codes(connection: &Connection) -> Result<(), Error> {
+    let sql = "INSERT OR IGNORE INTO code (field, number, name) VALUES (?1, ?2, ?3)";
+    let mut insert = connection.prepare(sql)?;
     let mut add = |field: &str, number: i64, name: &str| insert.execute((field, number, name)).map(|_| ());
     for kind in Kind::ALL {
         add("kind", i64::from(kind.number()), kind.name())?;
@@ -168,7 +176,6 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Error> {
     for (number, name) in (0..).zip(TOUCHPOINT_NAMES) {
         add("touchpoint", number, name)?;
     }
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     Ok(())
 }
 

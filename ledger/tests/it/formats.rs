@@ -64,6 +64,9 @@ fn a_writer_brings_a_ledger_of_format_1_to_the_present_one() {
     let (mut writer, recovery) = Writer::open(&options).unwrap();
     assert_eq!((recovery.upgraded_from, recovery.rows), (Some(1), 124));
     assert_eq!(recovery.root.to_string(), ROOT, "rows, tree and heads stay");
+    let names = "SELECT count(*) FROM code WHERE name IN ('case', 'reading', 'EXPOSURE_LIMIT')";
+    let named: i64 = intruder(copy.path()).query_row(names, [], |row| row.get(0)).unwrap();
+    assert_eq!(named, 3, "views name what the older build did not know");
     writer.append(NOW, &[ledger::Entry::new(Kind::Operation, [3; 16], "{}".into())]).unwrap();
     drop(writer);
     assert_eq!(format_of(copy.path()), 2);
