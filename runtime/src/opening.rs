@@ -140,7 +140,11 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     };
     let escrow = escrow(&ledger, &bundle, policy.layout(), |_| true).within(limits);
     let purse = Arc::new(Purse::new(Arc::clone(&bundle), escrow));
-    let past = past(&reader)?;
+    // Rows of older builds may say it in another form: a run that begins without is what it was before.
+    let past = past(&reader).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what the last run knew cannot be read; this one begins without");
+        None
+    });
     Ok(Opened { ledger, reader, policy, purse, candidate, reanchored, past })
 }
 
