@@ -1,8 +1,8 @@
 //! `largesse stop` and `largesse resume`: kill switches.
 
-use policies::source::File::Guardrails as GUARDRAILS;
 use policies::RewardKind;
 use policies::registry::{Step, Target, describe};
+use policies::source::File::Guardrails as GUARDRAILS;
 
 use crate::exit::Result;
 use crate::output;

@@ -204,7 +204,8 @@ fn every_starter_decides_in_the_demo_which_says_what_it_assumed() {
     let mut file = std::fs::read_to_string(&events).unwrap();
     for household in 0..10 {
         for month in ["01", "02"] {
-            file += &format!("y{household},2019-{month}-02T10:00:00,1,y{household}{month},14.00,1,1,0,0,0,0,0\n");
+            file +=
+                &format!("y{household},2019-{month}-02T10:00:00,1,y{household}{month},14.00,1,1,0,0,0,0,0\n");
             count += 1;
         }
     }
@@ -212,8 +213,11 @@ fn every_starter_decides_in_the_demo_which_says_what_it_assumed() {
     for (trade, assumed) in [
         ("grocery", serde_json::Value::Null),
         ("restaurant", serde_json::Value::Null),
-        ("fashion", serde_json::json!({"events": 140, "members": 70, "enrolled": true,
-                "consents": ["profiling"]})),
+        (
+            "fashion",
+            serde_json::json!({"events": 140, "members": 70, "enrolled": true,
+                "consents": ["profiling"]}),
+        ),
         (
             "subscription",
             serde_json::json!({"events": 210, "members": 70, "enrolled": true,

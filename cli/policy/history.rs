@@ -12,7 +12,9 @@ use crate::output::{self, Columns, Format};
 
 /// Show what was handed in, approved, in force and stopped, by whom and when
 #[derive(clap::Args)]
-#[command(after_help = "The table ends with what holds now; `largesse policy status` says that alone, also as JSON.")]
+#[command(
+    after_help = "The table ends with what holds now; `largesse policy status` says that alone, also as JSON."
+)]
 pub struct Args {
     /// Folder of the ledger
     #[arg(long, value_name = "DIR")]

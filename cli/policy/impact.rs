@@ -89,7 +89,8 @@ pub fn run(args: &Args) -> Result {
         (None, Document::Table) => Ok(Verdict::Ok),
         (Some(key), Document::Table) => take(&keyed(args, key), step, Some(report.text()), "recorded"),
         (key, Document::Json) => {
-            let answer = key.as_ref().map(|key| put_on_record(&keyed(args, key), step, report.text())).transpose()?;
+            let answer =
+                key.as_ref().map(|key| put_on_record(&keyed(args, key), step, report.text())).transpose()?;
             output::json(&document(&report, answer.as_ref()))?;
             Ok(if matches!(answer, Some(Answer::Refused { .. })) { Verdict::FoundBad } else { Verdict::Ok })
         }

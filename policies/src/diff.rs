@@ -283,7 +283,11 @@ mod tests {
         let before = crate::starter::grocery().unwrap();
         let changed = [
             ("program.toml", "members = \"enrol\"", "members = \"known\""),
-            ("program.toml", "at_enrolment = [\"personalised_marketing\", \"profiling\"]", "at_enrolment = []"),
+            (
+                "program.toml",
+                "at_enrolment = [\"personalised_marketing\", \"profiling\"]",
+                "at_enrolment = []",
+            ),
             ("experiments.toml", "salt = \"northgate-2017\"", "salt = \"ours\""),
             ("experiments.toml", "share = \"5 %\"", "share = \"0.25 %\""),
             ("experiments.toml", "sticky = \"quarter\"", "sticky = \"always\""),
@@ -298,7 +302,12 @@ mod tests {
         let said: Vec<String> = diff(&before, &after)
             .into_iter()
             .map(|line| {
-                format!("{}: {} -> {}", line.place, line.before.unwrap_or_default(), line.after.unwrap_or_default())
+                format!(
+                    "{}: {} -> {}",
+                    line.place,
+                    line.before.unwrap_or_default(),
+                    line.after.unwrap_or_default()
+                )
             })
             .collect();
         assert_eq!(

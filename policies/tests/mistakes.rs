@@ -643,7 +643,10 @@ fn links_to_files_inside_the_folder_are_followed() {
     assert!(policies::Bundle::load(folder.path()).is_ok());
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(folder.path(), elsewhere.path().join("linked")).unwrap();
-    assert!(policies::Bundle::load(&elsewhere.path().join("linked")).is_ok(), "the folder itself may be a link");
+    assert!(
+        policies::Bundle::load(&elsewhere.path().join("linked")).is_ok(),
+        "the folder itself may be a link"
+    );
 }
 
 #[cfg(unix)]

@@ -58,7 +58,10 @@ pub(super) fn find(folder: &Path, names: &Names) -> (Vec<Found>, Vec<Problem>) {
 
 /// The folders in `tests` that hold tests, which are not read. Hidden ones are what mounted configuration is made of.
 fn unread(tests: &Path) -> Vec<Problem> {
-    let mut names: Vec<String> = std::fs::read_dir(tests).into_iter().flatten().flatten()
+    let mut names: Vec<String> = std::fs::read_dir(tests)
+        .into_iter()
+        .flatten()
+        .flatten()
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| !name.starts_with('.') && holds_tests(&tests.join(name), DEPTH_MAX))

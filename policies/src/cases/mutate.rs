@@ -66,7 +66,8 @@ fn left(bundle: &Bundle) -> Vec<Left> {
         let acts = |rule: &&GuardRule| rule.rule == index && rule.action != Action::Deny;
         bundle.guardrails.rules.iter().find(acts).map(|_| "only informs, so no case could miss it")
     };
-    let known = |reason: Reason| LEFT.iter().find(|(reasons, _)| reasons.contains(&reason)).map(|(_, why)| *why);
+    let known =
+        |reason: Reason| LEFT.iter().find(|(reasons, _)| reasons.contains(&reason)).map(|(_, why)| *why);
     let why = |(index, rule): (RuleIndex, &Rule)| {
         let why = known(rule.reason).or_else(|| informs(index))?;
         Some(Left { rule: rule.id.clone(), file: rule.file.to_owned(), line: rule.line, why })
