@@ -17,7 +17,7 @@ use crate::feed::{self, Feed};
 use crate::folder;
 use crate::node_errors;
 use crate::output::{self, Document};
-use crate::purchases::Purchases;
+use crate::purchases::{Assumed, Purchases};
 use crate::reading;
 
 /// The shipped year: 1,692 real households of the Complete Journey panel (sim/data/completejourney/README.md).
@@ -59,6 +59,7 @@ pub struct Args {
 /// What the run itself measured.
 struct Ran {
     sent: u64,
+    assumed: Option<Assumed>,
     seconds: f64,
     metrics: Arc<runtime::metrics::Metrics>,
     engine: String,
@@ -154,11 +155,12 @@ fn refuse_continued(dir: &Path) -> Result<()> {
     )))
 }
 
-async fn play(options: &Options, purchases: Purchases) -> Result<Ran> {
+async fn play(options: &Options, mut purchases: Purchases) -> Result<Ran> {
     let node = Node::start(options).await.map_err(node_errors)?;
     let metrics = Arc::clone(&node.metrics);
     let engine = format!("{} {}", node.engine.name, node.engine.version);
     let currency = node.bundle.program().currency.clone();
+    let assumed = purchases.assume(&node.bundle);
     let bar = output::progress("deciding");
     bar.set_length(purchases.events.len() as u64);
     let started = Instant::now();
@@ -170,7 +172,7 @@ async fn play(options: &Options, purchases: Purchases) -> Result<Ran> {
     );
     let sent = feed::close(node, options, fed, &advice).await?;
     bar.finish_and_clear();
-    Ok(Ran { sent, seconds, metrics, engine, currency })
+    Ok(Ran { sent, assumed, seconds, metrics, engine, currency })
 }
 
 /// Sends everything and waits until it is done; returns how many events that were.

@@ -7,6 +7,7 @@ mod impact;
 mod init;
 pub mod place;
 mod report;
+mod status;
 mod steps;
 mod test;
 
@@ -49,6 +50,8 @@ pub enum Command {
     Rollback(steps::Rollback),
     /// Show what was handed in, approved, in force and stopped, by whom and when
     History(history::Args),
+    /// Show what is in force now, and what is in canary, in shadow, scheduled, stopped or waiting
+    Status(status::Args),
 }
 
 pub fn run(command: &Command) -> Result {
@@ -67,6 +70,7 @@ pub fn run(command: &Command) -> Result {
         Command::Withdraw(args) => steps::withdraw(args),
         Command::Rollback(args) => steps::rollback(args),
         Command::History(args) => history::run(args),
+        Command::Status(args) => status::run(args),
     }
 }
 

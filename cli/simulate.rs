@@ -10,7 +10,7 @@ use sim::host::{self, Report};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped, money, percent, plain_table, trimmed};
-use crate::purchases::Purchases;
+use crate::purchases::{Assumed, Purchases};
 
 /// Events between two moves of the progress bar.
 const PROGRESS_EVERY: u64 = 512;
@@ -43,9 +43,19 @@ pub struct Args {
     output: Document,
 }
 
+/// A run and what was assumed for it; absent when nothing was.
+#[derive(serde::Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assumed: Option<&'a Assumed>,
+}
+
 pub fn run(args: &Args) -> Result {
-    let purchases = Purchases::read(&args.events)?;
+    let mut purchases = Purchases::read(&args.events)?;
     let bundle = runtime::node::load_bundle(args.policy.as_ref()).map_err(crate::node_errors)?;
+    let assumed = purchases.assume(&bundle);
     let choice = args.onnxruntime.clone().map_or(Choice::Embedded, Choice::Library);
     let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
     let models = models::Models::load(&engine, &Source::Shipped).map_err(Failure::unavailable)?;
@@ -67,20 +77,20 @@ pub fn run(args: &Args) -> Result {
         | host::Error::Message(_) => Failure::runtime(error),
     })?;
     if args.output == Document::Table {
-        output::line(&text(&report))?;
+        output::line(&text(&report, assumed.as_ref()))?;
     } else {
-        output::json(&report)?;
+        output::json(&Answer { report: &report, assumed: assumed.as_ref() })?;
     }
     Ok(if report.overspend == 0 { Verdict::Ok } else { Verdict::FoundBad })
 }
 
 /// The report as people read it.
-fn text(report: &Report) -> String {
+fn text(report: &Report, assumed: Option<&Assumed>) -> String {
     let refused: u64 = report.dead_letters.values().sum();
     let mut lines = vec![
         format!(
             "{} purchases and {} timers: {} moments decided, {} rewards promised, {} ended unused",
-            grouped(report.events),
+            grouped(report.events - assumed.map_or(0, |assumed| assumed.events)),
             grouped(report.timers),
             grouped(report.moments),
             grouped(report.rewards_promised),
@@ -89,6 +99,7 @@ fn text(report: &Report) -> String {
         format!("{} dead letters", grouped(refused)),
     ];
     lines.extend(counts(&report.dead_letters));
+    lines.extend(assumed.map(Assumed::text));
     lines.extend([String::new(), "Decisions".to_owned()]);
     lines.extend(counts(&report.decisions));
     lines.extend([String::new(), "Budgets".to_owned(), budgets(report), String::new()]);

@@ -194,3 +194,56 @@ fn a_folder_that_is_not_the_demos_is_left_alone() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
 }
+
+#[test]
+fn every_starter_decides_in_the_demo_which_says_what_it_assumed() {
+    let dir = folder();
+    let events = dir.path().join("events.csv");
+    let mut count = purchases(&events, 60);
+    // Somebody who stays away: the subscription program speaks to nobody else.
+    let mut file = std::fs::read_to_string(&events).unwrap();
+    for household in 0..10 {
+        for month in ["01", "02"] {
+            file +=
+                &format!("y{household},2019-{month}-02T10:00:00,1,y{household}{month},14.00,1,1,0,0,0,0,0\n");
+            count += 1;
+        }
+    }
+    std::fs::write(&events, file).unwrap();
+    for (trade, assumed) in [
+        ("grocery", serde_json::Value::Null),
+        ("restaurant", serde_json::Value::Null),
+        (
+            "fashion",
+            serde_json::json!({"events": 140, "members": 70, "enrolled": true,
+                "consents": ["profiling"]}),
+        ),
+        (
+            "subscription",
+            serde_json::json!({"events": 210, "members": 70, "enrolled": true,
+                "consents": ["personalised_marketing", "profiling"]}),
+        ),
+    ] {
+        let (policy, ledger) = (dir.path().join(trade), dir.path().join(format!("{trade}-ledger")));
+        assert!(run(&["policy", "init", text(&policy), "--from", trade]).status.success());
+        let args = ["--events", text(&events), "--policy", text(&policy)];
+        let demo = [&["demo", "--dir", text(&ledger), "--output", "json"][..], &args].concat();
+        let summary = run_json(&demo);
+        assert_eq!(summary["assumed"], assumed, "{trade}");
+        assert_eq!(summary["events"].as_u64().unwrap(), count + assumed["events"].as_u64().unwrap_or(0));
+        assert_eq!(summary["dead_letters"], 0, "{trade}");
+        assert!(summary["decisions"].as_u64().unwrap() > 0, "{trade}: {summary}");
+        let simulated = run_json(&[&["simulate", "--output", "json"][..], &args].concat());
+        assert_eq!(simulated["assumed"], assumed, "{trade}");
+        assert_eq!(simulated["dead_letters"], serde_json::json!({}), "{trade}");
+        let said = run(&[&["simulate"][..], &args].concat());
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert_eq!(said.contains("Assumed, because"), !assumed.is_null(), "{trade}: {said}");
+        assert!(said.starts_with(&format!("{} purchases", grouped(count))), "{said}");
+    }
+}
+
+/// `1234` as `1,234`.
+fn grouped(number: u64) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
+}

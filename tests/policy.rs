@@ -266,3 +266,126 @@ async fn an_impact_report_is_of_the_bundle_beside_what_is_in_force_and_can_be_co
     let rechecked = run(&[&report[..], &["--recheck"]].concat());
     assert_eq!(rechecked.status.code(), Some(3), "{}", stderr(&rechecked));
 }
+
+/// A ledger whose node has run and taken nothing.
+fn ledger_without_events(office: &Office) -> std::path::PathBuf {
+    let (events, ledger) = (office.path("none.csv"), office.path("new"));
+    std::fs::write(&events, format!("{}\n", common::HEADER)).unwrap();
+    run_json(&["demo", "--events", text(&events), "--dir", text(&ledger), "--output", "json"]);
+    ledger
+}
+
+#[test]
+fn an_impact_without_recorded_events_says_so() {
+    let office = Office::open();
+    let (ledger, draft) = (ledger_without_events(&office), office.path("draft"));
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let args = ["policy", "impact", text(&draft), "--log", text(&ledger)];
+    let said = run(&args);
+    assert_eq!(said.status.code(), Some(0), "{}", stderr(&said));
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.starts_with("nothing to compare") && !said.contains("0 of 0"), "{said}");
+    assert_eq!(said.trim_end().lines().count(), 3, "no empty table follows: {said}");
+    let report = run_json(&[&args[..], &["--output", "json"]].concat());
+    assert_eq!(report["nothing_recorded"], true);
+    assert!(report["impact"]["nothing_recorded"].is_null(), "the report's own bytes stay what they were");
+    let (draft, ledger) = (office.path("draft"), office.ledger());
+    let some = run_json(&["policy", "impact", text(&draft), "--log", text(&ledger), "--output", "json"]);
+    assert!(some["nothing_recorded"].is_null());
+}
+
+#[test]
+fn a_recorded_impact_is_one_json_document() {
+    let office = Office::open();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let (draft, key, ledger) = (office.path("draft"), office.path("anna.key"), office.ledger());
+    let args =
+        ["policy", "impact", text(&draft), "--log", text(&ledger), "--key", text(&key), "--output", "json"];
+    let refused = run(&args);
+    assert_eq!(refused.status.code(), Some(3), "the draft was not handed in: {}", stderr(&refused));
+    let refused: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(refused["recorded"]["is"], "refused");
+    office.taken("anna", &["policy", "submit", text(&draft)]);
+    let report = run_json(&args);
+    assert_eq!(report["recorded"]["is"], "taken");
+    assert!(report["recorded"]["row"].is_u64() && report["digest"].is_string(), "{report}");
+}
+
+#[test]
+fn status_says_what_holds_now() {
+    let office = Office::open();
+    let ledger = office.ledger();
+    let status = || run_json(&["policy", "status", "--dir", text(&ledger), "--output", "json"]);
+    let before = status();
+    assert_eq!((&before["chosen"], &before["canary"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(before["program"], "Northgate Market Rewards");
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let (draft, digest) = (office.path("draft"), office.draft());
+    office.taken("anna", &["policy", "submit", text(&draft)]);
+    let impact = office.assess();
+    office.taken("berta", &["policy", "approve", &digest, "--impact", &impact]);
+    office.taken("anna", &["policy", "shadow", &digest]);
+    office.taken("berta", &["policy", "canary", &digest, "--share", "5"]);
+    office.taken("otto", &["stop", "--reward", "points-50"]);
+    let staged = status();
+    assert_eq!(staged["in_force"], before["in_force"]);
+    assert_eq!(staged["canary"]["bundle"], digest.as_str());
+    assert_eq!(staged["canary"]["share_ppm"], 50_000);
+    assert_eq!(staged["shadows"][0]["bundle"], digest.as_str());
+    assert_eq!(staged["stopped"], serde_json::json!(["reward points-50"]));
+    let history = run(&["policy", "history", "--dir", text(&ledger)]);
+    let said = String::from_utf8_lossy(&history.stdout).into_owned();
+    for line in
+        ["in force   ", "canary     ", "5 % of the members", "shadow     ", "stopped    reward points-50"]
+    {
+        assert!(said.contains(line), "{line:?} is not in {said}");
+    }
+    assert!(office.history().len() > 4, "as JSON the history is the list it was");
+    office.taken("berta", &["policy", "activate", &digest]);
+    let after = status();
+    assert_eq!((&after["in_force"], &after["chosen"]), (&digest.as_str().into(), &true.into()));
+}
+
+#[test]
+fn why_a_guardrail_cannot_be_stopped_is_said() {
+    let office = Office::open();
+    let said = office.by("otto", &["stop", "--rule", "guardrails.quiet_hours"]);
+    assert_eq!(said.status.code(), Some(3));
+    assert!(
+        stderr(&said).contains("is a guardrail") && stderr(&said).contains("REG0021"),
+        "{}",
+        stderr(&said)
+    );
+    let said = office.by("otto", &["stop", "--rule", "guardrails.quiet_hour"]);
+    assert!(!stderr(&said).contains("is a guardrail:"), "{}", stderr(&said));
+}
+
+#[test]
+fn init_refuses_a_name_of_two_lines_and_says_what_stays_the_examples() {
+    let dir = common::folder();
+    let folder = dir.path().join("q");
+    let start = ["policy", "init", text(&folder), "--from", "restaurant"];
+    common::refused(&[&start[..], &["--name", "a\"b\nc"]].concat(), 2, "POL0019");
+    assert!(!folder.exists());
+    let made = run(&[&start[..], &["--name", "a\"b", "--currency", "GBP"]].concat());
+    let said = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(made.status.success() && said.contains("still those of the example"), "{said}");
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    assert!(readme.contains("largesse policy check .") && !readme.contains("policies/bundles"), "{readme}");
+    let tested = common::largesse().args(["policy", "test", "."]).current_dir(&folder).output().unwrap();
+    assert!(tested.status.success(), "{}", stderr(&tested));
+}
+
+#[test]
+fn mutation_names_what_it_never_takes_out() {
+    let dir = common::folder();
+    let folder = dir.path().join("q");
+    assert!(run(&["policy", "init", text(&folder), "--from", "grocery"]).status.success());
+    let said = run(&["policy", "test", text(&folder), "--mutate"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("0 unnoticed\nnot taken out: "), "{said}");
+    assert!(said.contains("guardrails.consent, guardrails.objection"), "{said}");
+    let report = run_json(&["policy", "test", text(&folder), "--mutate", "--output", "json"]);
+    let left = report["mutation"]["not_taken_out"].as_array().unwrap();
+    assert!(left.iter().any(|left| left["rule"] == "program.stop" && left["why"].is_string()), "{report}");
+}

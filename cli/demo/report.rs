@@ -9,6 +9,7 @@ use sim::explain::Explanation;
 
 use super::Ran;
 use crate::output::{grouped, money, percent, plain_table, trimmed};
+use crate::purchases::Assumed;
 
 /// Decisions by outcome.
 #[derive(Debug, Serialize)]
@@ -52,6 +53,9 @@ pub struct ReplaySummary {
 #[derive(Debug, Serialize)]
 pub struct Summary {
     pub events: u64,
+    /// Part of the events; absent when nothing had to be assumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed: Option<Assumed>,
     pub dead_letters: u64,
     pub moments: u64,
     pub decisions: u64,
@@ -92,6 +96,7 @@ impl Summary {
         let over = |budget: &&Budget| budget.committed_micros + budget.reserved_micros > budget.limit_micros;
         Summary {
             events: ran.sent,
+            assumed: ran.assumed.clone(),
             dead_letters: counted.dead_letters,
             moments: counted.moments,
             decisions: [
@@ -151,13 +156,16 @@ pub fn text(summary: &Summary, currency: &str, explained: Option<&Explanation>, 
     let mut lines = vec![
         format!(
             "{} purchases in {:.1} s: {} moments decided, {:.0} decisions/s, engine {}",
-            grouped(summary.events),
+            grouped(summary.events - summary.assumed.as_ref().map_or(0, |assumed| assumed.events)),
             summary.seconds,
             grouped(summary.moments),
             summary.throughput_per_s,
             summary.engine
         ),
         format!("{} dead letters", grouped(summary.dead_letters)),
+    ];
+    lines.extend(summary.assumed.as_ref().map(Assumed::text));
+    lines.extend([
         String::new(),
         "Decisions".to_owned(),
         outcomes(summary),
@@ -192,7 +200,7 @@ pub fn text(summary: &Summary, currency: &str, explained: Option<&Explanation>, 
                 format!("{} DIFFER", grouped(summary.replay.mismatches))
             }
         ),
-    ];
+    ]);
     if let Some(explanation) = explained {
         lines.extend([String::new(), "One decision, explained".to_owned()]);
         lines.push(crate::log::explain_text(explanation));

@@ -6,11 +6,15 @@ use policies::registry::{Step, describe, percent};
 use runtime::registry::Recorded;
 use serde::Serialize;
 
+use super::status::Status;
 use crate::exit::{Result, Verdict};
 use crate::output::{self, Columns, Format};
 
 /// Show what was handed in, approved, in force and stopped, by whom and when
 #[derive(clap::Args)]
+#[command(
+    after_help = "The table ends with what holds now; `largesse policy status` says that alone, also as JSON."
+)]
 pub struct Args {
     /// Folder of the ledger
     #[arg(long, value_name = "DIR")]
@@ -87,6 +91,10 @@ pub fn run(args: &Args) -> Result {
         }
     }
     output::rows(args.output, lines.into_iter().map(Ok))?;
+    if args.output == Format::Table {
+        // The list stays a list; what it comes to is for people here, and for programs in `policy status`.
+        output::line(&format!("\n{}", Status::of(&args.dir, &reader)?.text()))?;
+    }
     Ok(Verdict::Ok)
 }
 

@@ -1,5 +1,7 @@
 //! `largesse policy impact`.
 
+mod text;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,18 +12,20 @@ use models::engine::{Choice, Engine};
 use models::scorer::Source;
 use policies::Bundle;
 use policies::registry::{Registry, Step};
-use sim::impact::{self, Assessment, Change, Impact, Slice, Wanted};
+use runtime::registry::Request;
+use runtime::requests::Answer;
+use sim::impact::{self, Assessment, Impact, Wanted};
+pub use text::{is_nothing_recorded, text};
+use text::{number, numbers};
 
 use super::place::Place;
 use super::{named, take};
 use crate::exit::{Failure, Result, Verdict};
-use crate::output::{self, Document, grouped, money};
-use crate::signing::Keyed;
+use crate::output::{self, Document, grouped};
+use crate::signing::{Keyed, ledger_of, signed, unjudged};
 
 /// How often new rows are looked for.
 const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
-/// Kinds of changed decisions that are shown; JSON has all of them.
-const FLIPS_SHOWN: usize = 12;
 
 /// Compute what a draft would have decided on a recorded ledger
 #[derive(clap::Args)]
@@ -30,7 +34,8 @@ Recorded events run through negotiation, budgets, caps and timers twice: under t
 under the draft. What the models said is taken from the log where it holds the same models' scores for the
 same features. The same policy on both sides differs in nothing. Values are the policies' own, by
 declared assumptions; only the control group measures effects.
-With --key the report's digest is recorded, so that somebody else can approve the draft with it.")]
+With --key the report's digest is recorded, so that somebody else can approve the draft with it; JSON then says
+in \"recorded\" what became of that. A ledger without events has nothing to compare: the report then says so.")]
 pub struct Args {
     /// Folder of the draft, or the digest of a submitted bundle
     draft: String,
@@ -75,21 +80,46 @@ pub fn run(args: &Args) -> Result {
     }
     let report = assessment.report();
     let digest = report.digest();
-    if args.output == Document::Json {
-        output::json(&serde_json::json!({ "digest": digest, "impact": report }))?;
-    } else {
+    if args.output == Document::Table {
         output::line(&text(&report))?;
         output::line(&format!("\nimpact report {digest}"))?;
     }
-    match &args.key {
-        None => Ok(Verdict::Ok),
-        Some(key) => {
-            let place = Place { dir: Some(args.log.clone()), nats: None, prefix: None, ledger: None };
-            let keyed = Keyed { place, key: key.clone(), write: None, output: Document::Table };
-            let step = Step::Assess { bundle: draft.digest(), impact: digest };
-            take(&keyed, step, Some(report.text()), "recorded")
+    let step = Step::Assess { bundle: draft.digest(), impact: digest };
+    match (&args.key, args.output) {
+        (None, Document::Table) => Ok(Verdict::Ok),
+        (Some(key), Document::Table) => take(&keyed(args, key), step, Some(report.text()), "recorded"),
+        (key, Document::Json) => {
+            let answer =
+                key.as_ref().map(|key| put_on_record(&keyed(args, key), step, report.text())).transpose()?;
+            output::json(&document(&report, answer.as_ref()))?;
+            Ok(if matches!(answer, Some(Answer::Refused { .. })) { Verdict::FoundBad } else { Verdict::Ok })
         }
     }
+}
+
+fn keyed(args: &Args, key: &Path) -> Keyed {
+    let place = Place { dir: Some(args.log.clone()), nats: None, prefix: None, ledger: None };
+    Keyed { place, key: key.to_owned(), write: None, output: args.output }
+}
+
+/// Has the report recorded and says nothing, so that the one JSON document can.
+fn put_on_record(keyed: &Keyed, step: Step, report: String) -> Result<Answer> {
+    let found = keyed.place.find()?;
+    let signed = signed(&keyed.person()?, ledger_of(keyed, &found)?, step);
+    let request = Request { signed, attachment: Some(report) }.into();
+    crate::block_on(async { found.ask(&request).await.map_err(unjudged) })
+}
+
+/// What is said about the report stands beside it: an approval is bound to the report's own bytes.
+pub fn document(report: &Impact, recorded: Option<&Answer>) -> serde_json::Value {
+    let mut document = serde_json::json!({ "digest": report.digest(), "impact": report });
+    if is_nothing_recorded(report) {
+        document["nothing_recorded"] = true.into();
+    }
+    if let Some(answer) = recorded {
+        document["recorded"] = serde_json::json!(answer);
+    }
+    document
 }
 
 /// Which of the recorded events are used, and what scores them.
@@ -181,88 +211,4 @@ fn in_force(registry: &Registry, reader: &Reader) -> Result<Bundle> {
         Failure::usage("no node has ever run on this ledger; say with --against what to compare with")
     })?;
     runtime::opening::recorded_bundle(reader, digest).map_err(crate::node_errors)
-}
-
-/// The report as people read it.
-pub fn text(report: &Impact) -> String {
-    let currency = report.currency.as_str();
-    let amount = |change: Change| {
-        format!(
-            "{} -> {}",
-            money(domain::Micros(change.from), currency),
-            money(domain::Micros(change.to), currency)
-        )
-    };
-    let mut lines = vec![
-        format!(
-            "{} recorded events{}, from {} to {}",
-            grouped(report.events),
-            report.since.map_or_else(String::new, |since| format!(" since {since}")),
-            report.from.short(),
-            report.to.short()
-        ),
-        format!(
-            "{} of {} decisions come out differently; promises {}, cost {}, net value {}",
-            grouped(report.flipped),
-            number(report.decisions.from.max(report.decisions.to)),
-            numbers(report.promises),
-            amount(report.cost_micros),
-            amount(report.net_micros)
-        ),
-    ];
-    if report.erased > 0 {
-        lines.push(format!("{} rows belong to erased members and were left out", grouped(report.erased)));
-    }
-    if !report.flips.is_empty() {
-        let mut table = output::plain_table();
-        table.set_header(["decisions", "now", "under the draft", "its reason"]);
-        for flip in report.flips.iter().take(FLIPS_SHOWN) {
-            table.add_row([&grouped(flip.decisions), &flip.from, &flip.to, &flip.reason]);
-        }
-        lines.extend([String::new(), output::trimmed(&table)]);
-        if report.flips.len() > FLIPS_SHOWN {
-            lines.push(format!(" and {} more kinds", report.flips.len() - FLIPS_SHOWN));
-        }
-    }
-    lines.extend([String::new(), slices("segment", &report.segments, &amount)]);
-    lines.extend([String::new(), slices("reward", &report.rewards, &amount)]);
-    let mut table = output::plain_table();
-    table.set_header(["budget", "limit", "promised"]);
-    for burn in &report.budgets {
-        let shown = |change: Change| {
-            if burn.id.starts_with("inventory/") { numbers(change) } else { amount(change) }
-        };
-        table.add_row([burn.id.clone(), shown(burn.limit), shown(burn.promised)]);
-    }
-    lines.extend([String::new(), output::trimmed(&table)]);
-    let mut table = output::plain_table();
-    table.set_header(["no promise because of", "decisions"]);
-    for (reason, change) in report.reasons.iter().filter(|(_, change)| change.from != change.to) {
-        table.add_row([reason.clone(), numbers(*change)]);
-    }
-    lines.extend([String::new(), output::trimmed(&table)]);
-    lines.join("\n")
-}
-
-fn slices(what: &str, slices: &[Slice], amount: &dyn Fn(Change) -> String) -> String {
-    let mut table = output::plain_table();
-    table.set_header([what, "promises", "members", "cost", "net value"]);
-    for slice in slices {
-        table.add_row([
-            slice.id.clone(),
-            numbers(slice.promises),
-            numbers(slice.members),
-            amount(slice.cost_micros),
-            amount(slice.net_micros),
-        ]);
-    }
-    output::trimmed(&table)
-}
-
-fn number(number: i64) -> String {
-    grouped(u64::try_from(number).unwrap_or(0))
-}
-
-fn numbers(change: Change) -> String {
-    format!("{} -> {}", number(change.from), number(change.to))
 }

@@ -70,7 +70,9 @@ pub fn run(args: &Args) -> Result {
     write(&args.folder, &files)?;
     let shown = args.folder.display();
     output::line(&format!(
-        "{} in {shown}, from the {} program: {} segments, {} rewards, {} moments\n\nNext\n  \
+        "{} in {shown}, from the {} program: {} segments, {} rewards, {} moments\n\
+         Comments, names of tests and amounts are still those of the example; {shown}/README.md says what to change \
+         first.\n\nNext\n  \
          largesse policy check {shown}\n  largesse policy test {shown} --mutate\n  \
          largesse demo --policy {shown} --dir NEW-FOLDER",
         bundle.program().name,
@@ -92,7 +94,7 @@ fn in_words(problem: &Problem) -> String {
     let flags = [(Code::BadCurrency, "--currency"), (Code::BadZone, "--timezone")];
     let flag = flags.iter().find(|(code, _)| *code == problem.code).map_or("--name", |(_, flag)| flag);
     let more = problem.expected.iter().chain(&problem.help).map(|more| format!("; {more}"));
-    format!("{flag}: {}{}", problem.message, more.collect::<String>())
+    format!("{flag}: {}{} [{}]", problem.message, more.collect::<String>(), problem.code)
 }
 
 fn chosen() -> Result<&'static Starter> {

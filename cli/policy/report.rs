@@ -45,7 +45,9 @@ pub fn run(args: &Args) -> Result {
     let again = if args.recheck { Some(recheck(args, &reader, &report)?.digest()) } else { None };
     let same = again.is_none_or(|again| again == digest);
     if args.output == Document::Json {
-        let mut document = serde_json::json!({ "row": row.seq.0, "digest": digest, "impact": report });
+        let mut document = impact::document(&report, None);
+        document["row"] = row.seq.0.into();
+        document["digest"] = serde_json::json!(digest);
         if let Some(again) = again {
             document["rechecked"] = serde_json::json!({ "same": same, "digest": again });
         }

@@ -17,7 +17,8 @@ policy must answer:
   event = { type = \"purchase\", touchpoint = \"pos\", amount = \"45.00\" }
   member = { trips = 12, churn_60d = \"0.30\", ltv_91d = \"210.00\" }
   expect = { moment = \"purchase\", segment = \"lapsing\", may = [\"voucher-3\"] }
-Exit 3 when a case fails, or, with --mutate, when a rule can be taken out unnoticed.")]
+Exit 3 when a case fails, or, with --mutate, when a rule can be taken out unnoticed. Rules that are never taken
+out, such as consent, are named with the reason: nothing is said about them.")]
 pub struct Args {
     /// Folder of the bundle
     #[arg(value_name = "DIR")]
@@ -51,9 +52,25 @@ pub fn run(args: &Args) -> Result {
                 output::line(&format!("UNTESTED {}:{} {}", survivor.file, survivor.line, survivor.rule))?;
             }
             output::line(&format!("{} rules taken out, {} unnoticed", report.tried, report.survivors.len()))?;
+            for line in not_taken_out(report) {
+                output::line(&line)?;
+            }
         }
     }
     Ok(if failed.is_empty() && !survivors { Verdict::Ok } else { Verdict::FoundBad })
+}
+
+/// Rules that nothing is said about, with why, one line for each why.
+fn not_taken_out(report: &cases::mutate::Report) -> Vec<String> {
+    let mut by_why: Vec<(&str, Vec<&str>)> = Vec::new();
+    for left in &report.not_taken_out {
+        match by_why.iter_mut().find(|(why, _)| *why == left.why) {
+            Some((_, rules)) => rules.push(&left.rule),
+            None => by_why.push((left.why, vec![&left.rule])),
+        }
+    }
+    let line = |(why, rules): (&str, Vec<&str>)| format!("not taken out: {} ({why})", rules.join(", "));
+    by_why.into_iter().map(line).collect()
 }
 
 fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<cases::Case>> {

@@ -310,6 +310,7 @@ pub struct Experiments {
     pub exploration: Ppm,
     /// In file order; a member is in one at most.
     pub variants: Vec<Variant>,
+    pub salt: String,
     /// From the salt; the same salt gives the same groups under every later bundle.
     pub seed: u64,
 }

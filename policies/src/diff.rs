@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use domain::event::{EVENT_KIND_NAMES, TOUCHPOINT_NAMES};
-use domain::{Micros, Ppm};
+use domain::{Micros, Ppm, Purpose};
 use serde::Serialize;
 
-use crate::bundle::{Bundle, Cap, Condition, Trigger};
+use crate::bundle::{Bundle, Cap, Condition, Purposes, Trigger};
 use crate::limits::{Limit, Measure};
 use crate::rules::RuleIndex;
 
@@ -61,8 +61,8 @@ impl Lines {
         self.add("program: name", &program.name);
         self.add("program: currency", &program.currency);
         self.add("program: time zone", &program.zone_name);
-        self.add("program: members", format!("{:?}", program.members));
-        self.add("program: consent at enrolment", format!("{:?}", program.consent_at_enrolment));
+        self.add("program: members", word(program.members));
+        self.add("program: consent at enrolment", purposes(program.consent_at_enrolment));
         if let Some(cost) = program.approval_from {
             self.add("program: a person approves from a unit cost of", cost);
         }
@@ -81,7 +81,7 @@ impl Lines {
         let experiments = &bundle.experiments;
         self.add(
             "experiments: control group",
-            format!("{}, {:?}", percent(experiments.holdout), experiments.sticky),
+            format!("{}, {}", percent(experiments.holdout), word(experiments.sticky)),
         );
         self.add("experiments: exploration", percent(experiments.exploration));
         for (position, variant) in (1..).zip(&experiments.variants) {
@@ -90,7 +90,7 @@ impl Lines {
             self.add(&place("share"), percent(variant.share));
             self.add(&place("not offered"), named_rewards(bundle, variant.withhold));
         }
-        self.add("experiments: seed", experiments.seed);
+        self.add("experiments: salt", &experiments.salt);
         self.add("stop: program", bundle.stops.program);
     }
 
@@ -99,7 +99,7 @@ impl Lines {
             let place = |what: &str| format!("segment {}: {what}", segment.id);
             self.add(&place("position"), position);
             self.add(&place("name"), &segment.name);
-            self.add(&place("autonomy"), format!("{:?}", segment.autonomy));
+            self.add(&place("autonomy"), word(segment.autonomy));
             self.add(&place("promises owed a period"), segment.floor);
             if let Some((ceiling, _)) = segment.ceiling {
                 self.add(&place("highest cost of a promise"), ceiling);
@@ -167,7 +167,7 @@ impl Lines {
 
     fn guardrails(&mut self, bundle: &Bundle) {
         let guardrails = &bundle.guardrails;
-        self.add("guardrails: consent", format!("{:?}", guardrails.consent));
+        self.add("guardrails: consent", purposes(guardrails.consent));
         self.add(
             "guardrails: minors",
             if guardrails.minors_rule.is_some() { "excluded" } else { "included" },
@@ -195,7 +195,7 @@ impl Lines {
         for rule in &guardrails.rules {
             let Some(named) = bundle.rule(rule.rule) else { continue };
             let place = format!("rule {}", named.id);
-            self.add(&format!("{place}: action"), format!("{:?}", rule.action));
+            self.add(&format!("{place}: action"), word(rule.action));
             self.add(&format!("{place}: reason"), &named.text);
             self.conditions(bundle, &format!("{place}: when"), &rule.when);
         }
@@ -244,8 +244,22 @@ fn expr(bundle: &Bundle, rule: RuleIndex) -> String {
     bundle.rule(rule).and_then(|rule| rule.expr.clone()).unwrap_or_default()
 }
 
+/// A share as the files write it: `5 %`, `0.25 %`.
 fn percent(share: Ppm) -> String {
-    format!("{} %", Micros(i64::from(share.0) * 100))
+    let text = format!("{}.{:04}", share.0 / 10_000, share.0 % 10_000);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A choice by its word in the files.
+fn word(choice: impl Serialize) -> String {
+    let word = serde_json::to_value(choice).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
+}
+
+fn purposes(purposes: Purposes) -> String {
+    let all = [Purpose::PersonalisedMarketing, Purpose::Profiling];
+    let held: Vec<&str> = all.into_iter().filter(|one| purposes.contains(*one)).map(Purpose::name).collect();
+    if held.is_empty() { "none".to_owned() } else { held.join(", ") }
 }
 
 fn touchpoints(bits: u16) -> String {
@@ -262,5 +276,48 @@ mod tests {
         let bundle = crate::starter::grocery().unwrap();
         assert!(diff(&bundle, &bundle).is_empty());
         assert!(Lines::of(&bundle).0.len() > 300);
+    }
+
+    #[test]
+    fn differences_use_the_words_of_the_files() {
+        let before = crate::starter::grocery().unwrap();
+        let changed = [
+            ("program.toml", "members = \"enrol\"", "members = \"known\""),
+            (
+                "program.toml",
+                "at_enrolment = [\"personalised_marketing\", \"profiling\"]",
+                "at_enrolment = []",
+            ),
+            ("experiments.toml", "salt = \"northgate-2017\"", "salt = \"ours\""),
+            ("experiments.toml", "share = \"5 %\"", "share = \"0.25 %\""),
+            ("experiments.toml", "sticky = \"quarter\"", "sticky = \"always\""),
+        ];
+        let mut files = crate::starter::GROCERY.map(|(name, text)| (name, text.to_owned()));
+        for (file, from, to) in changed {
+            let text = &mut files.iter_mut().find(|(name, _)| *name == file).unwrap().1;
+            assert!(text.contains(from), "{from} is not in {file}");
+            *text = text.replace(from, to);
+        }
+        let after = Bundle::from_files(&files.each_ref().map(|(name, text)| (*name, text.as_str()))).unwrap();
+        let said: Vec<String> = diff(&before, &after)
+            .into_iter()
+            .map(|line| {
+                format!(
+                    "{}: {} -> {}",
+                    line.place,
+                    line.before.unwrap_or_default(),
+                    line.after.unwrap_or_default()
+                )
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "experiments: control group: 5 %, quarter -> 0.25 %, always",
+                "experiments: salt: northgate-2017 -> ours",
+                "program: consent at enrolment: personalised_marketing, profiling -> none",
+                "program: members: enrol -> known",
+            ]
+        );
     }
 }

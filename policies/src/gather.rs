@@ -3,7 +3,7 @@
 //! What is missing or cannot be read is a mistake of its own and hides none in the other files.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::codes::Code;
 use crate::problem::{Problem, did_you_mean};
@@ -28,7 +28,8 @@ impl Gathered {
 
     /// The texts of a folder's `*.toml` files; other files and folders (README.md, tests/) are not read.
     ///
-    /// Links are followed, because mounted configuration is often linked; what is at their end must be a file.
+    /// Links inside the folder are followed, because mounted configuration is often linked; what is at their end
+    /// must be a file. A link that leads out of the folder is refused: diagnostics quote what they read.
     ///
     /// # Errors
     /// When the folder itself cannot be read.
@@ -39,7 +40,7 @@ impl Gathered {
         names.sort();
         // What is no file of a bundle is complained about and need not be read.
         let text = |name: &String| match File::ALL.iter().any(|file| file.name() == name) {
-            true => read_text(&folder.join(name), name),
+            true => read_text(folder, name),
             false => Ok(String::new()),
         };
         let texts: Vec<_> = names.iter().map(text).collect();
@@ -116,10 +117,22 @@ fn too_large(name: &str, bytes: u64) -> Problem {
     Problem::of_file(Code::TooLarge, name, message)
 }
 
-/// The text of one file, whose size and kind are looked at before it is opened: opening a pipe waits for ever, and
-/// a large file would have to fit into memory.
-pub(crate) fn read_text(path: &Path, name: &str) -> Result<String, Box<Problem>> {
-    let metadata = std::fs::metadata(path).map_err(|error| Box::new(unreadable(name, &error)))?;
+/// Where a file of a bundle's folder really lies, which must be inside the folder.
+fn inside(folder: &Path, name: &str) -> Result<PathBuf, Box<Problem>> {
+    let whole = |path: &Path| path.canonicalize().map_err(|error| Box::new(unreadable(name, &error)));
+    let path = whole(&folder.join(name))?;
+    if path.starts_with(whole(folder)?) {
+        return Ok(path);
+    }
+    let message = format!("`{name}` is a link that leads out of the folder; it was not read");
+    Err(Box::new(Problem::of_file(Code::LeadsOut, name, message).help("copy the file into the folder")))
+}
+
+/// The text of one file of a bundle's folder, named by its path in there. Its size and kind are looked at before it
+/// is opened: opening a pipe waits for ever, and a large file would have to fit into memory.
+pub(crate) fn read_text(folder: &Path, name: &str) -> Result<String, Box<Problem>> {
+    let path = inside(folder, name)?;
+    let metadata = std::fs::metadata(&path).map_err(|error| Box::new(unreadable(name, &error)))?;
     if !metadata.is_file() {
         let message = format!("`{name}` is not a file but a folder, pipe or device");
         return Err(Box::new(Problem::of_file(Code::Unreadable, name, message)));

@@ -630,13 +630,69 @@ fn links_in_a_circle() {
 
 #[cfg(unix)]
 #[test]
-fn links_to_files_are_followed() {
+fn links_to_files_inside_the_folder_are_followed() {
+    use std::os::unix::fs::symlink;
     let folder = tempfile::tempdir().unwrap();
-    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("bundles/grocery");
-    for (name, _) in policies::starter::GROCERY {
-        std::os::unix::fs::symlink(shipped.join(name), folder.path().join(name)).unwrap();
+    // As configuration is mounted: each file leads through a link to the folder of the newest version.
+    std::fs::create_dir(folder.path().join("..2026")).unwrap();
+    symlink("..2026", folder.path().join("..data")).unwrap();
+    for (name, text) in policies::starter::GROCERY {
+        std::fs::write(folder.path().join("..2026").join(name), text).unwrap();
+        symlink(format!("..data/{name}"), folder.path().join(name)).unwrap();
     }
     assert!(policies::Bundle::load(folder.path()).is_ok());
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(folder.path(), elsewhere.path().join("linked")).unwrap();
+    assert!(
+        policies::Bundle::load(&elsewhere.path().join("linked")).is_ok(),
+        "the folder itself may be a link"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn link_that_leads_out_of_the_folder_is_refused_and_not_read() {
+    use std::os::unix::fs::symlink;
+    let secret = tempfile::tempdir().unwrap();
+    let file = secret.path().join("passwords");
+    std::fs::write(&file, "root:hunter2:0:0\n").unwrap();
+    let said = folder_mistakes(|folder| {
+        std::fs::remove_file(folder.join("catalog.toml")).unwrap();
+        symlink(&file, folder.join("catalog.toml")).unwrap();
+        std::fs::create_dir(folder.join("tests")).unwrap();
+        symlink(&file, folder.join("tests/ours.toml")).unwrap();
+    });
+    assert!(said.contains("POL0020") && !said.contains("hunter2"), "{said}");
+    let (folder, bundle) = (tempfile::tempdir().unwrap(), policies::starter::grocery().unwrap());
+    symlink(secret.path(), folder.path().join("tests")).unwrap();
+    std::fs::rename(&file, secret.path().join("ours.toml")).unwrap();
+    let refused = policies::cases::read(folder.path(), &bundle).unwrap_err().render();
+    assert!(refused.contains("POL0020") && !refused.contains("hunter2"), "{refused}");
+}
+
+#[test]
+fn tests_in_folders_that_are_not_read_are_reported() {
+    let (folder, bundle) = (tempfile::tempdir().unwrap(), policies::starter::grocery().unwrap());
+    let tests = folder.path().join("tests");
+    for name in ["spring/late", "notes", "..mounted"] {
+        std::fs::create_dir_all(tests.join(name)).unwrap();
+    }
+    std::fs::write(tests.join("notes/readme.txt"), "nothing to run").unwrap();
+    std::fs::write(tests.join("..mounted/a.toml"), "").unwrap();
+    assert!(policies::cases::read(folder.path(), &bundle).is_ok());
+    std::fs::write(tests.join("spring/late/a.toml"), "").unwrap();
+    let refused = policies::cases::read(folder.path(), &bundle).unwrap_err().render();
+    assert!(refused.contains("POL0021") && refused.contains("tests/spring"), "{refused}");
+    assert!(!refused.contains("notes") && !refused.contains("mounted"), "{refused}");
+}
+
+#[test]
+fn program_name_with_a_line_break_or_another_control_character() {
+    let named = |name: &str| mistakes(&[("program.toml", "\"Northgate Market Rewards\"", name)]);
+    for name in [r#""a\nb""#, r#""a\tb""#, r#""a\u001b[31m""#, r#""a\u2028b""#, "\"\"\"a\nb\"\"\""] {
+        assert!(named(name).contains("POL0019"), "{name}: {}", named(name));
+    }
+    insta::assert_snapshot!(named(r#""a\nb""#));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use policies::bundle::Action;
 use policies::starter::{ALL, Starter};
 use policies::{Bundle, Severity, Sources, analyse, cases};
 
@@ -53,5 +54,11 @@ fn starters_pass_their_own_tests_and_no_rule_is_untested() {
         let report = cases::mutate::survivors(&bundle, &cases);
         assert!(report.tried > 50, "{} rules of {}", report.tried, starter.name);
         assert_eq!(report.survivors, [], "{}", starter.name);
+        let left: Vec<&str> = report.not_taken_out.iter().map(|left| left.rule.as_str()).collect();
+        for rule in ["guardrails.consent", "guardrails.objection", "program.stop"] {
+            assert!(left.contains(&rule), "{rule} is not among {left:?} of {}", starter.name);
+        }
+        let informing = bundle.guardrails().rules.iter().filter(|rule| rule.action != Action::Deny);
+        assert!(left.len() >= 3 + informing.count() && left.len() < 12, "{left:?} of {}", starter.name);
     }
 }

@@ -15,6 +15,8 @@ use crate::read::{Source, read};
 const FILES_MAX: usize = 64;
 /// Most cases of a bundle: they run in milliseconds, and with `--mutate` once per rule.
 pub const CASES_MAX: usize = 2_000;
+/// How many folders deep tests that are not read are looked for; links may lead in a circle.
+const DEPTH_MAX: u8 = 4;
 
 /// A case as written, with the file and line it stands in.
 pub(super) struct Found {
@@ -41,16 +43,45 @@ pub(super) fn find(folder: &Path, names: &Names) -> (Vec<Found>, Vec<Problem>) {
     }
     for name in files.iter().take(FILES_MAX) {
         let shown = format!("tests/{name}");
-        match read_text(&tests.join(name), &shown) {
+        match read_text(folder, &shown) {
             Ok(text) => read_file(&shown, &text, names, &mut cases, &mut problems),
             Err(problem) => problems.push(*problem),
         }
     }
+    problems.extend(unread(&tests));
     if cases.len() > CASES_MAX {
         let message = format!("{} cases, at most {CASES_MAX} are run", cases.len());
         problems.push(Problem::of_file(Code::TooLarge, "tests", message));
     }
     (cases, problems)
+}
+
+/// The folders in `tests` that hold tests, which are not read. Hidden ones are what mounted configuration is made of.
+fn unread(tests: &Path) -> Vec<Problem> {
+    let mut names: Vec<String> = std::fs::read_dir(tests)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.') && holds_tests(&tests.join(name), DEPTH_MAX))
+        .collect();
+    names.sort();
+    let problem = |name: &String| {
+        let shown = format!("tests/{name}");
+        let message = format!("the tests in `{shown}` are not run");
+        Problem::of_file(Code::UnreadTests, &shown, message).help("move the files up into tests/")
+    };
+    names.iter().map(problem).collect()
+}
+
+fn holds_tests(folder: &Path, depth: u8) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| {
+        let path = entry.path();
+        let is_test = path.extension().is_some_and(|ending| ending == "toml");
+        is_test || depth > 0 && path.is_dir() && holds_tests(&path, depth - 1)
+    })
 }
 
 fn read_file(file: &str, text: &str, names: &Names, cases: &mut Vec<Found>, problems: &mut Vec<Problem>) {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use domain::Touchpoint;
+use domain::{Reason, Touchpoint};
 
 use super::{Case, run};
-use crate::bundle::{Bundle, Condition, Trigger};
-use crate::rules::RuleIndex;
+use crate::bundle::{Action, Bundle, Condition, GuardRule, Trigger};
+use crate::rules::{Rule, RuleIndex};
 
 /// A rule whose removal no case notices.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -16,12 +16,24 @@ pub struct Survivor {
     pub line: u32,
 }
 
+/// A rule that is never taken out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Left {
+    pub rule: String,
+    pub file: String,
+    pub line: u32,
+    /// Why no case is asked about it.
+    pub why: &'static str,
+}
+
 /// What the mutation run found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
     /// Rules taken out, one after the other.
     pub tried: usize,
     pub survivors: Vec<Survivor>,
+    /// Rules that this run says nothing about.
+    pub not_taken_out: Vec<Left>,
 }
 
 /// Takes out each rule in turn. The cases must pass against the whole bundle.
@@ -33,7 +45,34 @@ pub fn survivors(bundle: &Bundle, cases: &[Case]) -> Report {
         Some(Survivor { rule: rule.id.clone(), file: rule.file.to_owned(), line: rule.line })
     };
     let survivors = missed.filter_map(|(rule, _)| survivor(*rule)).collect();
-    Report { tried: mutants.len(), survivors }
+    Report { tried: mutants.len(), survivors, not_taken_out: left(bundle) }
+}
+
+/// Why rules that record these reasons are never taken out.
+const LEFT: [(&[Reason], &str); 4] = [
+    (&[Reason::NoConsent, Reason::Objected], "asked under every policy; none can be without it"),
+    (&[Reason::KillSwitch], "a switch; cases run as if nothing were stopped"),
+    (&[Reason::PartnerTerms], "the date is the partner's, not the policy's"),
+    (
+        &[Reason::ExposureLimit, Reason::WindowBudget, Reason::EscalationLimit],
+        "counts the promises of all members; a case has one member",
+    ),
+];
+
+/// Rules that are never taken out, so that nothing is said about them. Those of the sorts that are taken out are
+/// none of these, even where they can refuse nothing.
+fn left(bundle: &Bundle) -> Vec<Left> {
+    let informs = |index: RuleIndex| {
+        let acts = |rule: &&GuardRule| rule.rule == index && rule.action != Action::Deny;
+        bundle.guardrails.rules.iter().find(acts).map(|_| "only informs, so no case could miss it")
+    };
+    let known =
+        |reason: Reason| LEFT.iter().find(|(reasons, _)| reasons.contains(&reason)).map(|(_, why)| *why);
+    let why = |(index, rule): (RuleIndex, &Rule)| {
+        let why = known(rule.reason).or_else(|| informs(index))?;
+        Some(Left { rule: rule.id.clone(), file: rule.file.to_owned(), line: rule.line, why })
+    };
+    (0..).map(RuleIndex).zip(bundle.rules()).filter_map(why).collect()
 }
 
 /// The touchpoints (bits) of the moments that list a reward.
@@ -90,7 +129,7 @@ fn mutants(bundle: &Bundle) -> BTreeMap<RuleIndex, Bundle> {
     let guardrails = &bundle.guardrails;
     for (at, rule) in guardrails.rules.iter().enumerate() {
         // A rule that only warns changes nothing, so no case could miss it.
-        if rule.action == crate::bundle::Action::Deny {
+        if rule.action == Action::Deny {
             without(rule.rule, &|mutant| {
                 mutant.guardrails.rules.remove(at);
             });

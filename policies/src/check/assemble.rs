@@ -105,6 +105,7 @@ impl Checker<'_> {
             sticky: document.holdout.sticky,
             exploration: self.share(file, &document.exploration.share),
             variants: self.variants(&document.variant),
+            salt,
             seed: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
         }
     }

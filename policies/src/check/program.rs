@@ -37,7 +37,7 @@ impl Checker<'_> {
             self.report(problem);
         }
         Program {
-            name: self.not_empty(FILE, &document.name),
+            name: self.one_line(FILE, &document.name),
             currency: currency.clone(),
             zone: self.zone(&document.timezone),
             zone_name: document.timezone.get_ref().clone(),

@@ -73,6 +73,18 @@ impl Checker<'_> {
         text.get_ref().clone()
     }
 
+    /// A text that is shown inside lines of output.
+    pub(super) fn one_line(&mut self, file: File, text: &Text) -> String {
+        // Two line ends of Unicode are no control characters.
+        let breaks = |c: &char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        if let Some(found) = text.get_ref().chars().find(breaks) {
+            let message = format!("this text holds the control character U+{:04X}", u32::from(found));
+            let problem = self.problem(Code::ControlCharacter, file, text.span(), message);
+            self.report(problem.help("write it in one line of visible characters"));
+        }
+        self.not_empty(file, text)
+    }
+
     /// Whether a list has a sensible length; `what` names it in the plural.
     pub(super) fn list_length(
         &mut self,

@@ -1,0 +1,131 @@
+//! The impact report as people read it.
+
+use sim::impact::{Change, Impact, Slice};
+
+use crate::output::{self, grouped, money};
+
+/// Kinds of changed decisions that are shown; JSON has all of them.
+const FLIPS_SHOWN: usize = 12;
+
+/// The report as people read it.
+pub fn text(report: &Impact) -> String {
+    let currency = report.currency.as_str();
+    let amount = |change: Change| {
+        format!(
+            "{} -> {}",
+            money(domain::Micros(change.from), currency),
+            money(domain::Micros(change.to), currency)
+        )
+    };
+    if is_nothing_recorded(report) {
+        return nothing_recorded(report);
+    }
+    let mut lines = vec![
+        format!(
+            "{} recorded events{}, from {} to {}",
+            grouped(report.events),
+            report.since.map_or_else(String::new, |since| format!(" since {since}")),
+            report.from.short(),
+            report.to.short()
+        ),
+        format!(
+            "{} of {} decisions come out differently; promises {}, cost {}, net value {}",
+            grouped(report.flipped),
+            number(report.decisions.from.max(report.decisions.to)),
+            numbers(report.promises),
+            amount(report.cost_micros),
+            amount(report.net_micros)
+        ),
+    ];
+    lines.extend(erased(report));
+    if !report.flips.is_empty() {
+        let mut table = output::plain_table();
+        table.set_header(["decisions", "now", "under the draft", "its reason"]);
+        for flip in report.flips.iter().take(FLIPS_SHOWN) {
+            table.add_row([&grouped(flip.decisions), &flip.from, &flip.to, &flip.reason]);
+        }
+        lines.extend([String::new(), output::trimmed(&table)]);
+        if report.flips.len() > FLIPS_SHOWN {
+            lines.push(format!(" and {} more kinds", report.flips.len() - FLIPS_SHOWN));
+        }
+    }
+    let tables = [
+        slices("segment", &report.segments, &amount),
+        slices("reward", &report.rewards, &amount),
+        budgets(report, &amount),
+        reasons(report),
+    ];
+    for table in tables.into_iter().flatten() {
+        lines.extend([String::new(), table]);
+    }
+    lines.join("\n")
+}
+
+/// Whether there is nothing to compare: as for the first policy of a ledger, before any event.
+pub fn is_nothing_recorded(report: &Impact) -> bool {
+    report.events == 0
+}
+
+fn nothing_recorded(report: &Impact) -> String {
+    let since = report.since.map_or_else(String::new, |since| format!(" since {since}"));
+    let lines = [format!(
+        "nothing to compare: this ledger holds no events{since} that could be decided again, so the report says \
+         nothing about what {} would change against {}",
+        report.to.short(),
+        report.from.short()
+    )];
+    lines.into_iter().chain(erased(report)).collect::<Vec<_>>().join("\n")
+}
+
+fn erased(report: &Impact) -> Option<String> {
+    let text = || format!("{} rows belong to erased members and were left out", grouped(report.erased));
+    (report.erased > 0).then(text)
+}
+
+fn budgets(report: &Impact, amount: &dyn Fn(Change) -> String) -> Option<String> {
+    let mut table = output::plain_table();
+    table.set_header(["budget", "limit", "promised"]);
+    for burn in &report.budgets {
+        let shown =
+            |change: Change| if burn.id.starts_with("inventory/") { numbers(change) } else { amount(change) };
+        table.add_row([burn.id.clone(), shown(burn.limit), shown(burn.promised)]);
+    }
+    filled(&table)
+}
+
+fn reasons(report: &Impact) -> Option<String> {
+    let mut table = output::plain_table();
+    table.set_header(["no promise because of", "decisions"]);
+    for (reason, change) in report.reasons.iter().filter(|(_, change)| change.from != change.to) {
+        table.add_row([reason.clone(), numbers(*change)]);
+    }
+    filled(&table)
+}
+
+fn slices(what: &str, slices: &[Slice], amount: &dyn Fn(Change) -> String) -> Option<String> {
+    let mut table = output::plain_table();
+    table.set_header([what, "promises", "members", "cost", "net value"]);
+    for slice in slices {
+        table.add_row([
+            slice.id.clone(),
+            numbers(slice.promises),
+            numbers(slice.members),
+            amount(slice.cost_micros),
+            amount(slice.net_micros),
+        ]);
+    }
+    filled(&table)
+}
+
+/// The table's text; `None` for one without rows.
+fn filled(table: &comfy_table::Table) -> Option<String> {
+    (!table.is_empty()).then(|| output::trimmed(table))
+}
+
+pub fn number(number: i64) -> String {
+    grouped(u64::try_from(number).unwrap_or(0))
+}
+
+pub fn numbers(change: Change) -> String {
+    format!("{} -> {}", number(change.from), number(change.to))
+}
