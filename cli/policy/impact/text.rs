@@ -7,6 +7,10 @@ use crate::output::{self, grouped, money};
 /// Kinds of changed decisions that are shown; JSON has all of them.
 const FLIPS_SHOWN: usize = 12;
 
+/// So that nobody takes the first side for what members were told.
+const COMPUTED: &str = "both sides are computed from the events; what a live node decided can differ, as its negotiation \
+                        depends on when messages arrive";
+
 /// The report as people read it.
 pub fn text(report: &Impact) -> String {
     let currency = report.currency.as_str();
@@ -37,6 +41,7 @@ pub fn text(report: &Impact) -> String {
             amount(report.net_micros)
         ),
     ];
+    lines.push(COMPUTED.to_owned());
     lines.extend(erased(report));
     if !report.flips.is_empty() {
         let mut table = output::plain_table();
