@@ -308,10 +308,10 @@ proptest! {
 #[test]
 fn statements_of_another_form_or_time_are_refused() {
     let desk = Desk::open();
-    let stop = || desk.statement("operator", Step::Stop { target: Target::Program, note: String::new() });
-    assert_eq!(code(desk.judge(&Statement { v: VERSION + 1, ..stop() })), "REG0001");
+    let back = || desk.statement("operator", Step::RollBack { to: Digest::of(b"before") });
+    assert_eq!(code(desk.judge(&Statement { v: VERSION + 1, ..back() })), "REG0001");
     for off in [-2 * HOUR, 2 * HOUR] {
-        assert_eq!(code(desk.judge(&Statement { at: desk.now.plus(off), ..stop() })), "REG0007");
+        assert_eq!(code(desk.judge(&Statement { at: desk.now.plus(off), ..back() })), "REG0007");
     }
     let unknown = Step::Activate { bundle: Digest::of(b"never seen") };
     assert_eq!(code(desk.ask("approver", unknown)), "REG0009");

@@ -34,6 +34,8 @@ pub struct Forecast {
     arrivals: Vec<u64>,
     /// Those of them that earlier runs saw.
     before: Vec<u64>,
+    /// Until when they did.
+    known_at: Timestamp,
     /// The last tick, and all arrivals until then.
     ticked_at: Timestamp,
     ticked: u64,
@@ -54,6 +56,7 @@ impl Forecast {
             calendar: config.calendar.clone(),
             arrivals: vec![0; segments],
             before: vec![0; segments],
+            known_at: config.window.from,
             ticked_at: config.window.from,
             ticked: 0,
             ordinary: 0,
@@ -65,6 +68,7 @@ impl Forecast {
         self.before.clone_from(&taken.arrivals);
         self.before.resize(self.arrivals.len(), 0);
         self.arrivals.clone_from(&self.before);
+        self.known_at = taken.at.max(self.window.from);
         self.expected = self.expected.or(taken.expected_events);
     }
 
@@ -120,14 +124,16 @@ impl Forecast {
 
     /// Expected moments per segment from `now` to the end of the window, by announced value multiplier.
     pub fn remaining(&self, now: Timestamp) -> Vec<Vec<Phase>> {
+        // A clock that events drive may stand before what earlier runs saw.
+        let now = now.max(self.known_at);
         let phases = self.volume_by_value(now, self.window.to);
         let rate = self.rate(now);
         let shares = self.shares();
         let total = i128::from(shares.iter().sum::<u64>().max(1));
         let for_segment = |share: &u64| {
             let phase = |(value, volume): &(Milli, i128)| {
-                let events_q16 = (volume * rate) >> (PACE_BITS - EVENT_BITS);
-                let events_q16 = events_q16 * i128::from(*share) / total;
+                let events_q16 = volume.saturating_mul(rate) >> (PACE_BITS - EVENT_BITS);
+                let events_q16 = events_q16.saturating_mul(i128::from(*share)) / total;
                 Phase { events_q16: i64::try_from(events_q16).unwrap_or(EVENTS_Q16_MAX), value: *value }
             };
             phases.iter().map(phase).collect()
@@ -283,6 +289,16 @@ mod tests {
         assert!(close(total(&forecast, 6), 18_000));
         forecast.arrived(0, 1_000);
         assert_eq!((forecast.arrivals(), forecast.own(0)), (&[7_000, 0][..], 1_000));
+    }
+
+    #[test]
+    fn a_clock_before_what_earlier_runs_saw_expects_what_they_did() {
+        let mut forecast = day(None, vec![]);
+        let at = forecast.window.from.plus(6 * HOUR);
+        forecast.take_over(&Taken { at, arrivals: vec![6_000, 0], ..Taken::default() });
+        for hour in [-24, 0, 6] {
+            assert!(close(total(&forecast, hour), 18_000), "at hour {hour}");
+        }
     }
 
     #[test]

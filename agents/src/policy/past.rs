@@ -16,7 +16,7 @@ use crate::segment::rows::ROWS_MAX;
 use super::Opening;
 
 /// More moments than a window can have; keeps sums over runs and segments within `u64`.
-const MOMENTS_MAX: i128 = 1 << 48;
+const MOMENTS_MAX: i128 = 1 << 40;
 
 /// What the bundle in force knew when a run ended.
 #[derive(Clone, Debug)]
