@@ -147,8 +147,7 @@ async fn a_canary_decides_for_its_share_of_the_members_who_keep_their_side_until
     // Adds up what both sides promised, row by row, and holds the budgets to it.
     let verified = run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"]);
     assert_eq!(verified["verified"], true);
-    let steps: Vec<String> =
-        office.history().iter().map(|step| step["what"].as_str().unwrap().to_owned()).collect();
+    let steps = office.steps();
     assert_eq!(steps, ["started", "submit", "assess", "approve", "canary", "canary", "withdraw"]);
 }
 
@@ -322,8 +321,7 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
     taken("otto", &["policy", "rollback"]);
     eventually("the roll-back", || runs(&office) == 3);
     assert_eq!(terminate(&mut node), Some(0));
-    let steps: Vec<String> =
-        office.history().iter().map(|step| step["what"].as_str().unwrap().to_owned()).collect();
+    let steps = office.steps();
     let without_runs: Vec<_> = steps.iter().filter(|step| *step != "started").collect();
     assert_eq!(without_runs, ["submit", "assess", "approve", "activate", "roll_back"]);
 }

@@ -35,8 +35,7 @@ fn a_policy_goes_into_force_only_by_the_whole_way_and_comes_back_by_one_step() {
     office.refused("otto", &["resume", "--reward", "voucher-5"], "REG0008");
     office.refused("otto", &["stop", "--reward", "voucher-55"], "REG0021");
     office.taken("berta", &["resume", "--reward", "voucher-5"]);
-    let steps: Vec<String> =
-        office.history().iter().map(|step| step["what"].as_str().unwrap().to_owned()).collect();
+    let steps = office.steps();
     assert_eq!(steps, ["started", "submit", "assess", "approve", "activate", "roll_back", "stop", "resume"]);
     assert_eq!(
         run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"])["verified"],

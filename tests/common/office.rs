@@ -99,6 +99,12 @@ impl Office {
         report["digest"].as_str().unwrap().to_owned()
     }
 
+    /// The steps that were taken, without what was asked for and refused.
+    pub fn steps(&self) -> Vec<String> {
+        let what = |step: &Value| step["what"].as_str().unwrap().to_owned();
+        self.history().iter().map(what).filter(|what| what != "refused").collect()
+    }
+
     pub fn history(&self) -> Vec<Value> {
         let history = run_json(&["policy", "history", "--dir", text(&self.ledger()), "--output", "json"]);
         history.as_array().unwrap().clone()
