@@ -224,7 +224,7 @@ async fn an_impact_report_is_of_the_bundle_beside_what_is_in_force_and_can_be_co
     use runtime::requests::{Answer, ask};
 
     let office = Office::open();
-    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"45.00\"");
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
     let (draft, digest, ledger) = (office.path("draft"), office.draft(), office.ledger());
     office.taken("anna", &["policy", "submit", text(&draft)]);
     let key = office.path("anna.key");
