@@ -137,7 +137,7 @@ fn kill_switches_come_before_everything_else() {
 }
 
 #[test]
-fn segments_and_rewards_can_be_stopped_alone() {
+fn segments_moments_and_rewards_can_be_stopped_alone() {
     let bundle = grocery();
     let loyal = bundle.segment_named("loyal").unwrap();
     assert_eq!(bundle.segment_of(&fine(), Stops::default()), Ok(loyal));
@@ -147,6 +147,10 @@ fn segments_and_rewards_can_be_stopped_alone() {
     let moment = bundle.moment_named("purchase").unwrap();
     let stopped = Situation { stops, ..situation(&facts, &[]) };
     assert_eq!(bundle.candidate(moment, None, RewardIndex(0), &stopped), Err((Reason::KillSwitch, None)));
+    let stops = Stops { moments: 1 << moment.0, ..Stops::default() };
+    let stopped = Situation { stops, ..situation(&facts, &[]) };
+    assert_eq!(bundle.gate(moment, &stopped).unwrap_err().reason, Reason::KillSwitch);
+    assert_eq!(bundle.gate(moment, &situation(&facts, &[])), Ok(()));
     let in_bundle = edited_all(&[
         ("program.toml", "segments = []", "segments = [\"loyal\"]"),
         ("program.toml", "rewards = []", "rewards = [\"points-50\"]"),
