@@ -106,5 +106,6 @@ fn list(args: &List) -> Result {
 fn answer(args: &Answer, approve: bool) -> Result {
     let decision = DecisionId(args.decision);
     let done = format!("{decision} {}", if approve { "is promised" } else { "is declined" });
-    take(&args.keyed, Step::Answer { decision, approve, note: args.note.clone() }, None, &done)
+    let found = args.keyed.place.find()?;
+    take(&args.keyed, &found, Step::Answer { decision, approve, note: args.note.clone() }, None, &done)
 }

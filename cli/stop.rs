@@ -76,7 +76,8 @@ pub fn stop(args: &Switch) -> Result {
         note_guardrail(&args.keyed, rule)?;
     }
     let done = format!("{} is stopped", describe(&target));
-    take(&args.keyed, Step::Stop { target, note: args.note.clone() }, None, &done)
+    let found = args.keyed.place.find()?;
+    take(&args.keyed, &found, Step::Stop { target, note: args.note.clone() }, None, &done)
 }
 
 /// Says why a guardrail will be refused, before it is; over NATS nobody can look the rule up.
@@ -98,5 +99,6 @@ fn note_guardrail(keyed: &Keyed, rule: &str) -> Result<()> {
 pub fn resume(args: &Switch) -> Result {
     let target = args.part.target();
     let done = format!("{} runs again", describe(&target));
-    take(&args.keyed, Step::Resume { target, note: args.note.clone() }, None, &done)
+    let found = args.keyed.place.find()?;
+    take(&args.keyed, &found, Step::Resume { target, note: args.note.clone() }, None, &done)
 }

@@ -87,7 +87,10 @@ pub fn run(args: &Args) -> Result {
     let step = Step::Assess { bundle: draft.digest(), impact: digest };
     match (&args.key, args.output) {
         (None, Document::Table) => Ok(Verdict::Ok),
-        (Some(key), Document::Table) => take(&keyed(args, key), step, Some(report.text()), "recorded"),
+        (Some(key), Document::Table) => {
+            let keyed = keyed(args, key);
+            take(&keyed, &keyed.place.find()?, step, Some(report.text()), "recorded")
+        }
         (key, Document::Json) => {
             let answer =
                 key.as_ref().map(|key| put_on_record(&keyed(args, key), step, report.text())).transpose()?;

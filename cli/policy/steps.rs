@@ -123,29 +123,33 @@ pub fn submit(args: &Submit) -> Result {
     super::test::must_pass(&args.bundle, &bundle)?;
     let canonical = String::from_utf8_lossy(bundle.canonical()).into_owned();
     let step = Step::Submit { bundle: bundle.digest(), note: args.note.clone() };
-    take(&args.keyed, step, Some(canonical), &format!("submitted {}", bundle.digest()))
+    let found = args.keyed.place.find()?;
+    take(&args.keyed, &found, step, Some(canonical), &format!("submitted {}", bundle.digest()))
 }
 
 pub fn approve(args: &Approve) -> Result {
-    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
+    let found = args.keyed.place.find()?;
+    let bundle = found.digest(&args.bundle)?;
     let step = Step::Approve { bundle, impact: args.impact };
-    take(&args.keyed, step, None, &format!("approved {bundle}"))
+    take(&args.keyed, &found, step, None, &format!("approved {bundle}"))
 }
 
 pub fn activate(args: &Activate) -> Result {
-    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
+    let found = args.keyed.place.find()?;
+    let bundle = found.digest(&args.bundle)?;
     match args.at {
         Some(at) => {
             let step = Step::Schedule { bundle, at };
-            take(&args.keyed, step, None, &format!("{bundle} goes into force at {at}"))
+            take(&args.keyed, &found, step, None, &format!("{bundle} goes into force at {at}"))
         }
-        None => take(&args.keyed, Step::Activate { bundle }, None, &format!("{bundle} is in force")),
+        None => take(&args.keyed, &found, Step::Activate { bundle }, None, &format!("{bundle} is in force")),
     }
 }
 
 pub fn shadow(args: &Shadow) -> Result {
-    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
-    take(&args.keyed, Step::Shadow { bundle }, None, &format!("{bundle} is in shadow"))
+    let found = args.keyed.place.find()?;
+    let bundle = found.digest(&args.bundle)?;
+    take(&args.keyed, &found, Step::Shadow { bundle }, None, &format!("{bundle} is in shadow"))
 }
 
 pub fn canary(args: &Canary) -> Result {
@@ -162,12 +166,13 @@ pub fn canary(args: &Canary) -> Result {
         }
     }
     let done = format!("{bundle} decides for {} of the members", percent(args.share));
-    take(&args.keyed, Step::Canary { bundle, share: args.share }, None, &done)
+    take(&args.keyed, &found, Step::Canary { bundle, share: args.share }, None, &done)
 }
 
 pub fn withdraw(args: &Withdraw) -> Result {
-    let bundle = args.keyed.place.find()?.digest(&args.bundle)?;
-    take(&args.keyed, Step::Withdraw { bundle }, None, &format!("{bundle} is withdrawn"))
+    let found = args.keyed.place.find()?;
+    let bundle = found.digest(&args.bundle)?;
+    take(&args.keyed, &found, Step::Withdraw { bundle }, None, &format!("{bundle} is withdrawn"))
 }
 
 pub fn rollback(args: &Rollback) -> Result {
@@ -182,15 +187,14 @@ pub fn rollback(args: &Rollback) -> Result {
     let Some(to) = found.before()? else {
         return Err(Failure::usage("nothing was in force before the present policy"));
     };
-    take(&args.keyed, Step::RollBack { to }, None, &format!("{to} is in force again"))
+    take(&args.keyed, &found, Step::RollBack { to }, None, &format!("{to} is in force again"))
 }
 
 /// Signs a step, has it judged and recorded, and says what became of it.
 ///
 /// # Errors
 /// Exit 3 with a code when it is refused; exit 4 when nobody could judge it.
-pub fn take(keyed: &Keyed, step: Step, attachment: Option<String>, done: &str) -> Result {
-    let found = keyed.place.find()?;
-    let signed = signed(&keyed.person()?, ledger_of(keyed, &found)?, step);
-    put(keyed, &found, &registry::Request { signed, attachment }.into(), done, None)
+pub fn take(keyed: &Keyed, found: &Found, step: Step, attachment: Option<String>, done: &str) -> Result {
+    let signed = signed(&keyed.person()?, ledger_of(keyed, found)?, step);
+    put(keyed, found, &registry::Request { signed, attachment }.into(), done, None)
 }

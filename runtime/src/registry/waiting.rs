@@ -3,6 +3,9 @@
 //! An answer is a signed row. What it does is an event of the member, whose id follows from the decision: however often a
 //! node starts between the two, the event is taken once.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use domain::decision::PublicDecision;
 use domain::time::DAY;
 use domain::{DecisionId, Event, EventId, Outcome, RewardIndex, SegmentIndex, Timestamp};
@@ -36,7 +39,7 @@ pub fn waiting(
     keys: &Keys,
     now: Timestamp,
 ) -> Result<Vec<Waiting>, NodeError> {
-    let mut found = Vec::new();
+    let (mut found, mut bundles) = (Vec::new(), BTreeMap::new());
     // No promise holds longer, so what is older waits for nobody.
     let since = now.plus(-i64::from(VALID_DAYS_MAX) * DAY);
     let mut filter = Filter {
@@ -52,7 +55,14 @@ pub fn waiting(
         filter.after = page.last().map(|row| row.seq);
         for row in page {
             let public = public(&row)?;
-            if ended(reader, registry, &public, now)?.is_none() && still_held(reader, keys, &row)? {
+            if ended(reader, registry, &public, now)?.is_some() {
+                continue;
+            }
+            let bundle = match bundles.entry(public.bundle) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(recorded_bundle(reader, public.bundle)?),
+            };
+            if still_held(reader, keys, &row, bundle)? {
                 found.push(Waiting { row, public });
             }
         }
@@ -63,7 +73,7 @@ pub fn waiting(
 }
 
 /// Whether the member's own state still holds the promise: a service may have cancelled it, and an erased member has none.
-fn still_held(reader: &Reader, keys: &Keys, row: &Row) -> Result<bool, NodeError> {
+fn still_held(reader: &Reader, keys: &Keys, row: &Row, bundle: &Bundle) -> Result<bool, NodeError> {
     let Some(member) = row.member else { return Ok(false) };
     let wrong = |why: String| NodeError::Row { seq: row.seq, why };
     let key = match keys.find(member) {
@@ -71,8 +81,7 @@ fn still_held(reader: &Reader, keys: &Keys, row: &Row) -> Result<bool, NodeError
         Ok(None) | Err(KeyError::Erased(_)) => return Ok(false),
         Err(error) => return Err(wrong(error.to_string())),
     };
-    let bundle = recorded_bundle(reader, row.bundle.unwrap_or_default())?;
-    let known = loader::load(reader, member, &key, &bundle).map_err(|error| wrong(error.to_string()))?;
+    let known = loader::load(reader, member, &key, bundle).map_err(|error| wrong(error.to_string()))?;
     Ok(known.state.open_promises().any(|promise| promise.decision.0.as_bytes() == &row.record_id))
 }
 
@@ -114,11 +123,11 @@ pub(super) fn may_be_answered(
     if let Some(why) = ended(reader, registry, &public, now)? {
         return Err(not(why).into());
     }
-    if !still_held(reader, keys, &row)? {
+    let bundle = recorded_bundle(reader, public.bundle)?;
+    if !still_held(reader, keys, &row, &bundle)? {
         return Err(not("it was cancelled, or its member erased".to_owned()).into());
     }
     if approve {
-        let bundle = recorded_bundle(reader, public.bundle)?;
         if let Some(stopped) = stopped(registry, &bundle, &public) {
             return Err(Refusal::StoppedPromise(stopped).into());
         }
