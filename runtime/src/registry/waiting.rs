@@ -127,12 +127,11 @@ pub(super) fn may_be_answered(
     if !still_held(reader, keys, &row, &bundle)? {
         return Err(not("it was cancelled, or its member erased".to_owned()).into());
     }
-    if approve {
-        if let Some(stopped) = stopped(registry, &bundle, &public) {
-            return Err(Refusal::StoppedPromise(stopped).into());
-        }
+    let stopped = if approve { stopped(registry, &bundle, &public) } else { None };
+    match stopped {
+        Some(stopped) => Err(Refusal::StoppedPromise(stopped).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What a kill switch stops of a promise.
