@@ -117,30 +117,18 @@ fn a_list_without_a_row_says_so() {
 fn a_list_that_ended_early_says_how_it_goes_on() {
     let dir = folder();
     let ledger = demo(dir.path());
-    let list = ["log", "list", "--dir", text(&ledger), "--limit", "5", "--outcome", "none"];
-    let said = stderr(&run(&list));
-    let last = said.trim_end().strip_prefix("5 rows, there may be more: --from ").unwrap();
+    // The one outcome of which every demo has many rows, however fast its host was.
+    let asked = ["log", "list", "--dir", text(&ledger), "--outcome", "suppressed"];
+    let said = stderr(&run(&[&asked[..], &["--limit", "5"]].concat()));
+    let last = said.trim_end().strip_prefix("5 rows, there may be more: --from ").expect(&said);
     let last = last.strip_suffix(" goes on").unwrap();
     let seqs = |args: &[&str]| -> Vec<u64> {
-        let rows = run_json(&[&list[..], &["--output", "json"], args].concat());
+        let rows = run_json(&[&asked[..], &["--output", "json"], args].concat());
         rows.as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect()
     };
-    let (first, second) = (seqs(&[]), seqs(&["--from", last]));
+    let (first, second) = (seqs(&["--limit", "5"]), seqs(&["--limit", "5", "--from", last]));
     assert_eq!(first.last().unwrap().to_string(), last);
-    let both = run_json(&[
-        "log",
-        "list",
-        "--dir",
-        text(&ledger),
-        "--limit",
-        "10",
-        "--outcome",
-        "none",
-        "--output",
-        "json",
-    ]);
-    let both: Vec<u64> = both.as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect();
-    assert_eq!([first, second].concat(), both);
+    assert_eq!([first, second].concat(), seqs(&["--limit", "10"]));
 }
 
 #[test]
