@@ -1,10 +1,10 @@
 //! Rules that say the same twice or speak of no reward of the catalog, and money that no segment may spend.
 
-use domain::Micros;
+use domain::{Facts, Micros};
 
 use super::places::BUDGET;
 use super::terms::{By, Term, all};
-use super::{Analysis, Dead, listed};
+use super::{Analysis, Dead, listed, world};
 use crate::bundle::{Action, GuardRule};
 use crate::codes::Code;
 
@@ -18,10 +18,11 @@ impl Analysis<'_> {
             .filter(|(_, dead)| !**dead)
             .map(|(rule, _)| (rule, Term { truth: all(&rule.when), holds: true, by: By::Deny(rule.rule) }))
             .collect();
+        let mut told_apart = Vec::new();
         for (at, (rule, term)) in alive.iter().enumerate() {
             let earlier = alive[..at].iter().find(|(earlier, other)| {
                 let acts = |rule: &GuardRule| rule.action != Action::Audit;
-                acts(rule) && acts(earlier) && self.follows(term, other) && self.follows(other, term)
+                acts(rule) && acts(earlier) && self.same(term, other, &mut told_apart)
             });
             if let Some((_, other)) = earlier {
                 self.duplicate(term, other);
@@ -33,10 +34,20 @@ impl Analysis<'_> {
         self.unused_budget();
     }
 
-    /// Whether one holds wherever the other does.
-    fn follows(&mut self, one: &Term, other: &Term) -> bool {
-        let fails = Term { holds: false, ..one.clone() };
-        self.ask(&[other, &fails]).is_never()
+    /// Whether two hold of the same rows. `told_apart` are possible rows that told others apart: they answer most
+    /// pairs of a large bundle, where searching for each would take the bound of the whole bundle.
+    fn same(&mut self, one: &Term, other: &Term, told_apart: &mut Vec<Facts>) -> bool {
+        if told_apart.iter().any(|row| one.truth.holds(row) != other.truth.holds(row)) {
+            return false;
+        }
+        [(one, other), (other, one)].into_iter().all(|(one, other)| {
+            let fails = Term { holds: false, ..one.clone() };
+            let answer = self.ask(&[other, &fails]);
+            let never = answer.is_never();
+            // A row of a search is possible in the facts that were asked about.
+            told_apart.extend(answer.row().filter(world::is_possible));
+            never
+        })
     }
 
     fn duplicate(&mut self, term: &Term, earlier: &Term) {

@@ -72,6 +72,12 @@ impl Search {
             truth.fields(&mut |field| all_read &= read[field as usize]);
             all_read.then_some(Claim { truth, holds: true })
         }));
+        // What compares facts with constants is cut first: it narrows a region without leaving more to cut.
+        claims.sort_by_cached_key(|claim| {
+            let mut pairs = Vec::new();
+            list_pairs(claim.truth, &mut pairs);
+            !pairs.is_empty()
+        });
         let mut pairs = Vec::new();
         claims.iter().for_each(|claim| list_pairs(claim.truth, &mut pairs));
         let question = Question { claims, pairs, usual: &self.usual };

@@ -130,6 +130,11 @@ pub(super) static ALWAYS: LazyLock<Vec<Truth>> = LazyLock::new(|| {
     all
 });
 
+/// Whether a row holds together, in every fact.
+pub(super) fn is_possible(facts: &Facts) -> bool {
+    ALWAYS.iter().all(|truth| truth.holds(facts))
+}
+
 /// A fact compared with a number.
 pub(super) fn is(field: Field, compare: Compare, value: i64) -> Truth {
     Truth::Fact { field, compare, value }
@@ -216,7 +221,7 @@ mod tests {
             let (least, most) = bounds(*field);
             assert!((least..=most).contains(&facts.get(*field)), "{}", field.name());
         }
-        assert!(ALWAYS.iter().all(|truth| truth.holds(&facts)));
+        assert!(is_possible(&facts));
         assert_eq!(domain::event::EVENT_KIND_NAMES[usize::try_from(PURCHASE).unwrap()], "purchase");
     }
 }
