@@ -112,6 +112,7 @@ impl Reader {
         }
         schema::check_file(&files.database)?;
         let mut connection = schema::connect(&files.database, Access::Read)?;
+        schema::check_beginning(&connection)?;
         let (started, deadline) = (Instant::now(), Arc::new(AtomicU64::new(u64::MAX)));
         set_time_limit(&mut connection, started, deadline.clone())?;
         let has_columns = schema::format(&connection)? >= 2;

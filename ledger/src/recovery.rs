@@ -63,11 +63,14 @@ impl Writer {
             schema::bound(&connection, bytes_max)?;
         }
         check_guards(&connection)?;
+        schema::check_beginning(&connection)?;
+        check_rare_rows(&connection)?;
         check_identity(&connection, &keys, options, &files)?;
         let state = load_head(&connection)?;
         let history = crate::rotate::known(&connection, &files.verifier)?;
         let (mut heads, torn_note) = HeadFile::open(&files.heads, history.origin())?;
         let filed = compare_with_published(&connection, &mut heads, &history, state.tree.size())?;
+        check_claim_is_signed(&connection, &history)?;
         check_rotations_are_recorded(&history, state.tree.size(), &files)?;
         let signer = keys.signer_of(history.current())?;
         if filed == 0 && !options.heads_lost {
@@ -218,6 +221,43 @@ fn compare_with_published(
     }
     let root = Frontier::load(&StoredNodes(connection), head.size)?.root();
     if root == head.root { Ok(head.size) } else { Err(Error::Forked { size: head.size }) }
+}
+
+/// Rows that are no events and no decisions are found by an index of their own; one it leaves out would be obeyed by
+/// nobody: a hold, a rotation, an approval.
+fn check_rare_rows(connection: &Connection) -> Result<(), Error> {
+    let counts = |sql: &str| -> Result<Vec<(i64, i64)>, Error> {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let indexed = counts(
+        "SELECT kind, count(*) FROM record INDEXED BY record_by_kind WHERE kind NOT IN (10, 11) GROUP BY kind ORDER BY kind",
+    )?;
+    let counted =
+        counts("SELECT kind, sum(rows) FROM counter WHERE kind NOT IN (10, 11) GROUP BY kind ORDER BY kind")?;
+    if indexed == counted {
+        return Ok(());
+    }
+    Err(Error::Damaged("the index of rows by kind does not hold the rows that were counted".to_owned()))
+}
+
+/// A cut's row is believed only under a head that the log's key signed; they are written together.
+fn check_claim_is_signed(connection: &Connection, history: &KeyHistory) -> Result<(), Error> {
+    let Some((seq, _)) = crate::cut::newest(connection)? else { return Ok(()) };
+    let sql = "SELECT note FROM checkpoint WHERE size >= ?1 ORDER BY size DESC LIMIT 1";
+    let note: Option<String> =
+        connection.query_row(sql, [seq.0.cast_signed()], |row| row.get(0)).optional()?;
+    let is_signed = match note.and_then(|note| history.open(&note).ok()) {
+        Some(head) if head.size >= seq.0 => {
+            Frontier::load(&StoredNodes(connection), head.size)?.root() == head.root
+        }
+        _ => false,
+    };
+    if is_signed {
+        return Ok(());
+    }
+    Err(Error::Damaged(format!("row {seq} says that rows were cut, and no signed head covers it")))
 }
 
 /// With the heads lost, only `verifier.txt` may still know that this copy is older than a key rotation.

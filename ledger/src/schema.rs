@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::event::TOUCHPOINT_NAMES;
 use domain::{Outcome, Reason};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use crate::error::Error;
 use crate::kind::Kind;
@@ -161,22 +161,52 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Error> {
 
 /// Names the codes this build knows in the file, for whoever reads the views: an older build knew fewer.
 pub(crate) fn name_codes(connection: &Connection) -> Result<(), Error> {
-    let sql = "INSERT OR IGNORE INTO code (field, number, name) VALUES (?1, ?2, ?3)";
+    let sql = "INSERT INTO code (field, number, name) VALUES (?1, ?2, ?3)
+               ON CONFLICT (field, number) DO UPDATE SET name = excluded.name WHERE name <> excluded.name";
     let mut insert = connection.prepare(sql)?;
-    let mut add = |field: &str, number: i64, name: &str| insert.execute((field, number, name)).map(|_| ());
-    for kind in Kind::ALL {
-        add("kind", i64::from(kind.number()), kind.name())?;
-    }
-    for reason in Reason::ALL {
-        add("reason", i64::from(reason.number()), reason.name())?;
-    }
-    for outcome in Outcome::ALL {
-        add("outcome", crate::codes::outcome(outcome), outcome.name())?;
-    }
-    for (number, name) in (0..).zip(TOUCHPOINT_NAMES) {
-        add("touchpoint", number, name)?;
+    for (field, number, name) in codes() {
+        insert.execute((field, number, name))?;
     }
     Ok(())
+}
+
+/// Codes that the file names otherwise than this build does: views and exports would say something else than happened.
+/// A name that is missing is one an older build did not know, unless the file names nothing at all.
+pub(crate) fn misnamed_codes(connection: &Connection) -> Result<Vec<String>, Error> {
+    let mut select = connection.prepare("SELECT name FROM code WHERE field = ?1 AND number = ?2")?;
+    let (mut misnamed, mut named) = (Vec::new(), 0);
+    for (field, number, name) in codes() {
+        let found: Option<String> = select.query_row((field, number), |row| row.get(0)).optional()?;
+        named += u32::from(found.is_some());
+        if let Some(found) = found.filter(|found| found != name) {
+            misnamed.push(format!("{field} {number} is named {found:?}, not {name:?}"));
+        }
+    }
+    if named == 0 {
+        misnamed.push("none is named".to_owned());
+    }
+    Ok(misnamed)
+}
+
+/// Field, number and name of every code this build knows.
+fn codes() -> impl Iterator<Item = (&'static str, i64, &'static str)> {
+    let kinds = Kind::ALL.into_iter().map(|kind| ("kind", i64::from(kind.number()), kind.name()));
+    let reasons = Reason::ALL.into_iter().map(|reason| ("reason", i64::from(reason.number()), reason.name()));
+    let outcomes =
+        Outcome::ALL.into_iter().map(|outcome| ("outcome", crate::codes::outcome(outcome), outcome.name()));
+    let touchpoints = (0..).zip(TOUCHPOINT_NAMES).map(|(number, name)| ("touchpoint", number, name));
+    kinds.chain(reasons).chain(outcomes).chain(touchpoints)
+}
+
+/// Refuses rows before the first: nothing that reads in order would meet them.
+pub(crate) fn check_beginning(connection: &Connection) -> Result<(), Error> {
+    let first: Option<i64> = connection.query_row("SELECT min(seq) FROM record", [], |row| row.get(0))?;
+    match first {
+        Some(first) if first != 1 => {
+            Err(Error::Damaged(format!("its first row has the number {first}, not 1")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What differs between the schema of this file and that of its format: missing, extra or changed objects.

@@ -106,9 +106,38 @@ pub fn verify(
     for difference in schema::differences(&connection)? {
         scan.report.find(None, format!("the guards were changed: {difference}"));
     }
+    if let Err(Error::Damaged(what)) = schema::check_beginning(&connection) {
+        scan.report.find(None, what);
+    }
+    for misnamed in schema::misnamed_codes(&connection)? {
+        scan.report
+            .find(None, format!("the names of codes, which views and exports show, differ: {misnamed}"));
+    }
     let heads = collect_heads(&connection, &files, options, scan.through, &mut scan.report)?;
-    scan.rows(&heads, &mut progress)?;
+    // Beside the rescan, which reads rows in order and would not miss those that an index hides from questions.
+    let indexes = std::thread::scope(|scope| {
+        let indexes = scope.spawn(|| damaged_indexes(&files.database));
+        let rescan = scan.rows(&heads, &mut progress);
+        // A panic of the other thread is this one's, too.
+        let indexes = indexes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        rescan.and(indexes)
+    })?;
+    for damage in indexes {
+        scan.report.find(None, format!("an index does not hold what the rows do: {damage}"));
+    }
     Ok(scan.report)
+}
+
+/// What SQLite finds wrong between the rows and their indexes; a doctored index would keep rows from those who ask.
+fn damaged_indexes(database: &Path) -> Result<Vec<String>, Error> {
+    let connection = schema::connect(database, Access::Read)?;
+    let mut check = connection.prepare("PRAGMA integrity_check(record)")?;
+    let found = check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>();
+    match found {
+        Ok(found) => Ok(found.into_iter().filter(|found| found != "ok").collect()),
+        // A broken file: the rescan says where.
+        Err(error) => Ok(vec![error.to_string()]),
+    }
 }
 
 const IN_DATABASE: &str = "in the database";

@@ -294,7 +294,8 @@ impl Writer {
         }
         self.balances.write(&transaction)?;
         write_relays(&transaction, &self.relays)?;
-        let due = heads::is_due(&state, &self.options, now);
+        // What was cut no longer hashes to its leaf, so the row that says what is left is believed under a signed head only.
+        let due = cut.is_some() || heads::is_due(&state, &self.options, now);
         let checkpoint = due.then(|| heads::sign(&self.signer, &mut state, now));
         if let Some(checkpoint) = &checkpoint {
             write_checkpoint(&transaction, checkpoint)?;

@@ -7,7 +7,7 @@ use domain::{DecisionId, Timestamp};
 
 use super::refusal::Refusal;
 use super::step::{FILE_NAME_BYTES_MAX, TEXT_CHARS_MAX, TITLE_CHARS_MAX};
-use super::{Attachment, Case, CaseId, Cases, Closing, Statement, Step};
+use super::{Attachment, Case, CaseId, Cases, Closing, Reversal, Statement, Step};
 
 /// Cases open at once: more are nobody's, and every step is judged against all of them.
 pub const CASES_OPEN_MAX: usize = 1_000;
@@ -154,14 +154,15 @@ fn admit_attachment(case: &Case, what: &Attachment) -> Result<(), Refusal> {
     }
 }
 
-/// Four eyes: whoever asked does not confirm, whatever other roles they have.
+/// Four eyes: whoever asked does not confirm, whatever other roles or names their key has.
 fn admit_confirmation(
     case: &Case,
     decision: DecisionId,
     person: &Person,
     found: &Found,
 ) -> Result<(), Refusal> {
-    if waits(case, decision)? == person.name {
+    let asked = waits(case, decision)?;
+    if asked.asked_by == person.name || asked.asked_key == person.key {
         return Err(Refusal::OwnRequest(person.name.clone()));
     }
     holds_open(decision, found)
@@ -177,10 +178,10 @@ fn admit_closing(case: &Case, reason: Closing) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Who asked for what waits to be confirmed.
-fn waits(case: &Case, decision: DecisionId) -> Result<&str, Refusal> {
+/// The request that waits to be confirmed.
+fn waits(case: &Case, decision: DecisionId) -> Result<&Reversal, Refusal> {
     match case.reversals.get(&decision) {
-        Some(reversal) if reversal.confirmed.is_none() => Ok(&reversal.asked_by),
+        Some(reversal) if reversal.confirmed.is_none() => Ok(reversal),
         Some(_) => Err(Refusal::Confirmed(decision)),
         None => Err(Refusal::NotAsked(decision)),
     }

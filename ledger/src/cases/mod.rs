@@ -56,6 +56,8 @@ impl Confirmed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reversal {
     pub asked_by: String,
+    /// The key they signed with: whoever confirms has another one, whatever they are called by then.
+    pub asked_key: String,
     pub asked_at: Timestamp,
     pub why: String,
     pub confirmed: Option<Confirmed>,
@@ -116,7 +118,7 @@ impl Cases {
                 serde_json::from_str(row.body.as_deref().unwrap_or_default()).map_err(|error| {
                     Error::Damaged(format!("row {} holds no step of a case: {error}", row.seq))
                 })?;
-            cases.take(&signed.statement, row.recorded_at, row.seq);
+            cases.take(&signed, row.recorded_at, row.seq);
         }
         Ok(cases)
     }
@@ -136,8 +138,9 @@ impl Cases {
         self.iter().find_map(|case| Some((case, case.reversals.get(&decision)?)))
     }
 
-    /// Folds a statement that was recorded in a row.
-    pub fn take(&mut self, statement: &Statement, at: Timestamp, row: Seq) {
+    /// Folds a signed step that was recorded in a row.
+    pub fn take(&mut self, signed: &Signed, at: Timestamp, row: Seq) {
+        let Signed { statement, key, .. } = signed;
         self.taken.take(&statement.id);
         let (by, step) = (statement.by.clone(), statement.step.clone());
         let id = step.case().unwrap_or_else(|| CaseId::of(&statement.id));
@@ -161,8 +164,8 @@ impl Cases {
                 }
             }
             Step::Reverse { decision, why, .. } => {
-                let (asked_by, why) = (by.clone(), why.clone());
-                let reversal = Reversal { asked_by, asked_at: at, why, confirmed: None };
+                let (asked_by, asked_key, why) = (by.clone(), key.clone(), why.clone());
+                let reversal = Reversal { asked_by, asked_key, asked_at: at, why, confirmed: None };
                 case.reversals.insert(*decision, reversal);
             }
             Step::Confirm { decision, .. } => {

@@ -35,7 +35,9 @@ pub enum Refusal {
     NotAsked(DecisionId),
     #[error("the reversal of decision {0} is confirmed already")]
     Confirmed(DecisionId),
-    #[error("{0} asked for this reversal, and it takes a second person to confirm it")]
+    #[error(
+        "{0}, or somebody with the same key, asked for this reversal, and it takes a second person to confirm it"
+    )]
     OwnRequest(String),
     #[error("the reversal of decision {0} waits for a second person; confirm or withdraw it first")]
     Waits(DecisionId),

@@ -41,6 +41,8 @@ pub(super) struct Scan<'c> {
     recorded_at: i64,
     /// What the newest row about a cut says, and what is found of it.
     claim: Option<Claim>,
+    /// That row.
+    claimed_at: Option<Seq>,
     kept: Kept,
 }
 
@@ -52,7 +54,7 @@ impl<'c> Scan<'c> {
         let quiet = Some((Balances::load(connection)?, Recount::load(connection)?, tables));
         let indexed = Expected::begin(connection)?;
         let columns = ColumnCheck::begin(connection)?;
-        let claim = cut::newest(connection)?.map(|(_, claim)| claim);
+        let (claimed_at, claim) = cut::newest(connection)?.unzip();
         snapshot.commit()?;
         Ok(Scan {
             connection,
@@ -67,11 +69,18 @@ impl<'c> Scan<'c> {
             scratch: Vec::new(),
             recorded_at: i64::MIN,
             claim,
+            claimed_at,
             kept: Kept::default(),
         })
     }
 
     pub(super) fn rows(&mut self, heads: &Heads, progress: &mut impl FnMut(u64, u64)) -> Result<(), Error> {
+        if let Some(seq) = self.claimed_at
+            && heads.range(seq.0..).next().is_none()
+        {
+            self.report.find(Some(seq), "it says that rows were cut, and no signed head covers it");
+            self.claim = None;
+        }
         let mut last = 0i64;
         let through = self.through.cast_signed();
         let mut statement = self.connection.prepare(&format!(
@@ -284,7 +293,7 @@ impl<'c> Scan<'c> {
         if kept.claim(Seq(self.through)).is_same_as(claim.as_ref()) {
             return Ok(());
         }
-        if cut::newest(self.connection)?.map(|(_, claim)| claim) != claim {
+        if cut::newest(self.connection)?.map(|(seq, _)| seq) != self.claimed_at {
             self.report.find(None, "rows were erased or pruned while this check ran; run it again");
             return Ok(());
         }

@@ -167,11 +167,11 @@ fn rehashed_rows_contradict_the_signed_heads() {
     );
 }
 
-/// Recomputes leaf `seq` and the stored nodes above it from the changed columns.
-pub fn mend(folder: &Path, seq: i64) {
+/// The leaf of a row as its columns are now.
+fn leaf_of(folder: &Path, seq: i64) -> [u8; 32] {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute("ATTACH ?1 AS l", [folder.join("ledger.db").to_str().unwrap()]).unwrap();
-    let leaf: [u8; 32] = connection
+    connection
         .query_row(
             "SELECT seq, record_id, kind, recorded_at, event_time, partition, epoch, member, event_id, outcome, reason, segment,
                     reward, touchpoint, bundle, models, semantics, debits, body, sealed_digest FROM l.record WHERE seq = ?1",
@@ -188,8 +188,12 @@ pub fn mend(folder: &Path, seq: i64) {
                 Ok(public.leaf(blob(19), &mut Vec::new()).0)
             },
         )
-        .unwrap();
-    drop(connection);
+        .unwrap()
+}
+
+/// Recomputes leaf `seq` and the stored nodes above it from the changed columns.
+pub fn mend(folder: &Path, seq: i64) {
+    let leaf = leaf_of(folder, seq);
     tamper(folder, &format!("UPDATE record SET leaf = x'{}' WHERE seq = {seq}", domain::digest::hex(&leaf)));
     let tile = (seq - 1) / 256;
     let connection = intruder(folder);
@@ -276,6 +280,76 @@ fn edited_caches_are_noticed() {
     finds("DELETE FROM event_index WHERE seq = (SELECT min(seq) FROM event_index)", None);
     finds("DELETE FROM member_index WHERE seq = (SELECT max(seq) FROM member_index)", None);
     finds("UPDATE counter SET rows = rows + 1", None);
+}
+
+/// What a row holds, from `seq` on, to be put in front of other rows or behind them.
+const COPIED: &str = "leaf, sealed_digest, randomblob(16), kind, recorded_at, event_time, partition, epoch, member, 'extra', outcome,
+    reason, segment, reward, touchpoint, bundle, models, semantics, debits, body, sealed FROM record";
+
+#[test]
+fn a_row_before_the_first_is_noticed_by_everybody() {
+    for number in [-1, 0] {
+        let folder = finds(&format!("INSERT INTO record SELECT {number}, {COPIED} WHERE seq = 2600"), None);
+        assert!(matches!(Writer::open(&options(folder.path())), Err(Error::Damaged(_))));
+        assert!(matches!(ledger::Reader::open(folder.path()), Err(Error::Damaged(_))));
+    }
+}
+
+#[test]
+fn an_index_that_hides_rows_is_noticed() {
+    let hidden = |index: &str, made: &str| {
+        format!(
+            "CREATE TABLE kept AS SELECT sql FROM sqlite_schema WHERE name = '{index}'; DROP INDEX {index}; {made};
+             PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = (SELECT sql FROM kept) WHERE name = '{index}';
+             PRAGMA writable_schema = RESET; DROP TABLE kept"
+        )
+    };
+    finds(
+        &hidden("record_by_id", "CREATE UNIQUE INDEX record_by_id ON record (record_id) WHERE seq <> 300"),
+        None,
+    );
+    let rare = "CREATE INDEX record_by_kind ON record (kind) WHERE kind NOT IN (10, 11) AND seq > 2";
+    let folder = finds(&hidden("record_by_kind", rare), None);
+    assert!(matches!(Writer::open(&options(folder.path())), Err(Error::Damaged(_))), "also a start notices");
+}
+
+#[test]
+fn renamed_codes_are_noticed_and_mended_by_a_start() {
+    let swapped = "UPDATE code SET name = CASE number WHEN 0 THEN 'none' ELSE 'granted' END
+                   WHERE field = 'outcome' AND number IN (0, 1)";
+    for sql in [swapped, "DELETE FROM code"] {
+        let folder = finds(sql, None);
+        drop(open(folder.path()));
+        assert_eq!(check(folder.path()).findings, []);
+    }
+}
+
+#[test]
+fn a_claim_that_rows_were_cut_is_believed_under_a_signed_head_only() {
+    let folder = filled();
+    let folder = folder.path();
+    tamper(folder, "UPDATE record SET body = NULL, reward = 'voucher' WHERE seq = 300");
+    let stored: [u8; 32] =
+        intruder(folder).query_row("SELECT leaf FROM record WHERE seq = 300", [], |row| row.get(0)).unwrap();
+    let cut = [&300u64.to_be_bytes()[..], &stored, &leaf_of(folder, 300), &[0]].concat();
+    let body =
+        format!(r#"{{"v":1,"kept":{{"through":2600,"rows":1,"digest":"{}"}}}}"#, domain::Digest::of(&cut));
+    let kind = ledger::Kind::Retention.number();
+    tamper(
+        folder,
+        &format!(
+            "INSERT INTO record (seq, leaf, record_id, kind, recorded_at, partition, epoch, semantics, body)
+                 SELECT 2601, leaf, randomblob(16), {kind}, recorded_at, partition, epoch, semantics, '{body}'
+                 FROM record WHERE seq = 2600;
+             INSERT INTO counter VALUES ({kind}, -1, -1, 1)"
+        ),
+    );
+    mend(folder, 2_601);
+    let report = check(folder);
+    assert_eq!(report.first_bad, Some(Seq(300)), "{:?}", report.findings);
+    assert!(report.findings.iter().any(|finding| finding.seq == Some(Seq(2_601))), "{:?}", report.findings);
+    let refused = Writer::open(&options(folder)).map(|_| ());
+    assert!(matches!(&refused, Err(Error::Damaged(what)) if what.contains("2601")), "{refused:?}");
 }
 
 #[test]
