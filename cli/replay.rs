@@ -20,7 +20,8 @@ use crate::reading::{self, Who, Whose};
     group(clap::ArgGroup::new("scope").required(true).args(["all", "range", "id"])),
     after_help = "\
 What differs is named by row and field. Values of personal fields are shown with --purpose only, once a
-row of the ledger says who asked and why."
+row of the ledger says who asked and why. So is what a policy would have decided that the ledger does not hold:
+its rules could be questions about a member."
 )]
 pub struct Args {
     /// Folder the demo or the node wrote
@@ -46,7 +47,8 @@ pub struct Args {
     /// Folder of the models, instead of the shipped ones
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
-    /// Show the values of personal fields that differ: why, for the record; never name a person here
+    /// Show the values of personal fields that differ, or ask under a policy the ledger does not hold: why, for the
+    /// record; never name a person here
     #[arg(long, value_name = "TEXT")]
     purpose: Option<String>,
     #[command(flatten)]

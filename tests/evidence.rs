@@ -82,16 +82,48 @@ fn changed_evidence_is_refused() {
         changed["items"].as_array_mut().unwrap().retain(|item| item["what"] != what);
         changed
     };
+    let with = |field: &str, value: Value| {
+        let mut changed = evidence.clone();
+        changed[field] = value;
+        changed
+    };
+    let called = |what: &str, other: &str| {
+        let mut changed = evidence.clone();
+        let items = changed["items"].as_array_mut().unwrap();
+        items.iter_mut().filter(|item| item["what"] == what).for_each(|item| item["what"] = other.into());
+        changed
+    };
+    // The same rows, proven again after the log has grown: rows of a forked log would look like that.
+    let two_heads = || {
+        let add = ["log", "hold", "add", "--pseudonym", "--reason", "a request", "--dir"];
+        let sql = "SELECT DISTINCT lower(hex(member)) FROM record WHERE kind = 11 LIMIT 2";
+        // The second signs the head over the row of the first.
+        for member in query(&office.ledger(), sql).lines() {
+            let held = run(&[&add[..], &[text(&office.ledger()), member]].concat());
+            assert!(held.status.success(), "{}", stderr(&held));
+        }
+        let mut changed = evidence.clone();
+        changed["items"][0] = gathered(&office)["items"][0].clone();
+        changed
+    };
     let (_, said) = check(&office, &without("policy"));
     assert!(said.contains("is not in the file"), "{said}");
     for (changed, why) in [
         (swapped("policy", "run"), "the proof given for row"),
         (without("decision"), "it is not in the file"),
+        (without("run"), "the run that made it is not in the file"),
+        (without("models"), "are not in the file"),
+        (with("about", serde_json::json!([])), "about no decision"),
+        (called("policy", "step"), "is no step"),
+        (two_heads(), "under another head"),
         (serde_json::json!({ "v": 2, "about": [], "items": [] }), "form 2 is unknown"),
         (serde_json::json!({ "v": 1, "about": [], "items": [] }), "it holds no rows"),
     ] {
         let (code, said) = check(&office, &changed);
         assert!(code == Some(3) && said.contains(why), "{code:?} {said}");
+        let (file, key) = (office.path("given.json"), office.ledger().join("verifier.txt"));
+        let theirs = python(&["evidence", text(&file), "--key", text(&key)]);
+        assert!(theirs.status.code() == Some(3) || why.contains("form 2"), "{why}: {}", stderr(&theirs));
     }
     let mut flipped = evidence.clone();
     let proof = of(&evidence, "decision")["proof"].as_str().unwrap();

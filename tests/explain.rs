@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{folder, purchases, query, run, run_json, text};
+use common::{folder, purchases, query, run, run_json, stderr, text};
 use ledger::{Filter, Keys, Kind, Reader};
 use sim::explain::{self, Explanation};
 
@@ -113,7 +113,12 @@ fn losses_add_up_scores_come_out_again_and_another_policy_can_be_asked() {
     std::fs::write(&path, program.replace("\nprogram = false", "\nprogram = true")).unwrap();
     let granted = query(&ledger, "SELECT min(seq) FROM record WHERE kind = 11 AND outcome = 0");
     let args = ["replay", &granted, "--under", text(&draft), "--dir", text(&ledger), "--output", "json"];
-    let under = run_json(&args);
+    // Made-up rules could be questions about a member, so whoever asks leaves a row.
+    let refused = run(&args);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    let under = run_json(&[&args[..], &["--purpose", "what a stop would have done"]].concat());
+    let readings = run_json(&["log", "readings", "--dir", text(&ledger), "--output", "json"]);
+    assert!(readings.to_string().contains("what a stop would have done"), "{readings}");
     let line = &under["different"][0];
     assert!(line["recorded"].as_str().unwrap().starts_with("granted "), "{under}");
     assert_eq!(

@@ -73,7 +73,7 @@ fn an_export_is_recorded_and_is_what_its_manifest_says() {
         let key = ledger.join("verifier.txt");
         let checked = run_json(&["log", "check-export", text(&out), "--key", text(&key), "--output", "json"]);
         assert_eq!((&checked["same"], &checked["head_checked"]), (&json!(true), &json!(true)));
-        assert_eq!(files(&out).len(), 5, "four views and a manifest, nothing half");
+        assert_eq!(files(&out).len(), 6, "four views, a manifest and its proof, nothing half");
     }
     assert_eq!(run_json(&["log", "verify", "--dir", text(&ledger), "--output", "json"])["verified"], true);
 }
@@ -131,6 +131,20 @@ fn what_was_changed_in_an_export_is_named() {
     other["files"][0]["name"] = json!("../ledger/ledger.db");
     std::fs::write(&manifest, other.to_string()).unwrap();
     found("no plain file name");
+    std::fs::write(&manifest, &text_then).unwrap();
+    // Files and manifest changed together, as whoever changes one would.
+    let key = ledger.join("verifier.txt");
+    let proven = || run(&["log", "check-export", text(&out), "--key", text(&key)]);
+    assert_eq!(proven().status.code(), Some(0), "{}", stderr(&proven()));
+    other = serde_json::from_str(&text_then).unwrap();
+    other["filter"] = json!({ "segment": "loyal" });
+    std::fs::write(&manifest, other.to_string()).unwrap();
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(proven().status.code(), Some(3));
+    assert!(said(&proven()).contains("the log recorded another manifest"), "{}", said(&proven()));
+    std::fs::write(&manifest, &text_then).unwrap();
+    std::fs::remove_file(out.join("manifest.tlog-proof")).unwrap();
+    assert_eq!(proven().status.code(), Some(3), "{}", said(&proven()));
     std::fs::remove_file(&manifest).unwrap();
     found("no whole export");
 }

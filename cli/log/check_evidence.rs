@@ -14,7 +14,8 @@ use crate::output::{self, Document, grouped};
 #[command(after_help = "\
 Give the log's public key, a signed head you received earlier, or both. Checked are every row's proof,
 the policy's digest, what people signed about it, and the certificate of the prices, by the independent
-checker. Exit 3 names what does not hold.")]
+checker. A decision without its run, models or policy is refused. Whether a step or a certificate was left
+out of the file only the log can tell: the file then says that it holds none. Exit 3 names what does not hold.")]
 pub struct Args {
     /// What `largesse log evidence` wrote
     file: PathBuf,
@@ -53,7 +54,7 @@ pub fn run(args: &Args) -> Result {
         let prices = if decision.negotiated {
             "its prices are certified"
         } else {
-            "its prices are those of a period's beginning"
+            "no certificate of its prices is in this file"
         };
         output::line(&format!(
             "  row {}: decision {} was {} ({}) under policy {}; {prices}",
@@ -67,7 +68,7 @@ pub fn run(args: &Args) -> Result {
             output::line(&format!("    {step} signed by {by} (row {row})"))?;
         }
         if decision.steps.is_empty() {
-            output::line("    nobody signed anything about this policy: the node was configured with it")?;
+            output::line("    nothing that people signed about this policy is in this file")?;
         }
     }
     Ok(Verdict::Ok)

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use domain::Digest;
 use ledger::note::Head;
+use ledger::proof::{InclusionProof, Trust};
+use ledger::{KeyHistory, Kind};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::export::Form;
@@ -24,9 +26,10 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// Check an export against its manifest, without the ledger
 #[derive(clap::Args)]
 #[command(after_help = "\
-Each file is hashed and its rows are counted; the signed head must state the manifest's tree, and with
---key be signed by that log. That the manifest is the one that was recorded is shown by its digest: it is
-in the body of the export's row. Exit 3 names what differs.")]
+Each file is hashed and its rows are counted; the signed head must state the manifest's tree. With --key
+the head must be signed by that log, and manifest.tlog-proof must prove the row in which the log recorded the
+manifest's digest: then nobody changed it. Without, files and manifest could have been changed together. Exit
+3 names what differs.")]
 pub struct Args {
     /// What `largesse log export` wrote
     folder: PathBuf,
@@ -46,7 +49,11 @@ pub fn run(args: &Args) -> Result {
     if manifest.schema != manifest::SCHEMA {
         return Err(bad(format!("schema {}, this build reads {}", manifest.schema, manifest::SCHEMA)));
     }
-    let mut findings: Vec<String> = head(&manifest, args.key.as_deref())?.into_iter().collect();
+    let keys = args.key.as_deref().map(given::key).transpose()?;
+    let mut findings: Vec<String> = head(&manifest, keys.clone()).into_iter().collect();
+    if let Some(keys) = keys {
+        findings.extend(unrecorded(&args.folder, Digest::of(&text), keys));
+    }
     for sheet in &manifest.files {
         findings.extend(differs(&args.folder, manifest.form, sheet));
     }
@@ -71,22 +78,42 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// What is wrong with the signed head.
-fn head(manifest: &Manifest, key: Option<&str>) -> Result<Option<String>> {
-    let opened = match key {
+fn head(manifest: &Manifest, keys: Option<KeyHistory>) -> Option<String> {
+    let opened = match keys {
         None => Head::claimed(&manifest.head),
-        Some(key) => {
-            let mut keys = given::key(key)?;
-            keys.follow(&manifest.rotations).and_then(|()| keys.open(&manifest.head))
-        }
+        Some(mut keys) => keys.follow(&manifest.rotations).and_then(|()| keys.open(&manifest.head)),
     };
-    Ok(match opened {
+    match opened {
         Err(error) => Some(format!("the signed head: {error}")),
         Ok(head) if (head.size, head.root) != (manifest.tree.size, manifest.tree.root) => Some(format!(
             "the signed head is of {} rows with root {}, not the manifest's tree",
             head.size, head.root
         )),
         Ok(_) => None,
-    })
+    }
+}
+
+/// Why nothing shows that the log recorded this manifest.
+fn unrecorded(folder: &Path, manifest: Digest, keys: KeyHistory) -> Option<String> {
+    let name = manifest::PROOF;
+    let text = match std::fs::read_to_string(folder.join(name)) {
+        Ok(text) => text,
+        Err(error) => {
+            return Some(format!("{name}, which shows that the log recorded the manifest: {error}"));
+        }
+    };
+    let trust = Trust { key: Some(keys), head: None };
+    let recorded = InclusionProof::from_text(&text).and_then(|proof| {
+        proof.check(&trust)?;
+        let row = proof.columns()?;
+        let body: Value = serde_json::from_str(row.body.unwrap_or_default()).unwrap_or_default();
+        Ok(row.kind == i64::from(Kind::Export.number()) && body["sha256"] == manifest.to_string())
+    });
+    match recorded {
+        Ok(true) => None,
+        Ok(false) => Some(format!("{name}: the log recorded another manifest in that row")),
+        Err(error) => Some(format!("{name}: {error}")),
+    }
 }
 
 /// What is wrong with a file.
@@ -169,13 +196,19 @@ fn say(args: &Args, manifest: &Manifest, digest: Digest, findings: &[String]) ->
         "export of {}, {} rows then: {}; manifest {digest}",
         manifest.ledger,
         grouped(manifest.tree.size),
-        if same { "as it was written" } else { "NOT AS IT WAS WRITTEN" }
+        match (same, args.key.is_some()) {
+            (false, _) => "NOT AS IT WAS WRITTEN",
+            (true, true) => "as it was written, and recorded in the log",
+            (true, false) => "its files are those of its manifest",
+        }
     ))?;
     for finding in findings {
         output::line(&format!("  {finding}"))?;
     }
     if args.key.is_none() {
-        output::say("the head's signature was not checked: give the log's public key with --key");
+        output::say(
+            "not proven: whoever changes a file can change the manifest with it. Give the log's public key with --key",
+        );
     }
     Ok(())
 }

@@ -104,7 +104,10 @@ pub fn run(args: &Args) -> Result {
     let text = serde_json::to_vec_pretty(&manifest).map_err(Failure::runtime)?;
     let digest = Digest::of(&text);
     let row = record(&mut writer, &manifest, purpose, digest)?;
-    unfinished.publish(&text)?;
+    writer.sign_head(runtime::clock::wall()).map_err(crate::ledger_errors)?;
+    let (head, note) = given::newest(&reader, &keys)?;
+    let proof = reader.prove(Seq(row), &head, &note).map_err(crate::ledger_errors)?;
+    unfinished.publish(&text, &proof.to_text())?;
     say(args, &manifest, row, digest)?;
     Ok(Verdict::Ok)
 }

@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> Result {
     // Looked up before anything is destroyed: afterwards nobody knows what to look for.
     let stored = args.nats.as_deref().map(|url| look(args, url, writer.keys())).transpose()?;
     let found = stored.as_ref().map(|(_, traces)| traces.count()).unwrap_or_default();
+    let mentions = stored.as_ref().map(|(_, traces)| traces.mentions()).unwrap_or_default();
     let erased = match member {
         Some(member) => Some(writer.erase(runtime::clock::wall(), member, purpose).map_err(errors)?),
         // Nobody in the ledger, but a server may still hold what was never taken, or came after an erasure.
@@ -63,7 +64,7 @@ pub fn run(args: &Args) -> Result {
             server.forget(&traces).await.map_err(Failure::unavailable)
         })?;
     }
-    show(args, erased.as_ref(), found)?;
+    show(args, erased.as_ref(), found, mentions)?;
     Ok(Verdict::Ok)
 }
 
@@ -97,13 +98,18 @@ fn errors(error: ledger::Error) -> Failure {
     }
 }
 
-fn show(args: &Args, erased: Option<&Erased>, (events, rewards): (usize, usize)) -> Result<()> {
+fn show(
+    args: &Args,
+    erased: Option<&Erased>,
+    (events, rewards): (usize, usize),
+    mentions: usize,
+) -> Result<()> {
     if args.output == Document::Json {
         return output::json(&json!({
             "member": erased.map(|erased| erased.member), "row": erased.map(|erased| erased.seq.0),
             "rows_emptied": erased.map_or(0, |erased| erased.rows),
             "dead_letters_emptied": erased.map_or(0, |erased| erased.dead_letters),
-            "nats": args.nats.as_ref().map(|_| json!({ "events_deleted": events, "rewards_deleted": rewards })),
+            "nats": args.nats.as_ref().map(|_| json!({ "events_deleted": events, "rewards_deleted": rewards, "events_of_others_left": mentions })),
         }));
     }
     match erased {
@@ -118,7 +124,13 @@ fn show(args: &Args, erased: Option<&Erased>, (events, rewards): (usize, usize))
     }
     match &args.nats {
         Some(url) => {
-            output::line(&format!("{events} events and {rewards} rewards deleted at {}", redacted(url)))?
+            output::line(&format!("{events} events and {rewards} rewards deleted at {}", redacted(url)))?;
+            if mentions > 0 {
+                output::say(&format!(
+                    "{mentions} events of other members name this one in other fields; they are left, for nobody knows \
+                     whether a node took them yet, and the server drops them by age"
+                ));
+            }
         }
         None => output::say(
             "a NATS server keeps raw events for seven days: where one is used, run this again with --nats and the \

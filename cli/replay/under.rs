@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use domain::Outcome;
+use domain::{Digest, Outcome};
 use ledger::{Keys, Reader, Row, Seq};
 use serde::Serialize;
 use sim::impact::{self, Assessment, Wanted};
@@ -12,6 +12,7 @@ use sim::impact::{self, Assessment, Wanted};
 use super::Args;
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
+use crate::reading::{self, Whose};
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 1_000;
@@ -40,6 +41,7 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
     let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
     let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
     let bundle = Arc::new(crate::policy::named(other, Some(&args.dir))?);
+    read_through(args, &reader, bundle.digest(), rows.as_ref())?;
     let models = super::models(args)?;
     let wanted = Wanted { after: Seq::START, until: None, since: None, models: models.digest() };
     let mut recorded = impact::read(&reader, &keys, wanted, |_, _| {}).map_err(Failure::runtime)?;
@@ -89,6 +91,31 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
         ))?;
     }
     Ok(Verdict::Ok)
+}
+
+/// Outcomes under rules that somebody made up answer questions about what members' facts are; so that is a reading.
+/// A policy the ledger holds was signed for by a person, or was in force.
+fn read_through(
+    args: &Args,
+    reader: &Reader,
+    policy: Digest,
+    rows: Option<&RangeInclusive<u64>>,
+) -> Result<()> {
+    if runtime::opening::recorded_bundle(reader, policy).is_ok() {
+        return Ok(());
+    }
+    let Some(purpose) = &args.purpose else {
+        return Err(Failure::usage(
+            "a policy that the ledger does not hold shows by its outcomes what members' facts are: say why you ask \
+             with --purpose, for the record",
+        ));
+    };
+    let row = rows.filter(|rows| rows.start() == rows.end()).map(|rows| *rows.start());
+    let member = match row {
+        Some(row) => reader.row(Seq(row)).map_err(crate::ledger_errors)?.and_then(|row| row.member),
+        None => None,
+    };
+    reading::record(&args.dir, &args.who, "replay --under", purpose, Whose { member, row })
 }
 
 fn compared(row: &Row, event_id: String, said: &Said) -> Line {

@@ -32,7 +32,9 @@ def need(condition, why):
 
 
 def unbase64(text):
-    return base64.b64decode(text, validate=True)
+    data = base64.b64decode(text, validate=True)
+    need(base64.b64encode(data).decode() == text, "base64 with bits that say nothing")
+    return data
 
 
 def decimal(text):
@@ -230,17 +232,38 @@ def check_proof(text, keys, pinned):
     check_inclusion(leaf, index, size, hashes(lines[3:]), root)
     print(f"proven: row {row['seq']} is in log {origin} of {size} rows")
     print(json.dumps(row, indent=2))
-    return row
+    return row, (origin, size, root)
+
+
+# What an evidence file calls rows, by the kinds of rows they may be.
+KINDS = {"run": {2}, "policy": {3}, "models": {4}, "decision": {11}, "negotiation": {20}, "step": {30, 40}, "report": {47}}
 
 
 def check_evidence(text, keys, pinned):
-    items = json.loads(text)["items"]
-    need(items, "the file holds no rows")
+    evidence = json.loads(text)
+    items, about = evidence["items"], evidence["about"]
+    need(items and about, "the file is about no decision")
+    rows, heads = {}, set()
     for item in items:
-        row = check_proof(item["proof"], keys, pinned)
+        row, head = check_proof(item["proof"], keys, pinned)
+        heads.add(head)
+        need(len(heads) == 1, "its rows are proven under different heads: they may be of two logs")
         need(row["seq"] == item["row"], f"the proof given for row {item['row']} is of row {row['seq']}")
-        if item["what"] == "policy":
+        need(row["kind"] in KINDS.get(item["what"], ()), f"row {row['seq']} is no {item['what']}, as the file calls it")
+        if row["kind"] in KINDS["policy"]:
             need(hashlib.sha256(row["body"].encode()).hexdigest() == row["bundle"], f"row {row['seq']} is not the policy it names")
+        rows[row["seq"]] = row
+    for seq in about:
+        need(seq in rows and rows[seq]["kind"] in KINDS["decision"], f"decision {seq} is not in the file")
+        decision = rows[seq]
+
+        def rests_on(what, column):
+            return any(row["kind"] in KINDS[what] and row[column] == decision[column] for row in rows.values())
+
+        need(rests_on("policy", "bundle"), f"the policy of decision {seq} is not in the file")
+        need(decision["models"] is None or rests_on("models", "models"), f"the models of decision {seq} are not in the file")
+        need(any(row["kind"] in KINDS["run"] and row["seq"] < seq for row in rows.values()), f"the run of decision {seq} is not in the file")
+    print(f"proven: decisions {about} with their run, models and policy; whether steps or certificates are missing only the log tells")
 
 
 def check_growth(text, keys, pinned):
@@ -283,7 +306,7 @@ def main():
     except NotProven as why:
         print(f"NOT PROVEN: {why}", file=sys.stderr)
         return 3
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         print(f"NOT PROVEN: not such a file ({type(error).__name__}: {error})", file=sys.stderr)
         return 3
     return 0

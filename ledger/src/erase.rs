@@ -132,7 +132,7 @@ fn letters_of(reader: &Reader, keys: &Keys, raw: &str) -> Result<BTreeSet<u64>, 
         for row in &page {
             let Some(sealed) = row.sealed.as_ref().filter(|_| row.member.is_none()) else { continue };
             // One that does not open tells nobody anything.
-            if key.open(&row.record_id, sealed).is_ok_and(|text| names(&text, raw)) {
+            if key.open(&row.record_id, sealed).is_ok_and(|text| named(&text, raw).is_some()) {
                 found.insert(row.seq.0);
             }
         }
@@ -143,32 +143,74 @@ fn letters_of(reader: &Reader, keys: &Keys, raw: &str) -> Result<BTreeSet<u64>, 
     }
 }
 
-/// Whether the text of an event names a member: in its field, or, where it cannot be read as an event, anywhere as a word.
-pub fn names(text: &[u8], raw: &str) -> bool {
-    if let Ok(Value::Object(event)) = serde_json::from_slice(text)
-        && let Some(Value::String(member)) = event.get("member")
-    {
-        return member == raw;
+/// How the text of an event names a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// It is about them: in its field, or it cannot be read as an event and holds them as a word.
+    About,
+    /// It is an event of somebody else and holds them as a word in another field.
+    Mentioned,
+}
+
+/// Whether the text of an event names a member, and how.
+pub fn named(text: &[u8], raw: &str) -> Option<Named> {
+    let event = serde_json::from_slice(text).ok().filter(Value::is_object);
+    let member = event.as_ref().and_then(|event| event["member"].as_str()).map(str::trim);
+    let words = || match &event {
+        // Read, so that it does not matter how a letter was written.
+        Some(event) => holds(event, raw),
+        None => has_word(&String::from_utf8_lossy(text), raw),
+    };
+    match member {
+        Some(member) if member == raw.trim() => Some(Named::About),
+        Some(_) => words().then_some(Named::Mentioned),
+        None => words().then_some(Named::About),
     }
-    let text = String::from_utf8_lossy(text);
-    let is_word = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+}
+
+/// Whether any text in a value holds a word.
+fn holds(value: &Value, raw: &str) -> bool {
+    match value {
+        Value::String(text) => has_word(text, raw),
+        Value::Array(values) => values.iter().any(|value| holds(value, raw)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| has_word(name, raw) || holds(value, raw)),
+        Value::Number(number) => number.to_string() == raw,
+        Value::Null | Value::Bool(_) => false,
+    }
+}
+
+fn has_word(text: &str, raw: &str) -> bool {
+    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
     !raw.is_empty()
         && text.match_indices(raw).any(|(at, _)| {
-            !is_word(text[..at].chars().next_back()) && !is_word(text[at + raw.len()..].chars().next())
+            !is_letter(text[..at].chars().next_back()) && !is_letter(text[at + raw.len()..].chars().next())
         })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::Named::{About, Mentioned};
+    use super::named;
 
     #[test]
     fn an_event_names_its_member_and_nobody_else() {
-        assert!(names(br#"{"member":"M-7","event_id":"e"}"#, "M-7"));
-        assert!(names(br#"{"member":"M\u002d7"}"#, "M-7"), "however it is written");
-        assert!(!names(br#"{"member":"M-71","note":"M-7"}"#, "M-7"));
-        assert!(names(b"member=M-7;amount=3", "M-7"), "also in what is no event");
-        assert!(names(br#"{"members":["M-7"]}"#, "M-7"));
-        assert!(!names(b"member=M-71;amount=3", "M-7") && !names(b"anything", ""));
+        assert_eq!(named(br#"{"member":"M-7","event_id":"e"}"#, "M-7"), Some(About));
+        assert_eq!(named(br#"{"member":"M\u002d7"}"#, "M-7"), Some(About), "however it is written");
+        assert_eq!(
+            named(br#"{"member":"  M-7 "}"#, "M-7"),
+            Some(About),
+            "also where the event is refused for it"
+        );
+        for text in [
+            r#"{"member":"M-71","note":"M-7"}"#,
+            r#"{"member":"other","event_id":"order/M-7/1"}"#,
+            r#"{"member":"other","lines":[{"M\u002d7":true}]}"#,
+        ] {
+            assert_eq!(named(text.as_bytes(), "M-7"), Some(Mentioned), "{text}");
+        }
+        assert_eq!(named(br#"{"member":"M-71","event_id":"M-72"}"#, "M-7"), None);
+        assert_eq!(named(b"member=M-7;amount=3", "M-7"), Some(About), "also in what is no event");
+        assert_eq!(named(br#"{"members":["M-7"]}"#, "M-7"), Some(About));
+        assert_eq!(named(b"member=M-71;amount=3", "M-7").or(named(b"anything", "")), None);
     }
 }

@@ -79,10 +79,10 @@ pub struct Holds {
     pub reason: String,
     /// The policy's digest, recomputed from its bytes.
     pub policy: Digest,
-    /// What people signed about the policy, in order: step, by whom, row.
+    /// What people signed about the policy, in order: step, by whom, row. That none is missing only the log can tell.
     pub steps: Vec<(String, String, u64)>,
-    /// Whether its prices came from a negotiation whose certificate was verified again; otherwise they were those of
-    /// a period's beginning.
+    /// Whether the file holds the certificate of its prices, which was verified again. Otherwise they were those of a
+    /// period's beginning, or somebody left the certificate out: only the log can tell.
     pub negotiated: bool,
 }
 
@@ -133,7 +133,14 @@ impl Evidence {
         for item in &self.items {
             let unproven = |why| Error::Unproven { what: item.what.clone(), row: item.row, why };
             let proof = InclusionProof::from_text(&item.proof).map_err(unproven)?;
-            head = Some(proof.check(trust).map_err(unproven)?);
+            let proven = proof.check(trust).map_err(unproven)?;
+            // Rows under two heads could be those of two logs that one key signed.
+            if head.as_ref().is_some_and(|head: &Head| *head != proven) {
+                let why =
+                    "it is proven under another head than the rows before it; a file has one".to_owned();
+                return Err(Error::Contradiction { row: item.row, why });
+            }
+            head = Some(proven);
             if proof.seq.0 != item.row {
                 return Err(Error::Malformed(format!(
                     "the proof given for row {} is of row {}",
@@ -143,15 +150,38 @@ impl Evidence {
             proofs.push(proof);
         }
         let head = head.ok_or_else(|| Error::Malformed("it holds no rows".to_owned()))?;
+        if self.about.is_empty() {
+            return Err(Error::Malformed("it is about no decision".to_owned()));
+        }
         let mut rows = BTreeMap::new();
         for (proof, item) in proofs.iter().zip(&self.items) {
             let unproven = |why| Error::Unproven { what: item.what.clone(), row: item.row, why };
-            rows.insert(item.row, proof.columns().map_err(unproven)?);
+            let columns = proof.columns().map_err(unproven)?;
+            if !is_a(&item.what, columns.kind) {
+                let why = format!("it is no {}, as the file calls it", item.what);
+                return Err(Error::Contradiction { row: item.row, why });
+            }
+            rows.insert(item.row, columns);
         }
         let case = Case { rows };
         let holds = self.about.iter().map(|row| case.decision(*row)).collect::<Result<_, _>>()?;
         Ok((head, holds))
     }
+}
+
+/// Whether rows of this kind are called so in the file.
+fn is_a(what: &str, kind: i64) -> bool {
+    let kinds: &[Kind] = match what {
+        "decision" => &[Kind::Decision],
+        "run" => &[Kind::Start],
+        "models" => &[Kind::Models],
+        "policy" => &[Kind::Bundle],
+        "step" => &[Kind::Operation, Kind::Approval],
+        "report" => &[Kind::ImpactReport],
+        "negotiation" => &[Kind::Certificate],
+        _ => &[],
+    };
+    kinds.iter().any(|known| i64::from(known.number()) == kind)
 }
 
 /// Every row a decision refers to.
@@ -214,6 +244,14 @@ impl Case<'_> {
         let decision = public(columns.body.unwrap_or_default(), row)?;
         if columns.bundle != Some(&decision.bundle.0) {
             return Err(wrong("its column and its body name different policies".to_owned()));
+        }
+        if !self.of_kind(Kind::Start).any(|(start, _)| start < row) {
+            return Err(wrong("the run that made it is not in the file".to_owned()));
+        }
+        if let Some(models) = columns.models
+            && !self.of_kind(Kind::Models).any(|(_, other)| other.models == Some(models))
+        {
+            return Err(wrong(format!("models {} are not in the file", hex(models))));
         }
         let policy = self.policy(row, decision.bundle)?;
         let mut steps = Vec::new();

@@ -9,6 +9,8 @@ use super::Form;
 
 /// The manifest's file name.
 pub const NAME: &str = "manifest.json";
+/// The proof that the manifest is the recorded one: that of the export's row (C2SP tlog-proof).
+pub const PROOF: &str = "manifest.tlog-proof";
 /// The version of the manifest.
 pub const SCHEMA: u32 = 1;
 

@@ -43,10 +43,12 @@ impl Unfinished {
     }
 
     /// Gives the files their names, and the manifest its own last.
-    pub fn publish(mut self, manifest: &[u8]) -> Result<()> {
-        let (mut file, path) = self.file(manifest::NAME)?;
-        file.write_all(manifest).map_err(disk(&path))?;
-        file.sync_all().map_err(disk(&path))?;
+    pub fn publish(mut self, manifest: &[u8], proof: &str) -> Result<()> {
+        for (name, bytes) in [(manifest::PROOF, proof.as_bytes()), (manifest::NAME, manifest)] {
+            let (mut file, path) = self.file(name)?;
+            file.write_all(bytes).map_err(disk(&path))?;
+            file.sync_all().map_err(disk(&path))?;
+        }
         let folder = File::open(&self.folder).map_err(disk(&self.folder))?;
         for (name, path) in &mut self.files {
             if name == manifest::NAME {

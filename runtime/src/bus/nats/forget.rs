@@ -1,6 +1,7 @@
 //! Deleting what a server still holds about one member: raw events, and rewards under the pseudonym.
 
 use domain::MemberId;
+use ledger::Named;
 
 use super::{NatsServer, TAIL_PAGE, failed, stored};
 use crate::bus::Error;
@@ -10,12 +11,19 @@ use crate::bus::Error;
 pub struct Traces {
     events: Vec<u64>,
     rewards: Vec<u64>,
+    /// Events of others that name the member; those are not deleted, for nobody knows whether they were taken yet.
+    mentions: usize,
 }
 
 impl Traces {
     /// Raw events and rewards found.
     pub fn count(&self) -> (usize, usize) {
         (self.events.len(), self.rewards.len())
+    }
+
+    /// Events of other members that name the member somewhere; they stay until the server drops them by age.
+    pub fn mentions(&self) -> usize {
+        self.mentions
     }
 }
 
@@ -27,8 +35,16 @@ impl NatsServer {
     /// # Errors
     /// When the server does not answer.
     pub async fn traces(&self, raw: Option<&str>, member: Option<MemberId>) -> Result<Traces, Error> {
+        let mut mentions = 0;
         let events = match raw {
-            Some(raw) => self.find("EVENTS", |_, payload| ledger::names(payload, raw)).await?,
+            Some(raw) => {
+                let about = |_: &str, payload: &[u8]| {
+                    let named = ledger::named(payload, raw);
+                    mentions += usize::from(named == Some(Named::Mentioned));
+                    named == Some(Named::About)
+                };
+                self.find("EVENTS", about).await?
+            }
             None => Vec::new(),
         };
         let rewards = match member.map(|member| member.to_string()) {
@@ -38,10 +54,14 @@ impl NatsServer {
             }
             None => Vec::new(),
         };
-        Ok(Traces { events, rewards })
+        Ok(Traces { events, rewards, mentions })
     }
 
-    async fn find(&self, what: &str, is_theirs: impl Fn(&str, &[u8]) -> bool) -> Result<Vec<u64>, Error> {
+    async fn find(
+        &self,
+        what: &str,
+        mut is_theirs: impl FnMut(&str, &[u8]) -> bool,
+    ) -> Result<Vec<u64>, Error> {
         let name = self.stream_name(what);
         let Ok(mut stream) = self.context.get_stream(&name).await else { return Ok(Vec::new()) };
         let state = stream.info().await.map_err(failed("read a stream"))?.state.clone();
