@@ -133,3 +133,11 @@ pub fn document(row: &Row, keys: &ledger::Keys) -> serde_json::Value {
 pub fn explain_text(explanation: &sim::explain::Explanation) -> String {
     explain::text(explanation, false)
 }
+
+/// A time, or the day that begins at midnight UTC.
+///
+/// # Errors
+/// When it is neither.
+pub fn day_or_time(text: &str) -> std::result::Result<domain::Timestamp, domain::time::NotATime> {
+    format!("{text}T00:00:00Z").parse().or_else(|_| text.parse())
+}

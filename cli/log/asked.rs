@@ -31,17 +31,17 @@ pub struct Asked {
     /// Decisions scored by one set of models, by whole digest (`log facets --by models` shows them)
     #[arg(long, value_name = "DIGEST")]
     pub models: Option<Digest>,
-    /// About events of this time or later (RFC 3339); rows about no event go by when they were recorded
-    #[arg(long, value_name = "TIME")]
+    /// About events of this time or later (RFC 3339, or a day, which begins at midnight UTC); rows about no event go by when they were recorded
+    #[arg(long, value_name = "TIME", value_parser = super::day_or_time)]
     pub since: Option<Timestamp>,
-    /// About events before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// About events before this time
+    #[arg(long, value_name = "TIME", value_parser = super::day_or_time)]
     pub until: Option<Timestamp>,
-    /// Recorded at this time or later (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Recorded at this time or later
+    #[arg(long, value_name = "TIME", value_parser = super::day_or_time)]
     pub recorded_since: Option<Timestamp>,
-    /// Recorded before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Recorded before this time
+    #[arg(long, value_name = "TIME", value_parser = super::day_or_time)]
     pub recorded_until: Option<Timestamp>,
 }
 

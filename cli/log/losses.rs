@@ -22,11 +22,11 @@ pub struct Args {
     /// Decisions in one segment
     #[arg(long, value_name = "ID")]
     segment: Option<String>,
-    /// Decisions about events of this time or later (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Decisions about events of this time or later (RFC 3339, or a day, which begins at midnight UTC)
+    #[arg(long, value_name = "TIME", value_parser = super::day_or_time)]
     since: Option<Timestamp>,
-    /// Decisions about events before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Decisions about events before this time
+    #[arg(long, value_name = "TIME", value_parser = super::day_or_time)]
     until: Option<Timestamp>,
     /// Table, JSON, JSON lines or CSV
     #[arg(long, value_enum, default_value = "table")]

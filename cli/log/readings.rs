@@ -26,8 +26,8 @@ pub struct Args {
     /// For one case, by its id or the first digits
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
-    /// Recorded at this time or later (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Recorded at this time or later (RFC 3339, or a day, which begins at midnight UTC)
+    #[arg(long, value_name = "TIME", value_parser = super::day_or_time)]
     since: Option<Timestamp>,
     /// Rows at most
     #[arg(long, value_name = "N", default_value_t = 100)]

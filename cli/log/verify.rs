@@ -11,6 +11,10 @@ use crate::output::{self, Document, grouped};
 
 /// Rescan everything
 #[derive(clap::Args)]
+#[command(after_help = "\
+Checked are every row, its order and its leaf, the tree, every signed head, the guards, the indexes, the names of
+codes, budgets and counts. Of rows that were erased or pruned it says how many there are: what is left of them
+rests on the row that recorded the cut. Members' stored states are recomputed by `largesse replay --all`.")]
 pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]
@@ -52,6 +56,12 @@ pub fn run(args: &Args) -> Result {
             grouped(report.heads),
             report.root
         ))?;
+        if report.pruned > 0 {
+            let pruned = grouped(report.pruned);
+            output::line(&format!(
+                "{pruned} rows were erased or pruned; what is left of them is what was left then"
+            ))?;
+        }
         for finding in &report.findings {
             let place = finding.seq.map_or_else(|| "ledger".to_owned(), |seq| format!("row {seq}"));
             output::line(&format!("{place}: {}", finding.what))?;
@@ -67,6 +77,7 @@ pub fn run(args: &Args) -> Result {
             .collect();
         output::json(&json!({
             "verified": report.is_verified(), "rows": report.rows, "heads": report.heads, "root": report.root,
+            "pruned": report.pruned,
             "first_bad": report.first_bad.map(|seq| seq.0), "findings": findings,
         }))?;
     }

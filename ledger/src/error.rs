@@ -153,6 +153,13 @@ impl Error {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Error {
         use rusqlite::ErrorCode as Code;
+        // What readers share beside the file cannot be made larger: that, too, is a full disk.
+        if error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+        {
+            return Error::DiskFull;
+        }
         match error.sqlite_error_code() {
             Some(Code::DiskFull) => Error::DiskFull,
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => Error::Damaged(error.to_string()),

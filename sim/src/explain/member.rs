@@ -51,7 +51,13 @@ impl Explanation {
             ],
             because: self.because(finding),
             rule: finding.map(|finding| finding.id.clone()),
-            looked_at: finding.map(looked_at).unwrap_or_default(),
+            looked_at: match finding {
+                Some(finding) => looked_at(finding),
+                None if self.reason.class() == Class::Economic => vec![
+                    "What you bought and when, and what that lets us expect of you with and without an offer.".to_owned(),
+                ],
+                None => Vec::new(),
+            },
             otherwise: self.otherwise(),
             rights: "This was decided automatically. You can object to being profiled, and you can ask for a person to \
                      look at it."
@@ -93,7 +99,7 @@ impl Explanation {
                 Class::Fallback => "We could not decide safely in time, and then we promise nothing.",
                 Class::Denied => "Offers were stopped at that time.",
                 Class::Economic | Class::Chosen | Class::Suppressed | Class::Ineligible | Class::DeadLetter => {
-                    "Offers are limited, and there was none left to give at that moment."
+                    "Offers are limited and go to where they are expected to matter most; at that moment that was elsewhere."
                 }
             }
             .to_owned(),
