@@ -2,11 +2,8 @@
 
 use policies::RewardKind;
 use policies::registry::{Step, Target, describe};
-use policies::source::File::Guardrails as GUARDRAILS;
 
 use crate::exit::Result;
-use crate::output;
-use crate::policy::place::Found;
 use crate::policy::take;
 use crate::signing::Keyed;
 
@@ -72,28 +69,9 @@ pub struct Switch {
 
 pub fn stop(args: &Switch) -> Result {
     let target = args.part.target();
-    if let Target::Rule(rule) = &target {
-        note_guardrail(&args.keyed, rule)?;
-    }
     let done = format!("{} is stopped", describe(&target));
     let found = args.keyed.place.find()?;
     take(&args.keyed, &found, Step::Stop { target, note: args.note.clone() }, None, &done)
-}
-
-/// Says why a guardrail will be refused, before it is; over NATS nobody can look the rule up.
-fn note_guardrail(keyed: &Keyed, rule: &str) -> Result<()> {
-    let Found::Folder(dir, reader) = keyed.place.find()? else { return Ok(()) };
-    let identity = ledger::identity_of(dir).map_err(crate::ledger_errors)?.unwrap_or_default();
-    let registry = runtime::registry::load(&reader, &identity).map_err(crate::node_errors)?;
-    let Some(digest) = registry.in_force() else { return Ok(()) };
-    let bundle = runtime::opening::recorded_bundle(&reader, digest).map_err(crate::node_errors)?;
-    if bundle.rules().iter().any(|one| one.id == rule && one.file == GUARDRAILS.name()) {
-        output::say(&format!(
-            "note: {rule} is a guardrail: it holds promises back, and to stop it would let them through; only what \
-             promises can be stopped. To change it, hand in another policy"
-        ));
-    }
-    Ok(())
 }
 
 pub fn resume(args: &Switch) -> Result {

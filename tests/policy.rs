@@ -357,6 +357,13 @@ fn why_a_guardrail_cannot_be_stopped_is_said() {
     );
     let said = office.by("otto", &["stop", "--rule", "guardrails.quiet_hour"]);
     assert!(!stderr(&said).contains("is a guardrail:"), "{}", stderr(&said));
+    // People know a condition by its last name; it may stand in several places.
+    let said = office.by("otto", &["stop", "--rule", "knows-us"]);
+    assert!(
+        stderr(&said).contains("did you mean `catalog.voucher-3.eligible.knows-us` or `"),
+        "{}",
+        stderr(&said)
+    );
 }
 
 #[test]

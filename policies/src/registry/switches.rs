@@ -2,7 +2,8 @@
 
 use crate::bundle::{Bundle, Condition, Stops};
 use crate::problem::{closest, did_you_mean};
-use crate::rules::RuleIndex;
+use crate::rules::{Rule, RuleIndex};
+use crate::source::File;
 
 use super::step::Target;
 
@@ -34,8 +35,16 @@ pub(super) fn turned_off(target: &Target, bundle: &Bundle) -> Option<Stops> {
     }
 }
 
-/// What could be meant by the name of something that is not there: a near one, or all there are.
+/// What could be meant by the name of something that is not there: a near one, or all there are; or why it is no switch.
 pub(super) fn near(target: &Target, bundles: &[Bundle]) -> String {
+    if let Target::Rule(id) = target {
+        let is_it = |rule: &Rule| rule.id == *id && rule.file == File::Guardrails.name();
+        if bundles.iter().any(|bundle| bundle.rules().iter().any(is_it)) {
+            return "it is a guardrail: it holds promises back, and to stop it would let them through; only what promises \
+                    can be stopped. To change it, hand in another policy"
+                .to_owned();
+        }
+    }
     let names = bundles.iter().flat_map(|bundle| stoppable(target, bundle));
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
@@ -51,6 +60,16 @@ pub(super) fn near(target: &Target, bundles: &[Bundle]) -> String {
     };
     if names.is_empty() {
         return "the policy in force has none".to_owned();
+    }
+    // People know a condition by its last name.
+    let longer: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|full| full.strip_suffix(name).is_some_and(|before| before.ends_with('.')))
+        .take(LISTED_MAX)
+        .collect();
+    if !longer.is_empty() {
+        return format!("did you mean `{}`?", longer.join("` or `"));
     }
     if names.len() > LISTED_MAX && closest(name, names.iter().copied()).is_none() {
         return format!("the files of the policy in force name {}", names.len());
