@@ -76,7 +76,12 @@ fn add(args: &Add) -> Result {
     }
     let public = match (&args.key, &args.public) {
         (Some(path), _) => PersonKey::create(&args.name, path).map_err(Failure::runtime)?.public(),
-        (None, Some(public)) => public.clone(),
+        (None, Some(public)) if ledger::person::is_key(public) => public.clone(),
+        (None, Some(public)) => {
+            return Err(Failure::usage(format!(
+                "{public:?} is no public key: 32 bytes in base64, as `largesse people add --key FILE` shows them"
+            )));
+        }
         (None, None) => return Err(Failure::usage("name a key file with --key")),
     };
     people.person.push(PersonEntry {

@@ -419,3 +419,26 @@ fn base64(text: &str) -> String {
     }
     out
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_row_can_hold_is_refused_and_the_node_goes_on() {
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    office.copy_starter();
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    // Each file is within its limit; together they are more than one row holds.
+    let draft = office.path("draft");
+    for file in std::fs::read_dir(&draft).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|ending| ending == "toml") {
+            let text = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(&file, text + &"# words, words, words\n".repeat(35_000)).unwrap();
+        }
+    }
+    office.refused("anna", &["policy", "submit", text(&draft)], "REG0038");
+    // The statement is spent, its refusal a row, and the node still hears kill switches.
+    assert!(office.history().iter().any(|step| step.to_string().contains("REG0038")));
+    office.taken("otto", &["stop", "--program"]);
+    terminate(&mut node);
+}

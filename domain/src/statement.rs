@@ -102,6 +102,14 @@ pub struct Signed<S> {
     pub signature: String,
 }
 
+/// Whether a character would change how a text looks without being seen: control characters, and those that reorder or join
+/// letters. What people sign is shown to other people as it is.
+pub fn is_unseen(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// Why a statement is not heard, whatever it says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unheard {

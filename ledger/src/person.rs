@@ -24,7 +24,7 @@ const FILE_BYTES_MAX: u64 = 4096;
 pub enum PersonError {
     #[error("cannot {what} the key file {path}: {why}")]
     Io { what: &'static str, path: PathBuf, why: std::io::Error },
-    #[error("{0} is no key file of largesse; `largesse key new` makes one")]
+    #[error("{0} is no key file of largesse; `largesse people add NAME --key FILE` makes one")]
     NotAKey(PathBuf),
     #[error("{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`")]
     Exposed { path: PathBuf, mode: u32 },
@@ -94,6 +94,12 @@ impl PersonKey {
     pub fn sign(&self, bytes: &[u8]) -> String {
         BASE64.encode(self.key.sign(bytes).to_bytes())
     }
+}
+
+/// Whether a text is the public half of a key (base64).
+pub fn is_key(public: &str) -> bool {
+    let bytes = BASE64.decode(public).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    bytes.is_some_and(|bytes| VerifyingKey::from_bytes(&bytes).is_ok_and(|key| !key.is_weak()))
 }
 
 /// Whether `signature` (base64) is that of `bytes` by the key with this public half (base64).

@@ -76,6 +76,12 @@ fn a_promise_costs_at_most_the_segments_ceiling() {
     let told = |segment| refused(&bundle, Some(segment), "voucher-3", &facts, NOON);
     assert_eq!(told("newcomers"), named(Reason::SegmentCeiling, "segments.newcomers.ceiling"));
     assert_eq!(told("loyal"), None);
+    let bundle = edited("segments.toml", "id = \"newcomers\"", &ceiling.replace("2.99", "3.00")).unwrap();
+    assert_eq!(
+        refused(&bundle, Some("newcomers"), "voucher-3", &facts, NOON),
+        None,
+        "as much as it costs is enough"
+    );
 }
 
 #[test]

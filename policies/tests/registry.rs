@@ -59,6 +59,11 @@ impl Desk {
 
     fn approve(&mut self, bundle: Digest) {
         self.take("author", Step::Submit { bundle, note: String::new() });
+        self.again(bundle);
+    }
+
+    /// Assesses a bundle beside what is in force now, and approves that.
+    fn again(&mut self, bundle: Digest) {
         let impact = Digest::of(b"report");
         self.take("author", Step::Assess { bundle, impact });
         self.take("approver", Step::Approve { bundle, impact });
@@ -92,7 +97,15 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
     assert_eq!(desk.registry.chosen(), Some(first));
     desk.take("operator", Step::RollBack { to: started });
     assert_eq!((desk.registry.in_force(), desk.registry.before()), (Some(started), None));
-    // What was approved once may come back.
+    // It was approved as a change of the first, and that is not in force any more.
+    assert_eq!(code(desk.ask("approver", Step::Activate { bundle: second })), "REG0039");
+    let at = desk.now.plus(HOUR);
+    assert_eq!(code(desk.ask("approver", Step::Schedule { bundle: second, at })), "REG0039");
+    let canary = Step::Canary { bundle: second, share: Ppm(10_000) };
+    assert_eq!(code(desk.ask("approver", canary)), "REG0039");
+    let impact = Digest::of(b"beside what is in force");
+    desk.take("author", Step::Assess { bundle: second, impact });
+    desk.take("approver", Step::Approve { bundle: second, impact });
     desk.take("approver", Step::Activate { bundle: second });
     assert_eq!(desk.registry.in_force(), Some(second));
 }
@@ -194,11 +207,13 @@ fn a_canary_is_approved_first_grows_and_ends_with_whatever_replaces_it() {
     desk.take("operator", Step::Withdraw { bundle });
     assert_eq!(desk.registry.canary(), None);
     for ending in [Step::Activate { bundle: other }, Step::RollBack { to: desk.bundle.digest() }] {
+        desk.again(bundle);
         desk.take("approver", canary(bundle, 50_000));
         desk.take("director", ending);
         assert_eq!(desk.registry.canary(), None);
     }
     // A schedule that comes due ends it too.
+    desk.again(bundle);
     desk.take("approver", canary(bundle, 50_000));
     let due = Due { v: VERSION, bundle: other, scheduled_by: String::new() };
     desk.registry.take_due(&due, desk.now);
@@ -328,7 +343,9 @@ fn what_somebody_chose_later_is_not_overtaken_by_a_schedule_from_before() {
     desk.now = desk.now.plus(HOUR);
     desk.take("approver", Step::Activate { bundle: other });
     assert_eq!(desk.registry.due(desk.now), None);
+    desk.again(bundle);
     desk.take("approver", Step::Schedule { bundle, at: tomorrow });
+    desk.again(third);
     desk.take("approver", Step::Activate { bundle: third });
     assert_eq!(desk.registry.scheduled().map(|scheduled| scheduled.at), Some(tomorrow));
     desk.take("operator", Step::RollBack { to: other });
@@ -354,7 +371,7 @@ fn a_key_does_not_approve_its_own_work_under_another_name() {
 fn notes_are_one_line_and_a_wrong_clock_does_not_hold_up_a_kill_switch() {
     let mut desk = Desk::open();
     let stop = |note: &str| Step::Stop { target: Target::Program, note: note.to_owned() };
-    for note in ["two\nlines", "a \u{1b}[31mcolour", &"x".repeat(501)] {
+    for note in ["two\nlines", "a \u{1b}[31mcolour", "turned \u{202e}round", &"x".repeat(501)] {
         assert_eq!(code(desk.ask("operator", stop(note))), "REG0037", "{note:?}");
     }
     desk.take("operator", stop(&"x".repeat(500)));
@@ -399,6 +416,10 @@ fn a_report_that_is_approved_is_one_of_the_bundle_and_of_what_is_in_force() {
     assert_eq!(report_of(&report.text(), bundle, in_force).as_ref(), Ok(&report));
     let refused = |text: &str, bundle, in_force| code(report_of(text, bundle, in_force).map(|_| ()));
     assert_eq!(refused("everything is fine", bundle, in_force), "REG0035");
+    let newer = Impact { v: IMPACT_VERSION + 1, ..report.clone() };
+    assert_eq!(refused(&newer.text(), bundle, in_force), "REG0035", "a form this build does not know");
+    let painted = Impact { currency: "\u{1b}[2JEUR".to_owned(), ..report.clone() };
+    assert_eq!(refused(&painted.text(), bundle, in_force), "REG0035", "it would repaint a terminal");
     assert_eq!(refused(&format!(" {}", report.text()), bundle, in_force), "REG0035", "another form");
     assert_eq!(refused(&report.text(), in_force, in_force), "REG0035", "about another bundle");
     assert_eq!(refused(&report.text(), bundle, bundle), "REG0035", "compared with itself");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::statement::Person;
+use domain::statement::{Person, is_unseen};
 use domain::{DecisionId, Timestamp};
 
 use super::refusal::Refusal;
@@ -214,8 +214,8 @@ pub(crate) fn text(what: &'static str, text: &str, chars_max: usize) -> Result<(
     if chars > chars_max {
         return wrong(format!("has {chars} characters, at most {chars_max} are kept"));
     }
-    match text.chars().find(|char| char.is_control() && *char != '\n') {
-        Some(control) => wrong(format!("holds the control character {:#04x}", u32::from(control))),
+    match text.chars().find(|char| is_unseen(*char) && *char != '\n') {
+        Some(unseen) => wrong(format!("holds the character {:#04x}, which nobody sees", u32::from(unseen))),
         None => Ok(()),
     }
 }

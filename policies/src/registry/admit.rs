@@ -1,5 +1,6 @@
 //! The rules of a policy's life: who may take which step, and what has to come before it.
 
+use domain::statement::is_unseen;
 use domain::{Digest, Ppm, Timestamp};
 
 use super::switches::{near, turned_off};
@@ -49,6 +50,7 @@ impl Registry {
                 if newest != *impact {
                     return Err(Refusal::StaleApproval { approved: *impact, newest });
                 }
+                self.compared(version)?;
                 if version.by == person.name || version.key == person.key {
                     return Err(Refusal::OwnWork(person.name.clone()));
                 }
@@ -62,14 +64,14 @@ impl Registry {
                 if let Some(other) = other {
                     return Err(Refusal::OtherSchedule(other.bundle));
                 }
-                self.approved(*bundle)?;
+                self.approved_now(*bundle)?;
                 if *at <= now { Err(Refusal::Past(*at)) } else { Ok(()) }
             }
             Step::Activate { bundle } => {
                 if self.in_force() == Some(*bundle) {
                     return Err(Refusal::InForce(*bundle));
                 }
-                self.approved(*bundle)
+                self.approved_now(*bundle)
             }
             Step::Shadow { bundle } if self.shadows.contains_key(bundle) => Err(Refusal::InShadow(*bundle)),
             Step::Shadow { bundle } => self.version(*bundle).map(|_| ()),
@@ -82,7 +84,7 @@ impl Registry {
                 }
                 match self.canary {
                     Some(other) if other.of.bundle != *bundle => Err(Refusal::OtherCanary(other.of.bundle)),
-                    Some(_) | None => self.approved(*bundle),
+                    Some(_) | None => self.approved_now(*bundle),
                 }
             }
             Step::Withdraw { bundle } if self.is_staged(*bundle) => Ok(()),
@@ -124,6 +126,22 @@ impl Registry {
         self.versions.get(&bundle).ok_or(Refusal::UnknownBundle(bundle))
     }
 
+    /// Whether it is approved, and for a change of what is in force now.
+    fn approved_now(&self, bundle: Digest) -> Result<(), Refusal> {
+        self.approved(bundle)?;
+        self.compared(self.version(bundle)?)
+    }
+
+    /// Whether the newest report of a bundle compares it with what is in force now.
+    fn compared(&self, version: &Version) -> Result<(), Refusal> {
+        match (version.against, self.in_force()) {
+            (Some(against), Some(in_force)) if against != in_force => {
+                Err(Refusal::ComparedWithOther { against, in_force })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn approved(&self, bundle: Digest) -> Result<(), Refusal> {
         let version = self.version(bundle)?;
         match (version.is_approved(), version.approvals.is_empty()) {
@@ -141,8 +159,8 @@ fn check_note(step: &Step) -> Result<(), Refusal> {
     if count > NOTE_CHARS_MAX {
         return Err(Refusal::BadNote(format!("has {count} characters, at most {NOTE_CHARS_MAX} are kept")));
     }
-    if note.chars().any(char::is_control) {
-        return Err(Refusal::BadNote("holds a line break or another control character".to_owned()));
+    if note.chars().any(is_unseen) {
+        return Err(Refusal::BadNote("holds a line break or another character nobody sees".to_owned()));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::statement::is_unseen;
 use domain::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +97,15 @@ impl Impact {
     }
 }
 
+/// Every text of a report that people are shown.
+fn text_of(report: &Impact) -> impl Iterator<Item = &str> {
+    let flips = report.flips.iter().flat_map(|flip| [&flip.from, &flip.to, &flip.reason]);
+    let slices = report.segments.iter().chain(&report.rewards).map(|slice| &slice.id);
+    let budgets = report.budgets.iter().map(|budget| &budget.id);
+    let all = flips.chain(slices).chain(budgets).chain(report.reasons.keys()).chain([&report.currency]);
+    all.map(String::as_str)
+}
+
 /// The report a statement names, if its text is one: of this bundle, beside what is in force, in the form this program makes.
 /// Whether its numbers are those of the ledger is for whoever approves to compute again.
 ///
@@ -107,6 +117,12 @@ pub fn report_of(text: &str, bundle: Digest, in_force: Digest) -> Result<Impact,
         serde_json::from_str(text).map_err(|error| not(format!("it is no report: {error}")))?;
     if report.text() != text {
         return Err(not("it is not in the form reports have".to_owned()));
+    }
+    if report.v != IMPACT_VERSION {
+        return Err(not(format!("its form is {}, this build knows {IMPACT_VERSION}", report.v)));
+    }
+    if text_of(&report).any(|text| text.chars().any(is_unseen)) {
+        return Err(not("it holds characters nobody sees".to_owned()));
     }
     if report.to != bundle {
         return Err(not(format!("it is about {}", report.to)));

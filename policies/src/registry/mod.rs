@@ -47,6 +47,8 @@ pub struct Version {
     pub note: String,
     /// The newest impact report.
     pub impact: Option<Digest>,
+    /// What was in force when that was recorded: what it compares with.
+    pub against: Option<Digest>,
     pub approvals: Vec<Approval>,
 }
 
@@ -187,13 +189,15 @@ impl Registry {
                     at,
                     note: note.clone(),
                     impact: None,
+                    against: None,
                     approvals: Vec::new(),
                 };
                 self.versions.insert(*bundle, version);
             }
             Step::Assess { bundle, impact } => {
+                let against = self.in_force();
                 if let Some(version) = self.versions.get_mut(bundle) {
-                    version.impact = Some(*impact);
+                    (version.impact, version.against) = (Some(*impact), against);
                 }
             }
             Step::Approve { bundle, impact } => {

@@ -62,6 +62,10 @@ pub enum Refusal {
     Scheduled(Digest),
     #[error("the note {0}")]
     BadNote(String),
+    #[error("what the ledger would have to keep has {found} bytes, at most {max} are kept")]
+    TooLarge { found: usize, max: usize },
+    #[error("its newest report compares with {against}, and {in_force} is in force: assess it again")]
+    ComparedWithOther { against: Digest, in_force: Digest },
 }
 
 /// A share in per cent, as people say it.
@@ -114,6 +118,8 @@ impl Refusal {
             Refusal::NoReport { .. } => "REG0035",
             Refusal::Scheduled(_) => "REG0036",
             Refusal::BadNote(_) => "REG0037",
+            Refusal::TooLarge { .. } => "REG0038",
+            Refusal::ComparedWithOther { .. } => "REG0039",
         }
     }
 }
@@ -199,7 +205,13 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "`largesse policy withdraw` takes the schedule back; the bundle then needs an approval with the new report."
         }
         "REG0037" => {
-            "Notes are one line of at most 500 characters: they stay in the ledger and are shown as they are."
+            "Notes are one line of at most 500 characters that can be seen: they stay in the ledger and are shown as they are."
+        }
+        "REG0038" => {
+            "A row of the ledger holds at most 4 MiB. A bundle of that size is mostly comments or generated text: make it smaller. Nothing was changed."
+        }
+        "REG0039" => {
+            "An approval is about a change from one policy to another. Something else came into force since the report was made: `largesse policy impact DRAFT --log DIR --key FILE` makes a new one, to be approved again."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

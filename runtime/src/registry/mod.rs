@@ -121,7 +121,16 @@ pub fn judge(
         if Digest::of(given.as_bytes()) != *impact {
             return Err(Refusal::OtherReport(*impact).into());
         }
-        report_of(given, *bundle, in_force.digest())?;
+        let report = report_of(given, *bundle, in_force.digest())?;
+        let not = |why: String| Refusal::NoReport { bundle: *bundle, why };
+        if report.currency != in_force.program().currency {
+            let (found, here) = (&report.currency, &in_force.program().currency);
+            return Err(not(format!("it counts in {found}, this ledger in {here}")).into());
+        }
+        let size = reader.size()?;
+        if report.until.is_some_and(|until| until > size) {
+            return Err(not(format!("it is of rows beyond {size}, where the ledger ends")).into());
+        }
         let mut row = Entry::new(Kind::ImpactReport, Uuid::now_v7().into_bytes(), given.to_owned());
         row.bundle = Some(*bundle);
         entries.push(row);

@@ -28,9 +28,7 @@ pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError>
     let path = inbox.join(format!("{}.json", request.id()));
     let building = path.with_extension("asking");
     let bytes = serde_json::to_vec(request).unwrap_or_default();
-    std::fs::write(&building, bytes)
-        .and_then(|()| std::fs::rename(&building, &path))
-        .map_err(|error| unwritable(&path, error))?;
+    files::put(&building, &path, &bytes).map_err(|error| unwritable(&path, error))?;
     let deadline = Instant::now() + ANSWER_WITHIN;
     while Instant::now() < deadline {
         if let Some(answer) = answered(&path)? {

@@ -3,6 +3,7 @@
 //! A request appears whole by a rename, and so does its answer. One that was copied there instead is seen while it
 //! is being written, and left alone until it is whole.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -57,28 +58,44 @@ pub(super) fn inbox(folder: &Path) -> PathBuf {
     folder.join("inbox")
 }
 
-/// The requests that wait, by name, at most [`FILES_MAX`].
+/// The requests that wait, longest first, at most [`FILES_MAX`]: one that is written again and again stands behind those that
+/// are whole.
 pub(super) fn waiting(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(inbox(folder)) else { return Vec::new() };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut paths: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|ending| ending == "json") && is_file(path))
+    let mut waiting: Vec<(SystemTime, PathBuf)> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .filter_map(|path| Some((written(&path)?, path)))
         .collect();
-    paths.sort();
-    paths.truncate(FILES_MAX);
-    paths
+    waiting.sort();
+    waiting.truncate(FILES_MAX);
+    waiting.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Whether it is a plain file; nothing else is a request, and nothing else may hold up the requests behind it.
-fn is_file(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
+/// When a plain file was written; nothing else is a request, and nothing else may hold up the requests behind it.
+fn written(path: &Path) -> Option<SystemTime> {
+    let about = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some(about.modified().unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+/// Puts a file in its place, whole: by way of `building`, which is made anew, so that nothing is written through a link that
+/// somebody laid there.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn put(building: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    match std::fs::remove_file(building) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::File::create_new(building)?.write_all(bytes)?;
+    std::fs::rename(building, path)
 }
 
 /// Writes the answer and takes the request away.
 pub(super) fn reply(path: &Path, answer: &Answer) {
     let text = serde_json::to_vec(answer).unwrap_or_default();
-    let written = std::fs::write(path.with_extension("new"), text)
-        .and_then(|()| std::fs::rename(path.with_extension("new"), path.with_extension("answer")))
+    let written = put(&path.with_extension("new"), &path.with_extension("answer"), &text)
         .and_then(|()| std::fs::remove_file(path));
     if let Err(error) = written {
         tracing::error!(%error, request = %path.display(), "a request was judged, but its answer not written");
@@ -104,6 +121,35 @@ mod tests {
         let request = inbox(folder.path()).join("request.json");
         std::fs::write(&request, "{}").unwrap();
         assert_eq!(waiting(folder.path()), [request]);
+    }
+
+    #[test]
+    fn files_that_are_written_again_and_again_hold_up_no_request() {
+        let folder = folder();
+        let request = inbox(folder.path()).join("zz.json");
+        std::fs::write(&request, "{}").unwrap();
+        for number in 0..2 * FILES_MAX {
+            let path = inbox(folder.path()).join(format!("{number:03}.json"));
+            let file = std::fs::File::create(path).unwrap();
+            file.set_modified(SystemTime::now() + Duration::from_secs(1)).unwrap();
+        }
+        assert_eq!(waiting(folder.path()).first(), Some(&request));
+    }
+
+    #[test]
+    fn an_answer_is_not_written_through_a_link() {
+        let folder = folder();
+        let (request, victim) = (inbox(folder.path()).join("a.json"), folder.path().join("people.toml"));
+        std::fs::write(&victim, "theirs").unwrap();
+        for ending in ["new", "answer"] {
+            std::fs::write(&request, "{}").unwrap();
+            std::os::unix::fs::symlink(&victim, request.with_extension(ending)).unwrap();
+            reply(&request, &Answer::Refused { code: "REG0023".to_owned(), why: "no request".to_owned() });
+            assert_eq!(std::fs::read_to_string(&victim).unwrap(), "theirs");
+            let answer = request.with_extension("answer");
+            assert!(std::fs::symlink_metadata(&answer).unwrap().is_file() && !request.exists());
+            std::fs::remove_file(answer).unwrap();
+        }
     }
 
     #[test]

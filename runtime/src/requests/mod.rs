@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use domain::statement::{Said, Signed, Unheard};
 use domain::{Digest, Event, Timestamp};
 use ledger::{Entry, Keys, Reader, Seq, cases, reading};
-use policies::registry::Step;
+use policies::registry::{Refusal, Step};
 use serde::{Deserialize, Serialize};
 
 pub use asking::{ask, ask_over};
@@ -93,6 +93,16 @@ impl Request {
         }
     }
 
+    /// The key it is signed with.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Request::Policy(request) => Some(&request.signed.key),
+            Request::Case(request) => Some(&request.signed.key),
+            Request::Reading(request) => Some(&request.signed.key),
+            Request::Unsigned(_) => None,
+        }
+    }
+
     /// The signed statement as it travels over NATS; readings do not, for personal data is read beside the ledger.
     pub fn on_the_wire(&self) -> Option<Vec<u8>> {
         match self {
@@ -150,6 +160,13 @@ pub struct Judged {
     pub refused: Option<JudgeError>,
 }
 
+/// Refuses what no row can hold: the ledger would refuse the whole batch, and with it the node.
+fn can_be_kept(judged: Judged) -> Result<Judged, JudgeError> {
+    let found = judged.entries.iter().map(|entry| entry.body.len()).max().unwrap_or_default();
+    let max = ledger::BODY_BYTES_MAX;
+    if found > max { Err(Refusal::TooLarge { found, max }.into()) } else { Ok(judged) }
+}
+
 /// What requests are judged by.
 pub struct Desk<'a> {
     pub folder: &'a Path,
@@ -168,17 +185,17 @@ impl Desk<'_> {
         let people = People::load(self.folder)?;
         let judged = match request {
             Request::Policy(request) => {
-                refused::must_be_new(self.reader, &request.signed.statement.id)?;
+                refused::must_be_new(self.reader, &request.signed)?;
                 self.policy(&people, request, now)
             }
             Request::Case(request) => {
-                refused::must_be_new(self.reader, &request.signed.statement.id)?;
+                refused::must_be_new(self.reader, &request.signed)?;
                 crate::cases::judge(self, &people, &request.signed, now)
             }
             Request::Reading(request) => crate::readings::signed(self, &people, &request.signed, now),
             Request::Unsigned(request) => crate::readings::unsigned(self, &request.unsigned),
         };
-        judged.or_else(|error| refused::spent(request, error))
+        judged.and_then(can_be_kept).or_else(|error| refused::spent(request, error))
     }
 
     fn policy(

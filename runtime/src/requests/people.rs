@@ -91,9 +91,11 @@ impl People {
         let text = toml::to_string(self)
             .map_err(|error| PeopleError::Invalid { path: path.clone(), why: error.to_string() })?;
         let building = path.with_extension("toml.new");
-        std::fs::write(&building, text)
-            .and_then(|()| std::fs::rename(&building, &path))
-            .map_err(|why| PeopleError::Io { what: "write", path, why })
+        super::files::put(&building, &path, text.as_bytes()).map_err(|why| PeopleError::Io {
+            what: "write",
+            path,
+            why,
+        })
     }
 
     /// The person of this name.
