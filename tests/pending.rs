@@ -74,9 +74,21 @@ async fn a_promise_that_waits_goes_out_once_a_person_approves_and_never_when_one
     // Approved while no node runs: the next one does it, once.
     office.taken("berta", &["pending", "approve", id(&list[2])]);
     assert_eq!(number(&office, answers), 2);
+    // Stopped since: it waits for the switch.
+    let reward = list[2]["reward"].as_str().unwrap();
+    office.taken("otto", &["stop", "--reward", reward]);
+    let before = runs(&office);
+    let mut node = serve(&office, &server);
+    eventually("a run", || runs(&office) > before);
+    // The node answers, so it has looked at what was left to do.
+    office.refused("berta", &["pending", "approve", id(&list[2])], "REG0032");
+    assert_eq!(number(&office, answers), 2, "a promise went out that was stopped");
+    office.taken("berta", &["resume", "--reward", reward]);
+    eventually("the approval from before", || number(&office, answers) == 3);
+    assert_eq!(terminate(&mut node), Some(0));
     for _ in 0..2 {
         let mut node = serve(&office, &server);
-        eventually("the approval from before", || number(&office, answers) == 3);
+        eventually("a start", || number(&office, answers) == 3);
         assert_eq!(terminate(&mut node), Some(0));
     }
     let message = tokio::time::timeout(std::time::Duration::from_secs(30), rewards.next()).await;

@@ -158,20 +158,26 @@ fn public(row: &Row) -> Result<PublicDecision, NodeError> {
 }
 
 /// The answers no node has taken yet, as events, in the order they were given. A member who was erased since is promised
-/// nothing any more.
+/// nothing any more, and what was stopped since waits until it runs again.
 ///
 /// # Errors
 /// When the ledger cannot be read, or a row is not in its form.
-pub(crate) fn outstanding(reader: &Reader, keys: &Keys) -> Result<Vec<Event>, NodeError> {
-    let mut events = Vec::new();
+pub(crate) fn outstanding(reader: &Reader, keys: &Keys, identity: &str) -> Result<Vec<Event>, NodeError> {
+    let (registry, mut events) = (super::load(reader, identity)?, Vec::new());
     for row in reader.of_kinds(&[Kind::Approval])? {
         let Some(Recorded::Step(signed)) = read(&row)? else { continue };
         let Step::Answer { decision, approve, .. } = signed.statement.step else { continue };
         if reader.contains_event(&EventId::of_answer(decision))? {
             continue;
         }
-        let member = reader.record(decision.0.as_bytes())?.and_then(|row| row.member);
-        let Some(member) = member else { continue };
+        let Some(promised) = reader.record(decision.0.as_bytes())? else { continue };
+        let Some(member) = promised.member else { continue };
+        if approve && !registry.stopped().is_empty() {
+            let public = public(&promised)?;
+            if stopped(&registry, &recorded_bundle(reader, public.bundle)?, &public).is_some() {
+                continue;
+            }
+        }
         match keys.find(member) {
             Ok(Some(_)) => events.push(Event::answered(decision, approve, member, row.recorded_at)),
             Ok(None) | Err(KeyError::Erased(_)) => {}

@@ -180,7 +180,7 @@ impl Inbox {
 
     /// Hands over everything people signed about promises that has no row yet; the intake does each once.
     fn act(&self) {
-        match outstanding(&self.reader, &self.keys) {
+        match outstanding(&self.reader, &self.keys, &self.identity) {
             Ok(events) => {
                 for event in events {
                     let _stopping = self.own.send(event);

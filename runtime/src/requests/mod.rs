@@ -206,7 +206,8 @@ impl Desk<'_> {
     ) -> Result<Judged, JudgeError> {
         let before = registry::load(self.reader, self.identity)?;
         let entries = registry::judge(self.reader, self.keys, &before, people, request, now)?;
-        let acts = matches!(request.signed.statement.step, Step::Answer { .. });
+        // What was approved and then stopped waits for the switch.
+        let acts = matches!(request.signed.statement.step, Step::Answer { .. } | Step::Resume { .. });
         let mut after = before.clone();
         after.take(&request.signed, now);
         Ok(Judged { entries, changes: !after.decides_as(&before), acts, refused: None })
@@ -217,8 +218,8 @@ impl Desk<'_> {
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn outstanding(reader: &Reader, keys: &Keys) -> Result<Vec<Event>, NodeError> {
-    let mut events = registry::outstanding(reader, keys)?;
+pub fn outstanding(reader: &Reader, keys: &Keys, identity: &str) -> Result<Vec<Event>, NodeError> {
+    let mut events = registry::outstanding(reader, keys, identity)?;
     events.extend(crate::cases::outstanding(reader, keys)?);
     Ok(events)
 }
