@@ -190,8 +190,8 @@ pub(crate) fn misnamed_codes(connection: &Connection) -> Result<Vec<String>, Err
 
 /// Field, number and name of every code this build knows.
 fn codes() -> impl Iterator<Item = (&'static str, i64, &'static str)> {
-    let kinds = Kind::ALL.into_iter().map(|kind| ("kind", i64::from(kind.number()), kind.name()));
-    let reasons = Reason::ALL.into_iter().map(|reason| ("reason", i64::from(reason.number()), reason.name()));
+    let kinds = Kind::ALL.iter().map(|kind| ("kind", i64::from(kind.number()), kind.name()));
+    let reasons = Reason::ALL.iter().map(|reason| ("reason", i64::from(reason.number()), reason.name()));
     let outcomes =
         Outcome::ALL.into_iter().map(|outcome| ("outcome", crate::codes::outcome(outcome), outcome.name()));
     let touchpoints = (0..).zip(TOUCHPOINT_NAMES).map(|(number, name)| ("touchpoint", number, name));
