@@ -258,8 +258,13 @@ async fn an_impact_report_is_of_the_bundle_beside_what_is_in_force_and_can_be_co
     let report = ["policy", "report", &digest, "--dir", text(&ledger)];
     let again = run_json(&[&report[..], &["--recheck", "--output", "json"]].concat());
     assert_eq!(again["rechecked"]["same"], true, "{again}");
+    let honest: sim::impact::Impact = serde_json::from_value(again["impact"].clone()).unwrap();
+    let elsewhere = sim::impact::Impact { currency: "USX".to_owned(), ..honest.clone() };
+    assert_eq!(put(elsewhere.text()).await, "REG0035");
+    let beyond = sim::impact::Impact { until: Some(u64::MAX), ..honest.clone() };
+    assert_eq!(put(beyond.text()).await, "REG0035");
     // Numbers that are not this ledger's have the form of a report; computing them again shows it.
-    let mut forged: sim::impact::Impact = serde_json::from_value(again["impact"].clone()).unwrap();
+    let mut forged = honest;
     forged.promises.to += 1;
     assert_eq!(put(forged.text()).await, "taken");
     let rechecked = run(&[&report[..], &["--recheck"]].concat());
@@ -291,6 +296,23 @@ fn an_impact_without_recorded_events_says_so() {
     let (draft, ledger) = (office.path("draft"), office.ledger());
     let some = run_json(&["policy", "impact", text(&draft), "--log", text(&ledger), "--output", "json"]);
     assert!(some["nothing_recorded"].is_null());
+}
+
+#[test]
+fn an_impact_counts_what_each_guardrail_refused() {
+    let office = Office::open();
+    let rule = "[[rule]]\nid = \"never-vouchers\"\naction = \"deny\"\nreason = \"None.\"\n\
+                when = [{ id = \"voucher\", expr = 'reward.kind == \"voucher\"' }]\n\n";
+    let first = "[[rule]]\nid = \"unused-rewards-first\"";
+    office.edit("guardrails.toml", first, &format!("{rule}{first}"));
+    let (draft, ledger) = (office.path("draft"), office.ledger());
+    let report = run_json(&["policy", "impact", text(&draft), "--log", text(&ledger), "--output", "json"]);
+    let guardrails = report["impact"]["guardrails"].as_object().unwrap();
+    let (id, hits) = guardrails.iter().find(|(id, _)| id.contains("never-vouchers")).unwrap();
+    assert!(hits["from"] == 0 && hits["to"].as_i64().unwrap() > 0, "{id}: {hits}");
+    assert!(guardrails.values().any(|hits| hits["from"].as_i64().unwrap() > 0), "those in force count, too");
+    let table = run(&["policy", "impact", text(&draft), "--log", text(&ledger)]);
+    assert!(String::from_utf8_lossy(&table.stdout).contains(id.as_str()));
 }
 
 #[test]

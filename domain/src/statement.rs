@@ -103,10 +103,10 @@ pub struct Signed<S> {
 }
 
 /// Whether a character would change how a text looks without being seen: control characters, and those that reorder or join
-/// letters. What people sign is shown to other people as it is.
+/// letters; the joiners that some scripts are written with are none. What people sign is shown to other people as it is.
 pub fn is_unseen(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        || matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 

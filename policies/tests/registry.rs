@@ -412,6 +412,7 @@ fn a_report_that_is_approved_is_one_of_the_bundle_and_of_what_is_in_force() {
         rewards: Vec::new(),
         budgets: Vec::new(),
         reasons: std::collections::BTreeMap::new(),
+        guardrails: std::collections::BTreeMap::new(),
     };
     assert_eq!(report_of(&report.text(), bundle, in_force).as_ref(), Ok(&report));
     let refused = |text: &str, bundle, in_force| code(report_of(text, bundle, in_force).map(|_| ()));

@@ -59,6 +59,7 @@ pub fn text(report: &Impact) -> String {
         slices("reward", &report.rewards, &amount),
         budgets(report, &amount),
         reasons(report),
+        guardrails(report),
     ];
     for table in tables.into_iter().flatten() {
         lines.extend([String::new(), table]);
@@ -103,6 +104,15 @@ fn reasons(report: &Impact) -> Option<String> {
     table.set_header(["no promise because of", "decisions"]);
     for (reason, change) in report.reasons.iter().filter(|(_, change)| change.from != change.to) {
         table.add_row([reason.clone(), numbers(*change)]);
+    }
+    filled(&table)
+}
+
+fn guardrails(report: &Impact) -> Option<String> {
+    let mut table = output::plain_table();
+    table.set_header(["guardrail", "decisions in which it refused something"]);
+    for (id, change) in &report.guardrails {
+        table.add_row([id.clone(), numbers(*change)]);
     }
     filled(&table)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 
 /// The version of the form this build makes.
-pub const IMPACT_VERSION: u32 = 1;
+pub const IMPACT_VERSION: u32 = 2;
 
 /// Decisions that came out differently, by how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,9 @@ pub struct Impact {
     pub budgets: Vec<Burn>,
     /// Decisions without a promise, by reason.
     pub reasons: BTreeMap<String, Change>,
+    /// Decisions in which a guardrail refused the moment or a reward, by its id; reports of the first form have none.
+    #[serde(default)]
+    pub guardrails: BTreeMap<String, Change>,
 }
 
 impl Impact {
@@ -102,7 +105,8 @@ fn text_of(report: &Impact) -> impl Iterator<Item = &str> {
     let flips = report.flips.iter().flat_map(|flip| [&flip.from, &flip.to, &flip.reason]);
     let slices = report.segments.iter().chain(&report.rewards).map(|slice| &slice.id);
     let budgets = report.budgets.iter().map(|budget| &budget.id);
-    let all = flips.chain(slices).chain(budgets).chain(report.reasons.keys()).chain([&report.currency]);
+    let named = report.reasons.keys().chain(report.guardrails.keys());
+    let all = flips.chain(slices).chain(budgets).chain(named).chain([&report.currency]);
     all.map(String::as_str)
 }
 

@@ -16,6 +16,7 @@ use models::Models;
 use policies::Bundle;
 use policies::registry::IMPACT_VERSION;
 pub use policies::registry::{Burn, Change, Flip, Impact, Slice};
+use policies::source::File;
 
 use crate::host::{self, Host};
 pub use recorded::{Error, Recorded, Taken, Wanted, read};
@@ -37,6 +38,8 @@ struct Side {
     host: Host,
     names: Names,
     said: BTreeMap<String, Said>,
+    /// Decisions in which each rule refused the moment or a reward, by position.
+    hits: BTreeMap<u16, i64>,
 }
 
 /// Recorded events under two policies, taken as they come.
@@ -116,7 +119,7 @@ impl Side {
         // Recorded events were admitted when they came; no limit on their age applies any more.
         let options = host::Options::around(Timestamp(0));
         let host = Host::new(Arc::clone(bundle), models, &options)?;
-        Ok(Side { names: Names::of(bundle), host, said: BTreeMap::new() })
+        Ok(Side { names: Names::of(bundle), host, said: BTreeMap::new(), hits: BTreeMap::new() })
     }
 
     fn take(&mut self, recorded: &Recorded, progress: impl Fn(u64)) -> Result<(), host::Error> {
@@ -126,6 +129,7 @@ impl Side {
         for (done, taken) in (1u64..).zip(&recorded.events) {
             let decisions = self.host.take(&taken.event, taken.at)?;
             if taken.counts {
+                decisions.iter().for_each(|decision| self.hit(decision));
                 let said = decisions
                     .iter()
                     .map(|decision| (decision.event.event_id.to_string(), self.names.said(decision)));
@@ -135,12 +139,21 @@ impl Side {
         }
         Ok(())
     }
+
+    /// Counts the rules that refused something in a decision, each once.
+    fn hit(&mut self, decision: &Decision) {
+        let of_candidates = decision.candidates.iter().filter_map(|candidate| candidate.rule);
+        let rules: BTreeSet<u16> = decision.rule.into_iter().chain(of_candidates).collect();
+        rules.into_iter().for_each(|rule| *self.hits.entry(rule).or_default() += 1);
+    }
 }
 
 /// The ids of a bundle, shared by everything that was said under it.
 struct Names {
     segments: Vec<Arc<str>>,
     rewards: Vec<Arc<str>>,
+    /// Those of guardrails, by position among all rules.
+    rules: Vec<Option<Arc<str>>>,
 }
 
 impl Names {
@@ -148,6 +161,11 @@ impl Names {
         Names {
             segments: bundle.segments().iter().map(|segment| segment.id.as_str().into()).collect(),
             rewards: bundle.rewards().iter().map(|reward| reward.id.as_str().into()).collect(),
+            rules: bundle
+                .rules()
+                .iter()
+                .map(|rule| (rule.file == File::Guardrails.name()).then(|| rule.id.as_str().into()))
+                .collect(),
         }
     }
 
@@ -218,6 +236,7 @@ fn compare(assessment: &Assessment) -> Impact {
         rewards: slices(sides, |said| said.reward.clone()),
         budgets: budgets(&reports),
         reasons: reasons(sides),
+        guardrails: guardrails(sides),
     }
 }
 
@@ -267,6 +286,19 @@ fn budgets([before, after]: &[host::Report; 2]) -> Vec<Burn> {
         }
     };
     ids.into_iter().map(burn).collect()
+}
+
+fn guardrails(sides: [&Side; 2]) -> BTreeMap<String, Change> {
+    let mut guardrails: BTreeMap<String, Change> = BTreeMap::new();
+    for (at, side) in sides.into_iter().enumerate() {
+        for (rule, decisions) in &side.hits {
+            let rule = side.names.rules.get(usize::from(*rule)).cloned().flatten();
+            let Some(rule) = rule else { continue };
+            let change = guardrails.entry(rule.to_string()).or_default();
+            *(if at == 0 { &mut change.from } else { &mut change.to }) += decisions;
+        }
+    }
+    guardrails
 }
 
 fn reasons(sides: [&Side; 2]) -> BTreeMap<String, Change> {
