@@ -36,6 +36,7 @@ impl Analysis<'_> {
 
     /// Whether two hold of the same rows. `told_apart` are possible rows that told others apart: they answer most
     /// pairs of a large bundle, where searching for each would take the bound of the whole bundle.
+    /// Each splits rules that all earlier ones left alike, so there are fewer of them than rules.
     fn same(&mut self, one: &Term, other: &Term, told_apart: &mut Vec<Facts>) -> bool {
         if told_apart.iter().any(|row| one.truth.holds(row) != other.truth.holds(row)) {
             return false;
