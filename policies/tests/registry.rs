@@ -406,6 +406,8 @@ fn a_report_that_is_approved_is_one_of_the_bundle_and_of_what_is_in_force() {
         promises: none,
         cost_micros: none,
         net_micros: none,
+        exposed_micros: none,
+        left_out: none,
         flipped: 0,
         flips: Vec::new(),
         segments: Vec::new(),

@@ -33,16 +33,19 @@ pub fn text(report: &Impact) -> String {
             report.to.short()
         ),
         format!(
-            "{} of {} decisions come out differently; promises {}, cost {}, net value {}",
+            "{} of {} decisions come out differently; promises {}, cost {}, net value {}, most promised and unused at \
+             once {}",
             grouped(report.flipped),
             number(report.decisions.from.max(report.decisions.to)),
             numbers(report.promises),
             amount(report.cost_micros),
-            amount(report.net_micros)
+            amount(report.net_micros),
+            amount(report.exposed_micros)
         ),
     ];
     lines.push(COMPUTED.to_owned());
     lines.extend(erased(report));
+    lines.extend(left_out(report));
     if !report.flips.is_empty() {
         let mut table = output::plain_table();
         table.set_header(["decisions", "now", "under the draft", "its reason"]);
@@ -55,8 +58,8 @@ pub fn text(report: &Impact) -> String {
         }
     }
     let tables = [
-        slices("segment", &report.segments, &amount),
-        slices("reward", &report.rewards, &amount),
+        slices(["segment", "promises of decisions"], &report.segments, &amount, promises_of_decisions),
+        slices(["reward", "promises"], &report.rewards, &amount, |slice| numbers(slice.promises)),
         budgets(report, &amount),
         reasons(report),
         guardrails(report),
@@ -88,6 +91,17 @@ fn erased(report: &Impact) -> Option<String> {
     (report.erased > 0).then(text)
 }
 
+fn left_out(report: &Impact) -> Option<String> {
+    let Change { from, to } = report.left_out;
+    let text = || {
+        format!(
+            "uses, cancellations and answers about a promise that a side did not make were left out there: {}",
+            numbers(report.left_out)
+        )
+    };
+    (from.max(to) > 0).then(text)
+}
+
 fn budgets(report: &Impact, amount: &dyn Fn(Change) -> String) -> Option<String> {
     let mut table = output::plain_table();
     table.set_header(["budget", "limit", "promised"]);
@@ -117,19 +131,32 @@ fn guardrails(report: &Impact) -> Option<String> {
     filled(&table)
 }
 
-fn slices(what: &str, slices: &[Slice], amount: &dyn Fn(Change) -> String) -> Option<String> {
+fn slices(
+    [what, promises]: [&str; 2],
+    slices: &[Slice],
+    amount: &dyn Fn(Change) -> String,
+    promised: fn(&Slice) -> String,
+) -> Option<String> {
     let mut table = output::plain_table();
-    table.set_header([what, "promises", "members", "cost", "net value"]);
+    table.set_header([what, promises, "members", "cost", "net value", "most unused at once"]);
     for slice in slices {
         table.add_row([
             slice.id.clone(),
-            numbers(slice.promises),
+            promised(slice),
             numbers(slice.members),
             amount(slice.cost_micros),
             amount(slice.net_micros),
+            amount(slice.exposed_micros),
         ]);
     }
     filled(&table)
+}
+
+/// How often a segment is promised something, so that one that is passed over stands out.
+fn promises_of_decisions(slice: &Slice) -> String {
+    let side = |promises, decisions| format!("{} of {}", number(promises), number(decisions));
+    let Slice { promises, decisions, .. } = slice;
+    format!("{} -> {}", side(promises.from, decisions.from), side(promises.to, decisions.to))
 }
 
 /// The table's text; `None` for one without rows.

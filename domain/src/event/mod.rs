@@ -84,6 +84,29 @@ impl EventKind {
         EVENT_KIND_NAMES[self.number()]
     }
 
+    /// The promise it is about.
+    pub fn promise_mut(&mut self) -> Option<&mut DecisionId> {
+        match self {
+            EventKind::Redeemed { decision }
+            | EventKind::Cancelled { decision }
+            | EventKind::Expired { decision }
+            | EventKind::Approved { decision }
+            | EventKind::Declined { decision } => Some(decision),
+            EventKind::Purchase { .. }
+            | EventKind::Reversal { .. }
+            | EventKind::Settled { .. }
+            | EventKind::Visit
+            | EventKind::Complaint
+            | EventKind::ComplaintResolved
+            | EventKind::SensitiveContext
+            | EventKind::Consent { .. }
+            | EventKind::Objection { .. }
+            | EventKind::Minor { .. }
+            | EventKind::Quiet { .. }
+            | EventKind::Enrolled => None,
+        }
+    }
+
     /// Position in [`EVENT_KIND_NAMES`], the number conditions compare.
     pub fn number(&self) -> usize {
         match self {

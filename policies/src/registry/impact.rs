@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 
 /// The version of the form this build makes.
-pub const IMPACT_VERSION: u32 = 2;
+pub const IMPACT_VERSION: u32 = 3;
 
 /// Decisions that came out differently, by how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,12 +35,16 @@ pub struct Change {
 #[serde(deny_unknown_fields)]
 pub struct Slice {
     pub id: String,
+    /// Decisions about it; of a reward those that promise it.
+    pub decisions: Change,
     pub promises: Change,
     /// Members who were promised anything.
     pub members: Change,
     pub cost_micros: Change,
     /// Net value as the policies compute it: by declared priors, not measured effects.
     pub net_micros: Change,
+    /// The most of it that was promised and unused at any one time, counted from the start like budgets.
+    pub exposed_micros: Change,
 }
 
 /// A budget at the end.
@@ -74,6 +78,10 @@ pub struct Impact {
     pub promises: Change,
     pub cost_micros: Change,
     pub net_micros: Change,
+    /// The most that was promised and unused at any one time.
+    pub exposed_micros: Change,
+    /// Uses, cancellations and answers that are about a promise this side did not make, and are left out there.
+    pub left_out: Change,
     /// Decisions that came out differently, those of one side only included.
     pub flipped: u64,
     pub flips: Vec<Flip>,
@@ -82,8 +90,7 @@ pub struct Impact {
     pub budgets: Vec<Burn>,
     /// Decisions without a promise, by reason.
     pub reasons: BTreeMap<String, Change>,
-    /// Decisions in which a guardrail refused the moment or a reward, by its id; reports of the first form have none.
-    #[serde(default)]
+    /// Decisions in which a guardrail refused the moment or a reward, by its id.
     pub guardrails: BTreeMap<String, Change>,
 }
 

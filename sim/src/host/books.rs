@@ -18,10 +18,20 @@ pub struct Account {
     pub reserved: Micros,
 }
 
+/// What is promised and not yet used, run out or cancelled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exposed {
+    pub now: Micros,
+    /// The most there was at any one time.
+    pub most: Micros,
+}
+
 /// All limited budgets by id.
 #[derive(Debug, Default)]
 pub struct Books {
     pub accounts: BTreeMap<Arc<str>, Account>,
+    /// Of the program, each segment and each reward ([`budgets::exposes`]).
+    pub exposed: BTreeMap<Arc<str>, Exposed>,
     /// How often a promise went beyond a limit (B-1).
     pub overspend: u64,
 }
@@ -43,10 +53,22 @@ impl Books {
             *used += amount;
             self.overspend += u64::from(account.committed + account.reserved > account.limit);
         }
+        let (segment, reward) = (&bundle.segment(demand.segment).id, &bundle.reward(demand.reward).id);
+        for id in budgets::exposes(segment, reward) {
+            let exposed = self.exposed.entry(id).or_default();
+            exposed.now += decision.cost;
+            exposed.most = exposed.most.max(exposed.now);
+        }
     }
 
     /// Follows a promise that ended, or that a person approved.
     pub fn turn(&mut self, bundle: &Bundle, release: &Release) {
+        if release.turn != Turn::Approved {
+            for id in budgets::exposes(&release.segment, &release.reward) {
+                let exposed = self.exposed.entry(id).or_default();
+                exposed.now = exposed.now - release.cost;
+            }
+        }
         if release.turn == Turn::Used {
             return;
         }

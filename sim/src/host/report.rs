@@ -39,6 +39,8 @@ pub struct Report {
     /// Moments scored by the closed form, because the models failed.
     pub fallback_scores: u64,
     pub budgets: Vec<Budget>,
+    /// The most that was promised and unused at any one time, in micros: of the program, each segment and each reward.
+    pub most_exposed_micros: BTreeMap<String, i64>,
     /// How often a promise went beyond a budget.
     pub overspend: u64,
     /// Budget periods opened.
@@ -119,6 +121,11 @@ impl Report {
             rewards_ended_unused: tally.ended_unused,
             fallback_scores: tally.fallback_scores,
             budgets: books.accounts.iter().map(budget).collect(),
+            most_exposed_micros: books
+                .exposed
+                .iter()
+                .map(|(id, exposed)| (id.to_string(), exposed.most.0))
+                .collect(),
             overspend: books.overspend,
             periods: negotiations.periods,
             negotiations: negotiations.negotiations,

@@ -6,11 +6,15 @@
 //! both sides differs in nothing; the same input gives the same digest.
 
 mod recorded;
+#[cfg(test)]
+mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::{Decision, Digest, MemberId, Micros, Outcome, Reason, Timestamp};
+use agents::policy::budgets::{EXPOSURE, exposed_reward, exposed_segment};
+use domain::{Decision, DecisionId, Digest, Event, EventId, MemberId, Micros, Outcome, Reason, Timestamp};
 use ledger::Seq;
 use models::Models;
 use policies::Bundle;
@@ -38,6 +42,10 @@ struct Side {
     host: Host,
     names: Names,
     said: BTreeMap<String, Said>,
+    /// Its promises by the event they were made at, and their rewards.
+    promised: BTreeMap<EventId, (DecisionId, Arc<str>)>,
+    /// Events about promises it did not make.
+    left_out: i64,
     /// Decisions in which each rule refused the moment or a reward, by position.
     hits: BTreeMap<u16, i64>,
 }
@@ -119,7 +127,14 @@ impl Side {
         // Recorded events were admitted when they came; no limit on their age applies any more.
         let options = host::Options::around(Timestamp(0));
         let host = Host::new(Arc::clone(bundle), models, &options)?;
-        Ok(Side { names: Names::of(bundle), host, said: BTreeMap::new(), hits: BTreeMap::new() })
+        Ok(Side {
+            names: Names::of(bundle),
+            host,
+            said: BTreeMap::new(),
+            promised: BTreeMap::new(),
+            left_out: 0,
+            hits: BTreeMap::new(),
+        })
     }
 
     fn take(&mut self, recorded: &Recorded, progress: impl Fn(u64)) -> Result<(), host::Error> {
@@ -127,17 +142,38 @@ impl Side {
             self.host.remember(*features, *score);
         }
         for (done, taken) in (1u64..).zip(&recorded.events) {
-            let decisions = self.host.take(&taken.event, taken.at)?;
-            if taken.counts {
-                decisions.iter().for_each(|decision| self.hit(decision));
-                let said = decisions
-                    .iter()
-                    .map(|decision| (decision.event.event_id.to_string(), self.names.said(decision)));
-                self.said.extend(said);
+            match self.own(taken) {
+                Some(event) => {
+                    let decisions = self.host.take(&event, taken.at)?;
+                    decisions.iter().for_each(|decision| self.heard(decision, taken.counts));
+                }
+                None => self.left_out += i64::from(taken.counts),
             }
             progress(done);
         }
         Ok(())
+    }
+
+    /// The event as it is for this side: what was done with a promise that was made live is done with the promise of the
+    /// same reward that this side made at the same event. `None` where it made none.
+    fn own<'a>(&self, taken: &'a Taken) -> Option<Cow<'a, Event>> {
+        let Some(live) = &taken.about else { return Some(Cow::Borrowed(&taken.event)) };
+        let (decision, _) = self.promised.get(&live.event).filter(|(_, reward)| **reward == *live.reward)?;
+        let mut event = taken.event.clone();
+        *event.kind.promise_mut()? = *decision;
+        Some(Cow::Owned(event))
+    }
+
+    fn heard(&mut self, decision: &Decision, counts: bool) {
+        let said = self.names.said(decision);
+        let event = &decision.event.event_id;
+        if let Some(reward) = &said.reward {
+            self.promised.insert(event.clone(), (decision.id, Arc::clone(reward)));
+        }
+        if counts {
+            self.hit(decision);
+            self.said.insert(event.to_string(), said);
+        }
     }
 
     /// Counts the rules that refused something in a decision, each once.
@@ -230,10 +266,12 @@ fn compare(assessment: &Assessment) -> Impact {
         promises: change(&|side| count(promises(side))),
         cost_micros: change(&|side| side.said.values().map(|said| said.cost.0).sum()),
         net_micros: change(&|side| side.said.values().map(|said| said.value.0).sum()),
+        exposed_micros: Change { from: exposed(&reports[0], EXPOSURE), to: exposed(&reports[1], EXPOSURE) },
+        left_out: change(&|side| side.left_out),
         flipped: flips.iter().map(|flip| flip.decisions).sum(),
         flips,
-        segments: slices(sides, |said| said.segment.clone()),
-        rewards: slices(sides, |said| said.reward.clone()),
+        segments: slices(sides, &reports, exposed_segment, |said| said.segment.clone()),
+        rewards: slices(sides, &reports, exposed_reward, |said| said.reward.clone()),
         budgets: budgets(&reports),
         reasons: reasons(sides),
         guardrails: guardrails(sides),
@@ -244,20 +282,31 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// The most that was promised and unused at any one time, of what has this id.
+fn exposed(report: &host::Report, id: &str) -> i64 {
+    report.most_exposed_micros.get(id).copied().unwrap_or(0)
+}
+
 /// Both sides' promises, grouped.
-fn slices(sides: [&Side; 2], group: impl Fn(&Said) -> Option<Arc<str>>) -> Vec<Slice> {
+fn slices(
+    sides: [&Side; 2],
+    reports: &[host::Report; 2],
+    exposure: impl Fn(&str) -> Arc<str>,
+    group: impl Fn(&Said) -> Option<Arc<str>>,
+) -> Vec<Slice> {
     let mut slices: BTreeMap<Arc<str>, Slice> = BTreeMap::new();
     for (at, side) in sides.into_iter().enumerate() {
         let mut members: BTreeMap<Arc<str>, BTreeSet<MemberId>> = BTreeMap::new();
         for said in side.said.values() {
             let Some(id) = group(said) else { continue };
             let slice = slices.entry(Arc::clone(&id)).or_default();
-            if said.reward.is_none() {
-                continue;
-            }
             let add = |change: &mut Change, amount: i64| {
                 *(if at == 0 { &mut change.from } else { &mut change.to }) += amount;
             };
+            add(&mut slice.decisions, 1);
+            if said.reward.is_none() {
+                continue;
+            }
             add(&mut slice.promises, 1);
             add(&mut slice.cost_micros, said.cost.0);
             add(&mut slice.net_micros, said.value.0);
@@ -266,7 +315,11 @@ fn slices(sides: [&Side; 2], group: impl Fn(&Said) -> Option<Arc<str>>) -> Vec<S
             }
         }
     }
-    slices.into_iter().map(|(id, slice)| Slice { id: id.to_string(), ..slice }).collect()
+    let whole = |(id, slice): (Arc<str>, Slice)| {
+        let [from, to] = [&reports[0], &reports[1]].map(|report| exposed(report, &exposure(&id)));
+        Slice { id: id.to_string(), exposed_micros: Change { from, to }, ..slice }
+    };
+    slices.into_iter().map(whole).collect()
 }
 
 fn budgets([before, after]: &[host::Report; 2]) -> Vec<Burn> {

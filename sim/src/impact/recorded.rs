@@ -1,7 +1,7 @@
 //! The events of a ledger, as they were taken.
 
 use domain::record::{MemberRow, PersonalObserved, PublicObserved, read_decision};
-use domain::{Digest, Event, EventKind, ScoreSource, Timestamp};
+use domain::{DecisionId, Digest, Event, EventId, EventKind, ScoreSource, Timestamp};
 use ledger::{DataKey, KeyError, Keys, Reader, Row, Seq};
 use models::scorer::Score;
 
@@ -18,6 +18,15 @@ pub struct Taken {
     pub counts: bool,
     /// Its row.
     pub seq: Seq,
+    /// The promise it uses, cancels or answers about, as it was made live.
+    pub about: Option<Promised>,
+}
+
+/// A promise that was made live: each policy makes its own, or none, at the same event.
+#[derive(Clone, Debug)]
+pub struct Promised {
+    pub event: EventId,
+    pub reward: String,
 }
 
 /// What a ledger recorded, in the order in which it was taken, without the members' own timers: each policy sets its own.
@@ -82,7 +91,7 @@ pub fn read(
                 continue;
             }
             match keys.find(member) {
-                Ok(Some(key)) => recorded.row(row, &key, wanted)?,
+                Ok(Some(key)) => recorded.row(reader, row, &key, wanted)?,
                 Ok(None) | Err(KeyError::Erased(_)) => recorded.erased += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -93,9 +102,9 @@ pub fn read(
 }
 
 impl Recorded {
-    fn row(&mut self, row: &Row, key: &DataKey, wanted: Wanted) -> Result<(), Error> {
+    fn row(&mut self, reader: &Reader, row: &Row, key: &DataKey, wanted: Wanted) -> Result<(), Error> {
         let wrong = |why: String| Error::Row { seq: row.seq, why };
-        let (event, at) = match row.about_member(key).map_err(|error| wrong(error.to_string()))? {
+        let (mut event, at) = match row.about_member(key).map_err(|error| wrong(error.to_string()))? {
             None => return Ok(()),
             Some(MemberRow::Observed { personal }) => {
                 let json = |error: serde_json::Error| wrong(error.to_string());
@@ -115,8 +124,17 @@ impl Recorded {
         };
         if !matches!(event.kind, EventKind::Quiet { .. } | EventKind::Expired { .. }) {
             let counts = wanted.since.is_none_or(|since| row.recorded_at >= since);
-            self.events.push(Taken { event, at, counts, seq: row.seq });
+            let about = match event.kind.promise_mut() {
+                Some(decision) => promised(reader, *decision)?,
+                None => None,
+            };
+            self.events.push(Taken { event, at, counts, seq: row.seq, about });
         }
         Ok(())
     }
+}
+
+fn promised(reader: &Reader, decision: DecisionId) -> Result<Option<Promised>, ledger::Error> {
+    let row = reader.record(decision.0.as_bytes())?;
+    Ok(row.and_then(|row| Some(Promised { event: row.event_id?, reward: row.reward? })))
 }
