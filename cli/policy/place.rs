@@ -60,7 +60,10 @@ impl Place {
 }
 
 fn nobody(url: &str) -> Failure {
-    Failure::unavailable(anyhow::anyhow!("no node has said at {url} what is in force; does one run there?"))
+    Failure::unavailable(anyhow::anyhow!(
+        "no node has said at {} what is in force; does one run there? One with its own prefix for subjects needs --prefix",
+        redacted(url)
+    ))
 }
 
 /// The registry's door on a server.
@@ -68,7 +71,8 @@ async fn door(options: &NatsOptions) -> std::result::Result<Door, anyhow::Error>
     let server = NatsServer::reach(options.clone()).await?;
     server.door().await.ok_or_else(|| {
         anyhow::anyhow!(
-            "no node has made a door for requests at {}; does one run there?",
+            "no node has made a door for requests at {}; does one run there? One with its own prefix for subjects needs \
+             --prefix",
             redacted(&options.url)
         )
     })

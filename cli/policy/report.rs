@@ -1,9 +1,11 @@
 //! `largesse policy report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use domain::Digest;
 use ledger::{Keys, Reader, Seq};
+use policies::registry::IMPACT_VERSION;
 use sim::impact::Impact;
 
 use super::impact::{self, Asked, assess};
@@ -42,7 +44,8 @@ pub fn run(args: &Args) -> Result {
     let body = row.body.unwrap_or_default();
     let report: Impact = serde_json::from_str(&body).map_err(Failure::runtime)?;
     let digest = domain::Digest::of(body.as_bytes());
-    let again = if args.recheck { Some(recheck(args, &reader, &report)?.digest()) } else { None };
+    let library = args.onnxruntime.as_deref();
+    let again = if args.recheck { Some(recheck(&args.dir, &reader, &report, library)?) } else { None };
     let same = again.is_none_or(|again| again == digest);
     if args.output == Document::Json {
         let mut document = impact::document(&report, None);
@@ -56,10 +59,7 @@ pub fn run(args: &Args) -> Result {
         output::line(&impact::text(&report))?;
         match again {
             Some(_) if same => output::line("\ncomputed again from the same events: the same report")?,
-            Some(again) => output::say(&format!(
-                "computed again from the same events it is {again}: the recorded numbers are not this ledger's, members \
-                 were erased since, or other models score"
-            )),
+            Some(again) => output::say(&otherwise(again)),
             None => {}
         }
         output::line(&format!("\nimpact report {digest} (row {})", row.seq))?;
@@ -67,13 +67,30 @@ pub fn run(args: &Args) -> Result {
     Ok(if same { Verdict::Ok } else { Verdict::FoundBad })
 }
 
-/// The report as this ledger gives it.
-fn recheck(args: &Args, reader: &Reader, report: &Impact) -> Result<Impact> {
-    let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
+/// What may be behind a report that comes out otherwise.
+pub fn otherwise(again: Digest) -> String {
+    format!(
+        "computed again from the same events it is {again}: the recorded numbers are not this ledger's, members were \
+         erased since, or other models score"
+    )
+}
+
+/// The digest of the report as this ledger gives it.
+///
+/// # Errors
+/// When it cannot be computed: the ledger, its keys or the models cannot be read, or an earlier build made the report.
+pub fn recheck(dir: &Path, reader: &Reader, report: &Impact, onnxruntime: Option<&Path>) -> Result<Digest> {
+    if report.v != IMPACT_VERSION {
+        return Err(Failure::usage(format!(
+            "an earlier build made this report, in form {}; this one makes form {IMPACT_VERSION}: `largesse policy impact --key` \
+             records a new one",
+            report.v
+        )));
+    }
+    let keys = Keys::open_in(dir, None).map_err(Failure::unavailable)?;
     let bundle =
         |digest| runtime::opening::recorded_bundle(reader, digest).map(Arc::new).map_err(crate::node_errors);
     let (from, to) = (bundle(report.from)?, bundle(report.to)?);
-    let (since, until) = (report.since, report.until.map(Seq));
-    let asked = Asked { since, until, onnxruntime: args.onnxruntime.as_deref() };
-    Ok(assess(reader, &keys, &from, &to, &asked)?.0.report())
+    let asked = Asked { since: report.since, until: report.until.map(Seq), onnxruntime };
+    Ok(assess(reader, &keys, &from, &to, &asked)?.0.report().digest())
 }

@@ -57,6 +57,9 @@ struct Shadow {
 struct Scheduled {
     bundle: Digest,
     at: String,
+    /// Why it will not come into force, where its approval does not stand any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fails: Option<String>,
 }
 
 pub fn run(args: &Args) -> Result {
@@ -95,9 +98,11 @@ impl Status {
             shadows: shadows
                 .map(|(bundle, since)| Shadow { bundle: *bundle, since: since.to_string() })
                 .collect(),
-            scheduled: registry
-                .scheduled()
-                .map(|scheduled| Scheduled { bundle: scheduled.bundle, at: scheduled.at.to_string() }),
+            scheduled: registry.scheduled().map(|scheduled| Scheduled {
+                bundle: scheduled.bundle,
+                at: scheduled.at.to_string(),
+                fails: registry.scheduled_stands().err().map(|refusal| refusal.to_string()),
+            }),
             stopped: registry.stopped().iter().map(describe).collect(),
             waiting: waiting.map_err(crate::node_errors)?.len(),
         })
@@ -119,8 +124,12 @@ impl Status {
         }));
         let shadow = |shadow: &Shadow| format!("shadow     {} since {}", shadow.bundle.short(), shadow.since);
         lines.extend(self.shadows.iter().map(shadow));
-        let scheduled = |next: &Scheduled| format!("scheduled  {} for {}", next.bundle.short(), next.at);
-        lines.extend(self.scheduled.iter().map(scheduled));
+        if let Some(next) = &self.scheduled {
+            lines.push(format!("scheduled  {} for {}", next.bundle.short(), next.at));
+            lines.extend(
+                next.fails.iter().map(|why| format!("           it will not come into force: {why}")),
+            );
+        }
         lines.extend(self.stopped.iter().map(|target| format!("stopped    {target}")));
         if self.waiting > 0 {
             let list = "`largesse pending list` shows them";

@@ -1,15 +1,18 @@
 //! The signed steps: `largesse policy submit|approve|shadow|canary|activate|withdraw|rollback`, and what kill switches share with them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agents::policy::budgets::pays_for_nothing;
 use domain::{Digest, Ppm, Timestamp};
+use ledger::Reader;
 use policies::registry::{Step, percent};
 use runtime::opening::recorded_bundle;
 use runtime::registry;
+use sim::impact::Impact;
 
 use super::place::Found;
-use crate::exit::{Failure, Result};
+use super::report::{otherwise, recheck};
+use crate::exit::{Failure, Result, Verdict};
 use crate::output;
 use crate::signing::{Keyed, ledger_of, put, signed};
 
@@ -28,6 +31,10 @@ pub struct Submit {
 
 /// Approve a submitted bundle with the impact report you looked at
 #[derive(clap::Args)]
+#[command(after_help = "\
+The report is computed again from the same recorded events first: one that comes out otherwise is not approved
+(exit 3). Over NATS the events are out of reach, so the report's numbers are its author's word: run
+`largesse policy report BUNDLE --dir DIR --recheck` where the ledger is.")]
 pub struct Approve {
     /// The bundle: its folder, its digest, or the digest's first digits
     #[arg(value_name = "BUNDLE")]
@@ -35,6 +42,12 @@ pub struct Approve {
     /// Digest of the impact report you looked at
     #[arg(long, value_name = "DIGEST")]
     impact: Digest,
+    /// Do not compute the report again: its numbers are then its author's word
+    #[arg(long)]
+    unchecked: bool,
+    /// libonnxruntime.so to score with instead of the embedded engine
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    onnxruntime: Option<PathBuf>,
     #[command(flatten)]
     keyed: Keyed,
 }
@@ -130,8 +143,31 @@ pub fn submit(args: &Submit) -> Result {
 pub fn approve(args: &Approve) -> Result {
     let found = args.keyed.place.find()?;
     let bundle = found.digest(&args.bundle)?;
+    if let (Found::Folder(dir, reader), false) = (&found, args.unchecked) {
+        let differs = comes_out_otherwise(dir, reader, bundle, args)?;
+        if let Some(why) = differs {
+            output::say(&format!("not approved: {why}"));
+            return Ok(Verdict::FoundBad);
+        }
+    }
     let step = Step::Approve { bundle, impact: args.impact };
     take(&args.keyed, &found, step, None, &format!("approved {bundle}"))
+}
+
+/// How the recorded report with the digest that is approved differs from what the ledger gives. A report that is not the
+/// newest is for the registry to refuse.
+fn comes_out_otherwise(
+    dir: &Path,
+    reader: &Reader,
+    bundle: Digest,
+    args: &Approve,
+) -> Result<Option<String>> {
+    let row = registry::report(reader, bundle).map_err(crate::node_errors)?;
+    let text = row.and_then(|row| row.body).filter(|text| Digest::of(text.as_bytes()) == args.impact);
+    let Some(text) = text else { return Ok(None) };
+    let report: Impact = serde_json::from_str(&text).map_err(Failure::runtime)?;
+    let again = recheck(dir, reader, &report, args.onnxruntime.as_deref())?;
+    Ok((again != args.impact).then(|| otherwise(again)))
 }
 
 pub fn activate(args: &Activate) -> Result {

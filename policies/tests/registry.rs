@@ -348,6 +348,13 @@ fn what_somebody_chose_later_is_not_overtaken_by_a_schedule_from_before() {
     desk.again(third);
     desk.take("approver", Step::Activate { bundle: third });
     assert_eq!(desk.registry.scheduled().map(|scheduled| scheduled.at), Some(tomorrow));
+    // It was approved as a change of what another policy has replaced since.
+    assert_eq!(code(desk.registry.scheduled_stands()), "REG0039");
+    assert_eq!(desk.registry.due(tomorrow), None);
+    desk.take("operator", Step::Withdraw { bundle });
+    desk.again(bundle);
+    desk.take("approver", Step::Schedule { bundle, at: tomorrow });
+    assert_eq!(desk.registry.due(tomorrow).map(|due| due.bundle), Some(bundle));
     desk.take("operator", Step::RollBack { to: other });
     assert_eq!(desk.registry.scheduled(), None, "what was to come rested on what was taken back");
 }

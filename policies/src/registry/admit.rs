@@ -127,7 +127,7 @@ impl Registry {
     }
 
     /// Whether it is approved, and for a change of what is in force now.
-    fn approved_now(&self, bundle: Digest) -> Result<(), Refusal> {
+    pub(super) fn approved_now(&self, bundle: Digest) -> Result<(), Refusal> {
         self.approved(bundle)?;
         self.compared(self.version(bundle)?)
     }
@@ -142,7 +142,7 @@ impl Registry {
         }
     }
 
-    pub(super) fn approved(&self, bundle: Digest) -> Result<(), Refusal> {
+    fn approved(&self, bundle: Digest) -> Result<(), Refusal> {
         let version = self.version(bundle)?;
         match (version.is_approved(), version.approvals.is_empty()) {
             (true, _) => Ok(()),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 
-/// The version of the form this build makes.
+/// The version of the form this build makes. Reports of earlier forms can be read: what they lack is empty.
 pub const IMPACT_VERSION: u32 = 3;
 
 /// Decisions that came out differently, by how.
@@ -36,6 +36,7 @@ pub struct Change {
 pub struct Slice {
     pub id: String,
     /// Decisions about it; of a reward those that promise it.
+    #[serde(default)]
     pub decisions: Change,
     pub promises: Change,
     /// Members who were promised anything.
@@ -44,6 +45,7 @@ pub struct Slice {
     /// Net value as the policies compute it: by declared priors, not measured effects.
     pub net_micros: Change,
     /// The most of it that was promised and unused at any one time, counted from the start like budgets.
+    #[serde(default)]
     pub exposed_micros: Change,
 }
 
@@ -79,8 +81,10 @@ pub struct Impact {
     pub cost_micros: Change,
     pub net_micros: Change,
     /// The most that was promised and unused at any one time.
+    #[serde(default)]
     pub exposed_micros: Change,
     /// Uses, cancellations and answers that are about a promise this side did not make, and are left out there.
+    #[serde(default)]
     pub left_out: Change,
     /// Decisions that came out differently, those of one side only included.
     pub flipped: u64,
@@ -91,6 +95,7 @@ pub struct Impact {
     /// Decisions without a promise, by reason.
     pub reasons: BTreeMap<String, Change>,
     /// Decisions in which a guardrail refused the moment or a reward, by its id.
+    #[serde(default)]
     pub guardrails: BTreeMap<String, Change>,
 }
 

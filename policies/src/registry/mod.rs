@@ -158,12 +158,21 @@ impl Registry {
         &self.stopped
     }
 
-    /// The scheduled bundle whose time has come, if its approval still stands.
+    /// Whether what is scheduled will come into force at its time: its approval still stands, and is for a change of
+    /// what is in force.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn scheduled_stands(&self) -> Result<(), Refusal> {
+        self.scheduled.as_ref().map_or(Ok(()), |scheduled| self.approved_now(scheduled.bundle))
+    }
+
+    /// The scheduled bundle whose time has come, if it still stands.
     pub fn due(&self, now: Timestamp) -> Option<&Scheduled> {
         // A clock behind the last step is wrong; it must not decide what time it is.
         let is_behind = self.newest.is_some_and(|newest| now < newest);
-        let is_approved = |scheduled: &&Scheduled| self.approved(scheduled.bundle).is_ok();
-        self.scheduled.as_ref().filter(|scheduled| !is_behind && scheduled.at <= now).filter(is_approved)
+        let is_due = |scheduled: &&Scheduled| !is_behind && scheduled.at <= now;
+        self.scheduled.as_ref().filter(is_due).filter(|_| self.scheduled_stands().is_ok())
     }
 
     /// The kill switches as positions in a bundle; ids it does not have are kept for the bundles that do.

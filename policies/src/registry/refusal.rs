@@ -175,7 +175,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "REG0022" => "The registry begins with the first run of a node. Start one, or run the demo.",
         "REG0023" => "The file in the inbox is not a request, or too large.",
         "REG0024" => {
-            "The ledger could not be read, or the node that holds it did not answer. Nothing was changed."
+            "The ledger could not be read, or the node that holds it did not answer in time. Look with `largesse policy status` or `policy history` whether it took the step meanwhile, then ask again."
         }
         "REG0026" => "Nothing to do: `largesse policy shadow` shows what it would decide.",
         "REG0027" => {

@@ -116,20 +116,28 @@ impl Inbox {
         if let Some(changed) = self.look_at_door().await? {
             return Ok(changed);
         }
+        if self.is_due().await? { Ok(Outcome::Changed) } else { Ok(outcome) }
+    }
+
+    /// Records that what is scheduled comes into force, once its time has come.
+    async fn is_due(&mut self) -> Result<bool, NodeError> {
         if self.scheduled.is_none() {
             self.scheduled = Some(load(&self.reader, &self.identity)?.scheduled().cloned());
         }
-        if self
-            .scheduled
-            .as_ref()
-            .is_some_and(|next| next.as_ref().is_some_and(|next| next.at <= clock::wall()))
-            && let Some(due) = load(&self.reader, &self.identity)?.due(clock::wall())
-        {
-            let entry = due_entry(due.bundle, &due.by_statement);
-            self.append(vec![entry]).await;
-            return Ok(Outcome::Changed);
+        let now = clock::wall();
+        if !self.scheduled.as_ref().is_some_and(|next| next.as_ref().is_some_and(|next| next.at <= now)) {
+            return Ok(false);
         }
-        Ok(outcome)
+        let registry = load(&self.reader, &self.identity)?;
+        if let Err(error) = registry.scheduled_stands() {
+            tracing::error!(%error, "what was scheduled does not come into force; withdraw it");
+            // Until the next request, which may change that.
+            self.scheduled = Some(None);
+            return Ok(false);
+        }
+        let Some(due) = registry.due(now) else { return Ok(false) };
+        self.append(vec![due_entry(due.bundle, &due.by_statement)]).await;
+        Ok(true)
     }
 
     /// Answers what came over NATS; says so when that ended the run.

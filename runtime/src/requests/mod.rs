@@ -241,7 +241,7 @@ pub enum JudgeError {
     Unwritable { path: PathBuf, why: std::io::Error },
     #[error(transparent)]
     People(#[from] PeopleError),
-    #[error("no node answered at {0}; nothing was changed")]
+    #[error("no node answered at {0} in time; look whether the step was taken before you ask again")]
     Silent(String),
     #[error(transparent)]
     Bus(#[from] crate::bus::Error),
