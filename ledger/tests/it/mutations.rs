@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::Timestamp;
+use domain::time::DAY;
 use ledger::note::Head;
-use ledger::{Error, KeyHistory, Options, Report, Seq, VerifyOptions, Writer, verify};
+use ledger::{Error, KeyHistory, Options, Report, Retention, Seq, Snapshot, VerifyOptions, Writer, verify};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
@@ -202,27 +204,103 @@ fn ten_thousand_changes_are_found_and_the_first_bad_row_is_named() {
     assert!(in_vain < MUTATIONS / 20, "{in_vain} changes changed nothing");
 }
 
-#[test]
-fn clean_logs_of_every_small_size_raise_no_alarm() {
-    let (folder, mut random) = (tempfile::tempdir().unwrap(), Random(1));
-    let mut writer = Writer::open(&small(folder.path())).unwrap().0;
-    let clean = |folder: &Path| {
-        let report = verify(folder, &VerifyOptions::default(), |_, _| ()).unwrap();
-        assert_eq!((report.findings, report.first_bad), (Vec::new(), None));
-        report.rows
-    };
-    // While it is written, at every size, and after each restart.
-    for size in 1..=560 {
-        grow(&mut writer, size, &mut random);
-        assert_eq!(clean(folder.path()), size);
-        if random.below(40) == 0 {
-            drop(writer);
-            assert_eq!(clean(folder.path()), size);
-            writer = Writer::open(&small(folder.path())).unwrap().0;
-            assert_eq!(clean(folder.path()), size);
+/// A log as it may have gone: rows in batches of any length, restarts, new keys, erased members, rows cut by age.
+struct History {
+    folder: TempDir,
+    writer: Option<Writer>,
+    random: Random,
+    now: Timestamp,
+    /// Rows that were erased or cut.
+    cut: u64,
+}
+
+impl History {
+    fn of(seed: u64) -> History {
+        let folder = in_memory();
+        let writer = Some(Writer::open(&small(folder.path())).unwrap().0);
+        History { folder, writer, random: Random(seed), now: NOW, cut: 0 }
+    }
+
+    fn go_on(&mut self) {
+        self.now = self.now.plus(DAY);
+        let (now, action) = (self.now, self.random.below(40));
+        if action == 0 {
+            drop(self.writer.take());
+            self.writer = Some(Writer::open(&Options { now, ..small(self.folder.path()) }).unwrap().0);
+            return;
+        }
+        let writer = self.writer.as_mut().unwrap();
+        let size = writer.size();
+        match action {
+            1 => {
+                writer.rotate_key(now).unwrap();
+            }
+            2 => {
+                if let Some(member) = writer.keys().member(&raw_member(self.random.below(20))).unwrap() {
+                    self.cut += writer.erase(now, member, "asked for").unwrap().rows;
+                }
+            }
+            3 => {
+                let known = (0..20).filter_map(|number| writer.keys().member(&raw_member(number)).unwrap());
+                let known: Vec<_> = known.collect();
+                let state = |member| state(writer, member, "state", None);
+                let states: Vec<_> = known
+                    .into_iter()
+                    .map(|member| Snapshot { member, as_of: Seq(size), state: state(member) })
+                    .collect();
+                writer.save(now, &states).unwrap();
+                writer.relay(ledger::RELAYS[0]).unwrap().advance(Seq(size));
+                let retention = Retention {
+                    sealed_before: Some(now.plus(-20 * DAY)),
+                    bodies_before: Some(now.plus(-40 * DAY)),
+                };
+                let done = writer.prune(now, retention, &serde_json::json!({})).unwrap();
+                self.cut += done.sealed + done.bodies;
+            }
+            _ => {
+                let count = 1 + self.random.below(4);
+                writer.append(now, &decisions(writer, size..size + count, 20)).unwrap();
+            }
         }
     }
-    // And as a stranger's copy, against every head that was ever signed.
+
+    /// The full check raises no alarm.
+    fn is_clean(&self) {
+        let report = verify(self.folder.path(), &VerifyOptions::default(), |_, _| ()).unwrap();
+        assert_eq!((report.findings, report.first_bad), (Vec::new(), None));
+        assert_eq!(report.rows, self.writer.as_ref().unwrap().size());
+    }
+}
+
+#[test]
+fn ten_thousand_clean_logs_of_many_sizes_raise_no_alarm() {
+    const HISTORIES: u64 = 100;
+    const LOOKS: u64 = 100;
+    let (next, cut) = (AtomicU64::new(0), AtomicU64::new(0));
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= HISTORIES {
+                        return;
+                    }
+                    let mut history = History::of(seed);
+                    for _ in 0..LOOKS {
+                        history.go_on();
+                        history.is_clean();
+                    }
+                    cut.fetch_add(history.cut, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!(cut.into_inner() > 1_000, "too little was erased or cut");
+}
+
+#[test]
+fn a_strangers_copy_fits_every_head_that_was_ever_signed() {
     for size in SIZES.into_iter().chain([3, 16, 21, 22, 23, 100, 255, 256, 511, 512, 513]) {
         let (log, folder) = (Log::of(size), tempfile::tempdir().unwrap());
         log.lay(folder.path());
