@@ -7,6 +7,7 @@ use domain::facts::Field;
 use super::Fault;
 use super::check::DEPTH_MAX;
 use crate::codes::Code;
+use crate::read::straight_quotes;
 
 /// Where brackets first nest too deep for the parser's recursion, if they do, and how deep they get.
 pub(super) fn too_deep(text: &str) -> Option<(usize, usize)> {
@@ -43,7 +44,13 @@ pub(super) fn syntax_faults(text: &str, errors: &cel::ParseErrors) -> Vec<Fault>
     let single_equals = text.bytes().enumerate().any(|(at, byte)| {
         byte == b'=' && text.as_bytes().get(at + 1) != Some(&b'=') && !ends_operator(&text.as_bytes()[..at])
     });
-    if single_equals {
+    if let Some(help) = straight_quotes(text) {
+        fault = fault.help(help);
+    } else if single_equals && text.contains("=>") {
+        fault = fault.help("at least is written `>=`");
+    } else if single_equals && text.contains("=<") {
+        fault = fault.help("at most is written `<=`");
+    } else if single_equals {
         fault = fault.help("equality is written `==`");
     } else if [" and ", " or ", " not "].iter().any(|word| text.contains(word)) {
         fault = fault.help("and, or, not are written `&&`, `||`, `!`");
