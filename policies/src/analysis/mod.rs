@@ -186,12 +186,17 @@ impl<'a> Analysis<'a> {
     fn not_searched(&mut self) {
         let Some(first) = self.unproven.first().cloned() else { return };
         let rules = std::mem::take(&mut self.unproven);
-        let (shown, more) = rules.split_at(rules.len().min(NAMED_MAX));
-        let more = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
+        let shown = &rules[..rules.len().min(NAMED_MAX)];
+        let more = rules.len() - shown.len();
+        let named = match more {
+            0 => listed(shown),
+            more => {
+                let quoted: Vec<String> = shown.iter().map(|name| format!("`{name}`")).collect();
+                format!("{} and {more} more", quoted.join(", "))
+            }
+        };
         let message = format!(
-            "not searched to the end: contradictions, dead parts or repeats may be left, or more named than it takes, \
-             at {}{more}",
-            listed(shown)
+            "the search ended at its bound, so more may be wrong than is reported here, with {named}"
         );
         let help = "compare fewer facts with each other here, or calculate with fewer of them";
         self.report(Code::NotSearched, &first, message, help, rules, None);

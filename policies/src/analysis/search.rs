@@ -15,7 +15,7 @@ use super::world;
 use crate::language::{Compare, Number, Truth};
 
 /// Most steps of all searches of one bundle: about a quarter of a second. A step is a part of a condition looked at
-/// in a region. The starter bundle takes a tenth of it.
+/// in a region. The starter bundle takes a few hundredths of it.
 const BUNDLE_STEPS_MAX: u64 = 24_000_000;
 /// Most steps of one question.
 const QUESTION_STEPS_MAX: u64 = 2_000_000;

@@ -7,7 +7,6 @@ use domain::facts::Field;
 use super::Fault;
 use super::check::DEPTH_MAX;
 use crate::codes::Code;
-use crate::read::straight_quotes;
 
 /// Where brackets first nest too deep for the parser's recursion, if they do, and how deep they get.
 pub(super) fn too_deep(text: &str) -> Option<(usize, usize)> {
@@ -44,9 +43,7 @@ pub(super) fn syntax_faults(text: &str, errors: &cel::ParseErrors) -> Vec<Fault>
     let single_equals = text.bytes().enumerate().any(|(at, byte)| {
         byte == b'=' && text.as_bytes().get(at + 1) != Some(&b'=') && !ends_operator(&text.as_bytes()[..at])
     });
-    if let Some(help) = straight_quotes(text) {
-        fault = fault.help(help);
-    } else if single_equals && text.contains("=>") {
+    if single_equals && text.contains("=>") {
         fault = fault.help("at least is written `>=`");
     } else if single_equals && text.contains("=<") {
         fault = fault.help("at most is written `<=`");

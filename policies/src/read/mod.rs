@@ -51,7 +51,7 @@ pub(crate) fn read<T: DeserializeOwned>(source: &Source<'_>) -> Reading<T> {
     let place = |code, span, message: String| Problem::at(code, source.name, source.text, span, message);
     let syntax = |(span, message): (Range<usize>, String)| {
         let at = source.text.get(span.start..).unwrap_or_default();
-        let help = words::straight_quotes(at.lines().next().unwrap_or_default());
+        let help = words::straight_quotes(at);
         place(Code::Syntax, span, message).help_if(help)
     };
     let problems: Vec<Problem> = damage.found.iter().cloned().map(syntax).collect();

@@ -16,9 +16,9 @@ pub(super) fn plain_syntax(message: &str) -> String {
     }
 }
 
-/// What is to be said of a text with the quotes that word processors put in.
+/// What is to be said of a text that begins with a quote that word processors put in.
 pub(crate) fn straight_quotes(text: &str) -> Option<String> {
-    let curly = text.chars().find(|letter| "“”„‟‘’‚‛«»".contains(*letter))?;
+    let curly = text.chars().next().filter(|letter| "“”„‟‘’‚‛«»".contains(*letter))?;
     Some(format!("`{curly}` is no quote here: write straight ones, \" or '"))
 }
 
