@@ -295,6 +295,27 @@ fn rules_that_compare_facts_hide_no_contradiction_and_are_not_blamed_for_it() {
 }
 
 #[test]
+fn rules_that_were_not_searched_to_the_end_are_not_blamed() {
+    let told = small(|small| {
+        for at in 0..3 {
+            let product = format!("member.trips * member.offers_28d != {}", 2_000_003 + at);
+            small.rules.push(deny(&[&product]));
+        }
+        small.rules.push(deny(&["member.spend_28d <= member.spend"]));
+    });
+    assert!(told.contains("nothing is ever promised: `guardrails.rule.g3` refuses it"), "{told}");
+}
+
+#[test]
+fn what_no_rule_reads_is_moved_along_with_what_rules_ask_for() {
+    let told = small(|small| {
+        small.rules.push(deny(&["member.trips_28d <= member.tenure_days"]));
+        small.rules.push(deny(&["member.trips_28d <= member.trips"]));
+    });
+    assert!(told.contains("nothing is ever promised: `guardrails.rule.g1` refuses it"), "{told}");
+}
+
+#[test]
 fn a_search_that_ends_at_its_bound_says_where() {
     let products = |rules: usize| {
         small(|small| {
