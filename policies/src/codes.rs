@@ -135,6 +135,8 @@ codes! {
         "Every segment has a limit of its own and together they are less than the program's."
     TwoExclusive "POL0082" "two exclusive rewards can be open to the same member at once"
         "Where an exclusive reward is open, nothing else competes; of two, neither can be promised. The example shows a member who may have both. Let their conditions exclude each other, or make one of them not exclusive."
+    NotSearched "POL0083" "the search for contradictions did not end"
+        "Whether a condition can ever hold is searched within a bound, so that a check takes no longer than a moment. At the parts that are named the bound was reached: what is said of them is true, but more may be wrong with them than is said, and a rule may be named beside another that would do alone. Comparing fewer facts with each other, or calculating with fewer of them, brings the search to its end."
 }
 
 /// How bad a mistake is.
@@ -165,7 +167,13 @@ impl Code {
 
     /// How bad it is.
     pub fn severity(self) -> Severity {
-        let harmless = [Code::DuplicateRule, Code::AlwaysHolds, Code::RuleWithoutReward, Code::UnusedBudget];
+        let harmless = [
+            Code::DuplicateRule,
+            Code::AlwaysHolds,
+            Code::RuleWithoutReward,
+            Code::UnusedBudget,
+            Code::NotSearched,
+        ];
         if harmless.contains(&self) { Severity::Warning } else { Severity::Error }
     }
 }

@@ -62,6 +62,18 @@ fn single_equals_sign() {
 }
 
 #[test]
+fn arrow_for_at_least_and_at_most() {
+    assert!(condition("member.trips => 3").contains("at least is written `>=`"));
+    assert!(condition("member.trips =< 3").contains("at most is written `<=`"));
+}
+
+#[test]
+fn quotes_of_a_word_processor() {
+    insta::assert_snapshot!(condition("event.touchpoint == “pos”"));
+    insta::assert_snapshot!(mistakes(&[("guardrails.toml", "minors = \"exclude\"", "minors = “exclude”")]));
+}
+
+#[test]
 fn number_instead_of_a_condition() {
     insta::assert_snapshot!(condition("member.trips + 3"));
 }

@@ -4,6 +4,7 @@ use domain::facts::{Field, NEVER};
 use domain::{Facts, RewardIndex};
 
 use super::promises::Refused;
+use super::search::Answer;
 use super::terms::Term;
 use super::witness::allowed;
 use super::{Analysis, witness};
@@ -42,7 +43,15 @@ impl Analysis<'_> {
             let known = self.facts_of(reward);
             terms.extend(asked.into_iter().map(|term| Term { truth: given(&term.truth, &known), ..*term }));
         }
-        let facts = self.ask(&terms.iter().collect::<Vec<_>>()).row()?;
+        let facts = match self.ask(&terms.iter().collect::<Vec<_>>()) {
+            Answer::Sometimes(facts) => *facts,
+            Answer::Never(_) => return None,
+            Answer::Open => {
+                let about = [self.reward_name(first), self.reward_name(second), self.moment_name(moment)];
+                self.note(&about);
+                return None;
+            }
+        };
         let index = MomentIndex(u8::try_from(moment).ok()?);
         let open = |reward: usize| {
             let reward = u8::try_from(reward).ok().map(RewardIndex);

@@ -36,7 +36,8 @@ impl<'a> Analysis<'a> {
             }
             let asked: Vec<&'a Term> =
                 self.promise(Some(at), reward).into_iter().chain(members.iter().copied()).collect();
-            if !self.ask(&asked).is_never() {
+            let about = [self.segment_name(segment), self.reward_name(reward)];
+            if !self.never(&asked, &about) {
                 return;
             }
             let is_deny = |term: &&&Term| matches!(term.by, By::Deny(_));

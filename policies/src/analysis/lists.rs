@@ -1,5 +1,6 @@
 //! Lists of conditions that never hold together, and conditions that always hold.
 
+use super::search::Answer;
 use super::terms::{Term, conditions};
 use super::{Analysis, Dead, listed};
 use crate::codes::Code;
@@ -80,12 +81,12 @@ impl Analysis<'_> {
             self.always(list, condition);
         }
         let together: Vec<&Term> = list.context.iter().chain(&list.conditions).copied().collect();
-        if list.conditions.is_empty() || !self.ask(&together).is_never() {
+        if list.conditions.is_empty() || !self.never(&together, std::slice::from_ref(&list.name)) {
             return false;
         }
         let core = self.core(&list.context, &list.conditions);
         let names = self.names(&core);
-        let by_itself = self.ask(&core).is_never();
+        let by_itself = matches!(self.ask(&core), Answer::Never(_));
         let context = if by_itself { "" } else { list.context_name };
         let message = match names.as_slice() {
             [one] => format!("{}: `{one}` never holds{context}", list.consequence),
@@ -108,11 +109,11 @@ impl Analysis<'_> {
     fn always(&mut self, list: &List<'_>, condition: &Term) {
         let fails = Term { holds: !condition.holds, ..condition.clone() };
         let asked: Vec<&Term> = list.context.iter().copied().chain([&fails]).collect();
-        if !self.ask(&asked).is_never() {
+        let names = self.names(&[condition]);
+        if !self.never(&asked, &names) {
             return;
         }
-        let names = self.names(&[condition]);
-        let by_itself = self.ask(&[&fails]).is_never();
+        let by_itself = matches!(self.ask(&[&fails]), Answer::Never(_));
         let context = if by_itself { "" } else { list.context_name };
         let message = format!("{} always holds{context}: it says nothing", listed(&names));
         let at = names.first().cloned().unwrap_or_default();

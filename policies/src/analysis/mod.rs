@@ -2,7 +2,7 @@
 //!
 //! Conditions are asked, exactly, whether any member could meet them ([`search`]). What is reported as never
 //! happening was proven; what is reported as happening comes with a [`Witness`] that the engine itself was asked
-//! about. Where neither succeeds within the bound, nothing is reported. It never changes a bundle and is not part
+//! about. Where neither succeeds within the bound, it is said that the search did not end. It never changes a bundle and is not part
 //! of making one.
 //!
 //! Start at [`analyse`]; [`terms`] says what a promise takes, the files of findings read in the order of
@@ -12,6 +12,7 @@ mod exclusive;
 mod favours;
 mod lists;
 mod order;
+mod pairs;
 mod places;
 mod promises;
 mod region;
@@ -38,6 +39,9 @@ use terms::{By, Term, Terms};
 pub use witness::Witness;
 pub(crate) use world::bounds;
 pub use world::usual;
+
+/// Most names in the message of what was not searched to the end; all of them stand in the finding.
+const NAMED_MAX: usize = 4;
 
 /// A finding of meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,6 +83,7 @@ pub fn analyse(bundle: &Bundle, sources: &Sources) -> Vec<Insight> {
         places: Places::of(sources),
         search: Search::new(),
         insights: Vec::new(),
+        unproven: Vec::new(),
     };
     let dead = analysis.lists();
     analysis.shadowed_segments(&dead);
@@ -87,6 +92,7 @@ pub fn analyse(bundle: &Bundle, sources: &Sources) -> Vec<Insight> {
     analysis.repeats(&dead);
     analysis.favoured_and_denied(&refused);
     analysis.overlapping_exclusive(&refused);
+    analysis.not_searched();
     let mut insights = analysis.insights;
     let file = |insight: &Insight| File::ALL.iter().position(|file| file.name() == insight.problem.file);
     insights.sort_by_key(|insight| (file(insight), insight.problem.span.start, insight.problem.code));
@@ -100,6 +106,8 @@ struct Analysis<'a> {
     places: Places<'a>,
     search: Search,
     insights: Vec<Insight>,
+    /// What the search was not brought to an end about, by name; each once.
+    unproven: Vec<String>,
 }
 
 /// Lists of conditions that never hold, by position.
@@ -116,22 +124,82 @@ impl<'a> Analysis<'a> {
         self.search.ask(&claims)
     }
 
-    /// As few of some terms as never hold together with the `given` ones; they are dropped from the front where
-    /// they can be.
-    fn core<'t>(&mut self, given: &[&'t Term], terms: &[&'t Term]) -> Vec<&'t Term> {
-        let mut kept = terms.to_vec();
-        let mut at = 0;
-        while at < kept.len() {
-            let mut fewer = kept.clone();
-            fewer.remove(at);
-            let asked: Vec<&Term> = given.iter().chain(&fewer).copied().collect();
-            if self.ask(&asked).is_never() {
-                kept = fewer;
-            } else {
-                at += 1;
+    /// Whether some terms never hold together; where that stays open, what it is `about` is noted.
+    fn never(&mut self, terms: &[&Term], about: &[String]) -> bool {
+        let answer = self.ask(terms);
+        if matches!(answer, Answer::Open) {
+            self.note(about);
+        }
+        matches!(answer, Answer::Never(_))
+    }
+
+    /// Notes what was not searched to the end.
+    fn note(&mut self, about: &[String]) {
+        for name in about {
+            if !self.unproven.contains(name) {
+                self.unproven.push(name.clone());
             }
         }
+    }
+
+    /// As few of some terms as never hold together with the `given` ones; they are dropped from the front where
+    /// they can be. All of them, and noted, where what was proven before cannot be proven again within the bound.
+    ///
+    /// A term stays only if a row meets all the others, or if a proof rests on it and whether another proof could do
+    /// without was not searched to the end, which is noted.
+    fn core<'t>(&mut self, given: &[&'t Term], terms: &[&'t Term]) -> Vec<&'t Term> {
+        let all: Vec<&Term> = given.iter().chain(terms).copied().collect();
+        let claims: Vec<Claim<'_>> = all.iter().map(|term| term.claim()).collect();
+        let Answer::Never(used) = self.search.ask_again(&claims) else {
+            let names = self.names(terms);
+            self.note(&names);
+            return terms.to_vec();
+        };
+        let of = |used: &[usize], terms: &[&'t Term]| -> Vec<&'t Term> {
+            used.iter().filter_map(|at| terms.get(at.checked_sub(given.len())?).copied()).collect()
+        };
+        let mut kept = of(&used, terms);
+        let (mut at, mut doubtful) = (0, Vec::new());
+        while at < kept.len() {
+            let mut fewer = kept.clone();
+            let dropped = fewer.remove(at);
+            let asked: Vec<&Term> = given.iter().chain(&fewer).copied().collect();
+            match self.ask(&asked) {
+                Answer::Never(used) => {
+                    at = used.iter().filter(|used| (given.len()..given.len() + at).contains(used)).count();
+                    kept = of(&used, &fewer);
+                }
+                Answer::Sometimes(_) => at += 1,
+                Answer::Open => {
+                    doubtful.push(dropped);
+                    at += 1;
+                }
+            }
+        }
+        doubtful.retain(|term| kept.iter().any(|kept| std::ptr::eq(*kept, *term)));
+        let names = self.names(&doubtful);
+        self.note(&names);
         kept
+    }
+
+    /// Reports that the search ended before it was through, with what it was asked about then.
+    fn not_searched(&mut self) {
+        let Some(first) = self.unproven.first().cloned() else { return };
+        let rules = std::mem::take(&mut self.unproven);
+        let shown = &rules[..rules.len().min(NAMED_MAX)];
+        let more = rules.len() - shown.len();
+        let named = match more {
+            0 => listed(shown),
+            more => {
+                let quoted: Vec<String> = shown.iter().map(|name| format!("`{name}`")).collect();
+                format!("{} and {more} more", quoted.join(", "))
+            }
+        };
+        let message = format!(
+            "the search ended at its bound, so more may be wrong than is reported here, with {named}"
+        );
+        let help = "compare fewer facts with each other here, or calculate with fewer of them";
+        self.report(Code::NotSearched, &first, message, help, rules, None);
     }
 
     /// The names of those who say some terms, each once.

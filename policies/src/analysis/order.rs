@@ -15,7 +15,7 @@ impl<'a> Analysis<'a> {
             let own: Vec<&'a Term> = segment.when.iter().collect();
             let earlier = terms.segments[..at].iter().map(|earlier| &earlier.not_member);
             let asked: Vec<&'a Term> = earlier.chain(own.iter().copied()).collect();
-            if dead.segments[at] || !self.ask(&asked).is_never() {
+            if dead.segments[at] || !self.never(&asked, &[self.segment_name(at)]) {
                 continue;
             }
             let core = self.core(&[], &asked);
@@ -56,7 +56,7 @@ impl<'a> Analysis<'a> {
             let own: Vec<&'a Term> = std::iter::once(&moment.trigger).chain(&moment.when).collect();
             let earlier = terms.moments[..at].iter().map(|earlier| &earlier.not_taken);
             let asked: Vec<&'a Term> = earlier.chain(own.iter().copied()).collect();
-            if dead.moments[at] || !self.ask(&asked).is_never() {
+            if dead.moments[at] || !self.never(&asked, &[self.moment_name(at)]) {
                 continue;
             }
             let core = self.core(&[], &asked);

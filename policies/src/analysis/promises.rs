@@ -2,6 +2,7 @@
 
 use domain::RewardIndex;
 
+use super::search::Answer as Proof;
 use super::terms::{By, Term};
 use super::witness::{Answer, Witness, answer};
 use super::{Analysis, Dead, listed, witness};
@@ -57,7 +58,8 @@ impl<'a> Analysis<'a> {
     fn everything_refused(&mut self) -> bool {
         let terms = self.terms;
         let asked: Vec<&'a Term> = terms.keys.iter().chain(&terms.denies[..terms.moment_denies]).collect();
-        if !self.ask(&asked).is_never() {
+        // Where this stays open, so does a reward in a moment, which is noted with their names.
+        if !matches!(self.ask(&asked), Proof::Never(_)) {
             return false;
         }
         self.conflict(&asked, None, None);
@@ -78,7 +80,7 @@ impl<'a> Analysis<'a> {
     /// Reports a moment in which guardrails refuse everything.
     fn moment_refused(&mut self, at: usize) -> bool {
         let asked = self.moment_terms(at);
-        if !self.ask(&asked).is_never() {
+        if !matches!(self.ask(&asked), Proof::Never(_)) {
             return false;
         }
         self.conflict(&asked, Some(at), None);
@@ -88,7 +90,9 @@ impl<'a> Analysis<'a> {
     /// Reports a reward that is never promised, in one moment or in any.
     fn refused(&mut self, moment: Option<usize>, reward: usize) -> bool {
         let asked = self.promise(moment, reward);
-        if !self.ask(&asked).is_never() {
+        let about: Vec<String> =
+            moment.map(|at| vec![self.reward_name(reward), self.moment_name(at)]).unwrap_or_default();
+        if !self.never(&asked, &about) {
             return false;
         }
         self.conflict(&asked, moment, Some(reward));

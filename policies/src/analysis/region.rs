@@ -1,26 +1,27 @@
 //! Sets of rows of facts, and what a condition is over a whole set: surely true, surely false, or neither.
 //!
 //! A region holds a span per fact and, for each pair of numbers that some condition compares, which of them may
-//! be larger. Spans alone would never refute `a > b && a < b`.
+//! be larger. Spans alone would never refute `a > b && a < b`. Orders follow from each other (`a < b` and `b < c`
+//! leave no `c < a`) and narrow the spans.
 
 use std::cmp::Ordering;
 
 use domain::Facts;
 use domain::facts::Field;
 
+use super::pairs::Pairs;
 use super::world;
 use crate::language::tree::share;
 use crate::language::{Compare, Number, Truth};
 
-/// Two numbers that some condition compares.
-pub(super) type Pair = (Number, Number);
-
-const LESS: u8 = 1;
-const EQUAL: u8 = 2;
-const GREATER: u8 = 4;
+pub(super) const LESS: u8 = 1;
+pub(super) const EQUAL: u8 = 2;
+pub(super) const GREATER: u8 = 4;
 
 /// Every order two numbers can have, as bits.
-pub(super) const ORDERS: [u8; 3] = [LESS, EQUAL, GREATER];
+const ORDERS: [u8; 3] = [LESS, EQUAL, GREATER];
+/// How often spans and orders are drawn from each other before a region is looked at as it is.
+const ROUNDS_MAX: usize = 4;
 
 /// A set of rows of facts.
 #[derive(Clone)]
@@ -63,9 +64,23 @@ impl Region {
         self.orders[pair]
     }
 
-    /// Drops orders that the spans exclude; whether every pair has one left.
-    pub(super) fn tighten(&mut self, pairs: &[&Pair]) -> bool {
-        for (at, (left, right)) in pairs.iter().enumerate() {
+    /// Drops what spans and orders exclude of each other; whether anything is left.
+    pub(super) fn tighten(&mut self, pairs: &Pairs<'_>) -> bool {
+        for _ in 0..ROUNDS_MAX {
+            if !self.orders_of_spans(pairs) || !self.link(pairs) {
+                return false;
+            }
+            match self.spans_of_orders(pairs) {
+                None => return false,
+                Some(false) => return true,
+                Some(true) => {}
+            }
+        }
+        self.orders_of_spans(pairs)
+    }
+
+    fn orders_of_spans(&mut self, pairs: &Pairs<'_>) -> bool {
+        for (at, (left, right)) in pairs.sides().enumerate() {
             let ((left_least, left_most), (right_least, right_most)) =
                 (self.number(left, pairs), self.number(right, pairs));
             let mut possible = 0;
@@ -80,8 +95,86 @@ impl Region {
         true
     }
 
+    /// Drops orders that others exclude; whether every pair has one left.
+    fn link(&mut self, pairs: &Pairs<'_>) -> bool {
+        let numbers = pairs.linked();
+        // Per number, as bits: what it is never larger than, and what it is always smaller than.
+        let (mut within, mut below) = ([0u64; 64], [0u64; 64]);
+        for (at, (left, right)) in pairs.links() {
+            let orders = self.orders[at];
+            for (small, large, wrong) in [(left, right, GREATER), (right, left, LESS)] {
+                if orders & wrong == 0 {
+                    within[small] |= 1 << large;
+                    below[small] |= if orders & EQUAL == 0 { 1 << large } else { 0 };
+                }
+            }
+        }
+        for middle in 0..numbers {
+            for small in 0..numbers {
+                if within[small] >> middle & 1 == 1 {
+                    let strict = below[small] >> middle & 1 == 1;
+                    below[small] |= if strict { within[middle] } else { below[middle] };
+                    within[small] |= within[middle];
+                }
+            }
+        }
+        pairs.links().all(|(at, (left, right))| {
+            let (left_bit, right_bit) = (1u64 << left, 1u64 << right);
+            let mut possible = LESS | EQUAL | GREATER;
+            possible &= if within[left] & right_bit != 0 { LESS | EQUAL } else { possible };
+            possible &= if within[right] & left_bit != 0 { GREATER | EQUAL } else { possible };
+            let apart = (below[left] & right_bit) | (below[right] & left_bit) != 0;
+            possible &= if apart { LESS | GREATER } else { possible };
+            possible &= if left == right { EQUAL } else { possible };
+            self.orders[at] &= possible;
+            self.orders[at] != 0
+        })
+    }
+
+    /// Narrows the spans of facts to what the orders leave; whether it did, `None` when one is empty.
+    fn spans_of_orders(&mut self, pairs: &Pairs<'_>) -> Option<bool> {
+        let mut narrowed = false;
+        // Along a chain of facts a bound moves at least one further each time.
+        for _ in 0..=pairs.linked() {
+            let before = narrowed;
+            narrowed = false;
+            for (at, (left, right)) in pairs.sides().enumerate() {
+                let orders = self.orders[at];
+                let gap = i64::from(orders & EQUAL == 0);
+                if orders & GREATER == 0 {
+                    narrowed |= self.keep_apart(left, right, gap, pairs)?;
+                }
+                if orders & LESS == 0 {
+                    narrowed |= self.keep_apart(right, left, gap, pairs)?;
+                }
+            }
+            if !narrowed {
+                return Some(before);
+            }
+        }
+        Some(true)
+    }
+
+    /// Narrows two numbers of which the second is larger by at least `gap`, where they are facts.
+    fn keep_apart(&mut self, small: &Number, large: &Number, gap: i64, pairs: &Pairs<'_>) -> Option<bool> {
+        let (most, least) = (self.number(large, pairs).1, self.number(small, pairs).0);
+        let mut narrowed = false;
+        for (number, least, most) in
+            [(small, i64::MIN, most.saturating_sub(gap)), (large, least.saturating_add(gap), i64::MAX)]
+        {
+            let Number::Fact(field) = number else { continue };
+            let span = &mut self.spans[*field as usize];
+            narrowed |= span.0 < least || span.1 > most;
+            *span = (span.0.max(least), span.1.min(most));
+            if span.0 > span.1 {
+                return None;
+            }
+        }
+        Some(narrowed)
+    }
+
     /// What a condition is over the whole region; `None` when it may be either.
-    pub(super) fn truth(&self, truth: &Truth, pairs: &[&Pair]) -> Option<bool> {
+    pub(super) fn truth(&self, truth: &Truth, pairs: &Pairs<'_>) -> Option<bool> {
         match truth {
             Truth::Always(truth) => Some(*truth),
             Truth::Flag(field) => sides(Compare::NotEqual, self.span(*field), (0, 0)),
@@ -108,7 +201,7 @@ impl Region {
     }
 
     /// `usual` when every part is `usual`, its opposite when one part is the opposite.
-    fn every(&self, parts: &[Truth], usual: bool, pairs: &[&Pair]) -> Option<bool> {
+    fn every(&self, parts: &[Truth], usual: bool, pairs: &Pairs<'_>) -> Option<bool> {
         let mut answer = Some(usual);
         for part in parts {
             match self.truth(part, pairs) {
@@ -120,24 +213,22 @@ impl Region {
         answer
     }
 
-    fn compared(&self, compare: Compare, pair: &Pair, pairs: &[&Pair]) -> Option<bool> {
+    fn compared(&self, compare: Compare, pair: &(Number, Number), pairs: &Pairs<'_>) -> Option<bool> {
         // A comparison inside a number is no part of the question by itself, so its spans alone decide it.
-        let Some(at) = position(pair, pairs) else {
+        let Some((at, turned)) = pairs.find(pair) else {
             return sides(compare, self.number(&pair.0, pairs), self.number(&pair.1, pairs));
         };
-        let orders = self.orders[at];
-        let mut answers = ORDERS.iter().filter(|order| orders & **order != 0).map(|order| match *order {
-            LESS => compare.holds(0, 1),
-            EQUAL => compare.holds(0, 0),
-            _ => compare.holds(1, 0),
-        });
-        let first = answers.next()?;
-        answers.all(|answer| answer == first).then_some(first)
+        let (orders, holding) = (self.orders[at], orders_holding(compare, turned));
+        match (orders & holding, orders & !holding) {
+            (_, 0) => Some(true),
+            (0, _) => Some(false),
+            (_, _) => None,
+        }
     }
 
     /// Least and greatest value a number may have; every operation is monotone in each of its sides, saturation
     /// and rounding included, so the ends of the sides give the ends of the result.
-    pub(super) fn number(&self, number: &Number, pairs: &[&Pair]) -> (i64, i64) {
+    pub(super) fn number(&self, number: &Number, pairs: &Pairs<'_>) -> (i64, i64) {
         match number {
             Number::Constant(value) => (*value, *value),
             Number::Fact(field) => self.span(*field),
@@ -160,7 +251,7 @@ impl Region {
         }
     }
 
-    fn ends(&self, parts: &Pair, pairs: &[&Pair], of: impl Fn(i64, i64) -> i64) -> (i64, i64) {
+    fn ends(&self, parts: &(Number, Number), pairs: &Pairs<'_>, of: impl Fn(i64, i64) -> i64) -> (i64, i64) {
         let (left, right) = (self.number(&parts.0, pairs), self.number(&parts.1, pairs));
         let corners = [of(left.0, right.0), of(left.0, right.1), of(left.1, right.0), of(left.1, right.1)];
         corners
@@ -169,18 +260,26 @@ impl Region {
     }
 }
 
-/// The order of a pair for one row.
-pub(super) fn order_of(pair: &Pair, facts: &Facts) -> u8 {
-    match pair.0.of(facts).cmp(&pair.1.of(facts)) {
+/// The order of two numbers for one row.
+pub(super) fn order_of(left: &Number, right: &Number, facts: &Facts) -> u8 {
+    match left.of(facts).cmp(&right.of(facts)) {
         Ordering::Less => LESS,
         Ordering::Equal => EQUAL,
         Ordering::Greater => GREATER,
     }
 }
 
-/// Where a pair stands in a list.
-pub(super) fn position(pair: &Pair, pairs: &[&Pair]) -> Option<usize> {
-    pairs.iter().position(|known| *known == pair)
+/// The orders of a pair in which a comparison of it holds; `turned` when it is written the other way round.
+pub(super) fn orders_holding(compare: Compare, turned: bool) -> u8 {
+    let holds = |order: u8| {
+        let (left, right) = match order {
+            LESS => (0, 1),
+            EQUAL => (0, 0),
+            _ => (1, 0),
+        };
+        if turned { compare.holds(right, left) } else { compare.holds(left, right) }
+    };
+    ORDERS.into_iter().filter(|order| holds(*order)).sum()
 }
 
 /// A comparison of two spans.

@@ -3,6 +3,7 @@
 use domain::{Facts, Micros};
 
 use super::places::BUDGET;
+use super::search::Answer;
 use super::terms::{By, Term, all};
 use super::{Analysis, Dead, listed, world};
 use crate::bundle::{Action, GuardRule};
@@ -44,7 +45,11 @@ impl Analysis<'_> {
         [(one, other), (other, one)].into_iter().all(|(one, other)| {
             let fails = Term { holds: false, ..one.clone() };
             let answer = self.ask(&[other, &fails]);
-            let never = answer.is_never();
+            let never = matches!(answer, Answer::Never(_));
+            if matches!(answer, Answer::Open) {
+                let about = self.names(&[one, other]);
+                self.note(&about);
+            }
             // A row of a search is possible in the facts that were asked about.
             told_apart.extend(answer.row().filter(world::is_possible));
             never
@@ -61,14 +66,19 @@ impl Analysis<'_> {
     /// Reports a rule that no reward of the catalog can meet.
     fn without_reward(&mut self, term: &Term) {
         let terms = self.terms;
-        let meets = terms.rewards.iter().any(|reward| {
-            let asked: Vec<&Term> = reward.facts.iter().chain([term]).collect();
-            !self.ask(&asked).is_never()
-        });
-        if meets {
-            return;
-        }
         let rules = self.names(&[term]);
+        let mut open = false;
+        for reward in &terms.rewards {
+            let asked: Vec<&Term> = reward.facts.iter().chain([term]).collect();
+            match self.ask(&asked) {
+                Answer::Never(_) => {}
+                Answer::Sometimes(_) => return,
+                Answer::Open => open = true,
+            }
+        }
+        if open {
+            return self.note(&rules);
+        }
         let at = rules.first().cloned().unwrap_or_default();
         let message = "no reward of the catalog meets this rule: it never acts".to_owned();
         let help = "look at the kinds and costs in catalog.toml; keep it if it waits for a reward to come";

@@ -3,23 +3,28 @@
 //!
 //! Regions of rows are halved where an undecided condition changes, until it is decided; what cannot hold is
 //! dropped. Conditions that compare one fact with constants are always decided, because they change at few
-//! places. Those that compare facts with each other are tried at the ends of their spans and halved on, and may
-//! end without an answer.
+//! places. Those that compare facts with each other are cut by their order, and those that calculate are tried at
+//! the ends of their spans and halved on: they may end without an answer.
 
 use domain::Facts;
 use domain::facts::Field;
 
-use super::region::{ORDERS, Pair, Region, order_of, position};
+use super::pairs::Pairs;
+use super::region::{EQUAL, GREATER, LESS, Region, order_of, orders_holding};
 use super::world;
 use crate::language::{Compare, Number, Truth};
 
-/// Most regions looked at for one question. Conditions of rules seen take tens; a proof over two facts compared
-/// with each other takes hundreds.
-const QUESTION_REGIONS_MAX: u32 = 4_000;
-/// Most regions looked at for one bundle: a few seconds. The starter bundle takes some thousands.
-const BUNDLE_REGIONS_MAX: u32 = 200_000;
+/// Most steps of all searches of one bundle: about a quarter of a second. A step is a part of a condition looked at
+/// in a region. The starter bundle takes a few hundredths of it.
+const BUNDLE_STEPS_MAX: u64 = 24_000_000;
+/// Most steps of one question.
+const QUESTION_STEPS_MAX: u64 = 2_000_000;
+/// The part of what is left that one question may take, so that hard questions never leave nothing for easy ones.
+const QUESTION_SHARE: u64 = 8;
 /// Facts whose ends are tried in every combination; two are compared in nearly every condition seen.
 const CORNER_FACTS_MAX: usize = 4;
+/// Steps of a row that is looked at, beside those of the conditions.
+const ROW_STEPS: u64 = 16;
 
 /// A condition and what it should be.
 #[derive(Clone, Copy)]
@@ -29,8 +34,8 @@ pub(super) struct Claim<'a> {
 }
 
 pub(super) enum Answer {
-    /// Proven: no row does it.
-    Never,
+    /// Proven: no row does it, because of the claims at these positions alone.
+    Never(Vec<usize>),
     /// This row does it.
     Sometimes(Box<Facts>),
     /// The bound was reached.
@@ -38,159 +43,309 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn is_never(&self) -> bool {
-        matches!(self, Answer::Never)
-    }
-
     pub(super) fn row(self) -> Option<Facts> {
         match self {
             Answer::Sometimes(facts) => Some(*facts),
-            Answer::Never | Answer::Open => None,
+            Answer::Never(_) | Answer::Open => None,
         }
     }
 }
 
 /// Asks questions about one bundle, within one bound.
 pub(super) struct Search {
-    left: u32,
+    left: u64,
     usual: Facts,
 }
 
 impl Search {
     pub(super) fn new() -> Search {
-        Search { left: BUNDLE_REGIONS_MAX, usual: world::usual() }
+        Search { left: BUNDLE_STEPS_MAX, usual: world::usual() }
     }
 
     /// Whether some possible row of facts fits every claim.
     pub(super) fn ask(&mut self, claims: &[Claim<'_>]) -> Answer {
+        self.within(claims, QUESTION_STEPS_MAX.min(self.left / QUESTION_SHARE))
+    }
+
+    /// The same of what was proven just now: it took a share of what was left, so the rest is enough for it.
+    pub(super) fn ask_again(&mut self, claims: &[Claim<'_>]) -> Answer {
+        self.within(claims, QUESTION_STEPS_MAX.min(self.left))
+    }
+
+    fn within(&mut self, claims: &[Claim<'_>], steps_max: u64) -> Answer {
         let mut read = [false; Field::COUNT];
         claims.iter().for_each(|claim| claim.truth.fields(&mut |field| read[field as usize] = true));
-        let mut claims = claims.to_vec();
         // What is known of facts that no claim reads can always be met by choosing them.
-        claims.extend(world::ALWAYS.iter().filter_map(|truth| {
+        let known = world::ALWAYS.iter().filter(|truth| {
             let mut all_read = true;
             truth.fields(&mut |field| all_read &= read[field as usize]);
-            all_read.then_some(Claim { truth, holds: true })
-        }));
-        // What compares facts with constants is cut first: it narrows a region without leaving more to cut.
-        claims.sort_by_cached_key(|claim| {
-            let mut pairs = Vec::new();
-            list_pairs(claim.truth, &mut pairs);
-            !pairs.is_empty()
+            all_read
         });
-        let mut pairs = Vec::new();
-        claims.iter().for_each(|claim| list_pairs(claim.truth, &mut pairs));
-        let question = Question { claims, pairs, usual: &self.usual };
-        let (answer, regions) = question.search(self.left.min(QUESTION_REGIONS_MAX));
-        self.left -= regions;
-        answer
+        let known = known.map(|truth| Claim { truth, holds: true });
+        let mut pairs = Pairs::default();
+        let asked = claims.iter().copied().chain(known).enumerate();
+        let mut asked: Vec<Asked<'_>> = asked
+            .map(|(at, claim)| {
+                pairs.add(claim.truth);
+                let at = (at < claims.len()).then_some(at);
+                Asked { claim, at, compares: compares(claim.truth), size: size(claim.truth) }
+            })
+            .collect();
+        // What compares facts with constants is looked at first: it narrows a region without leaving more to cut.
+        asked.sort_by_key(|asked| asked.compares);
+        let question =
+            Question { used: vec![false; claims.len()], asked, pairs, usual: &self.usual, steps: 0 };
+        let (answer, steps) = question.search(steps_max);
+        self.left = self.left.saturating_sub(steps);
+        match answer {
+            Answer::Sometimes(mut facts) => {
+                world::complete(&mut facts, &read);
+                Answer::Sometimes(facts)
+            }
+            Answer::Never(_) | Answer::Open => answer,
+        }
     }
 }
 
+/// A claim of a question.
+struct Asked<'a> {
+    claim: Claim<'a>,
+    /// Its position among those that were given; none for what is always known.
+    at: Option<usize>,
+    /// Whether it compares numbers with each other.
+    compares: bool,
+    /// Steps it takes to look at it.
+    size: u64,
+}
+
 struct Question<'a> {
-    claims: Vec<Claim<'a>>,
-    pairs: Vec<&'a Pair>,
+    asked: Vec<Asked<'a>>,
+    pairs: Pairs<'a>,
     usual: &'a Facts,
+    /// Claims that refuted a region, by position.
+    used: Vec<bool>,
+    steps: u64,
+}
+
+/// A region that is not decided, and the claims that are not surely met in it.
+struct Waiting {
+    region: Region,
+    open: Vec<usize>,
 }
 
 /// Where a region is cut.
 enum Cut {
     /// Below this value of a fact, and from it on.
     At(Field, i64),
-    /// By the order of a pair.
-    Order(usize),
+    /// Into these orders of a pair and the others.
+    Order(usize, u8),
 }
 
 impl Question<'_> {
-    /// The answer, and the number of regions it took.
-    fn search(&self, regions_max: u32) -> (Answer, u32) {
-        let mut waiting = vec![Region::whole(self.pairs.len())];
-        let mut regions = 0;
-        while let Some(mut region) = waiting.pop() {
-            if regions == regions_max {
-                return (Answer::Open, regions);
+    /// The answer, and the steps it took.
+    fn search(mut self, steps_max: u64) -> (Answer, u64) {
+        let open = (0..self.asked.len()).collect();
+        let mut waiting = vec![Waiting { region: Region::whole(self.pairs.len()), open }];
+        while let Some(mut next) = waiting.pop() {
+            if self.steps >= steps_max {
+                return (Answer::Open, self.steps);
             }
-            regions += 1;
-            if !region.tighten(&self.pairs) || self.refuted(&region) {
+            self.steps += 1 + 4 * self.pairs.len() as u64;
+            if !next.region.tighten(&self.pairs) || self.refuted(&mut next) {
                 continue;
             }
-            if let Some(facts) = self.row_in(&region) {
-                return (Answer::Sometimes(Box::new(facts)), regions);
+            if let Some(facts) = self.row_in(&next) {
+                return (Answer::Sometimes(Box::new(facts)), self.steps);
             }
-            match self.cut(&region) {
-                Some(cut) => self.halves(&region, &cut, &mut waiting),
-                // Nothing to cut is a single row, which was tried.
-                None => continue,
+            // Nothing to cut is a single row, which was tried.
+            if let Some(cut) = self.cut(&next) {
+                self.halves(&next, &cut, &mut waiting);
             }
         }
-        (Answer::Never, regions)
+        let used = self.used.iter().enumerate().filter(|(_, used)| **used).map(|(at, _)| at);
+        (Answer::Never(used.collect()), self.steps)
     }
 
-    fn refuted(&self, region: &Region) -> bool {
-        self.claims.iter().any(|claim| region.truth(claim.truth, &self.pairs) == Some(!claim.holds))
+    /// Whether a claim surely fails; drops those that are surely met.
+    fn refuted(&mut self, next: &mut Waiting) -> bool {
+        let mut failed = None;
+        let (region, pairs, steps) = (&next.region, &self.pairs, &mut self.steps);
+        let asked = &self.asked;
+        next.open.retain(|at| {
+            if failed.is_some() {
+                return true;
+            }
+            *steps += asked[*at].size;
+            let claim = asked[*at].claim;
+            match region.truth(claim.truth, pairs) {
+                None => true,
+                Some(truth) if truth == claim.holds => false,
+                Some(_) => {
+                    failed = Some(*at);
+                    true
+                }
+            }
+        });
+        if let Some(at) = failed.and_then(|at| self.asked[at].at) {
+            self.used[at] = true;
+        }
+        failed.is_some()
     }
 
-    fn fits(&self, facts: &Facts) -> bool {
-        self.claims.iter().all(|claim| claim.truth.holds(facts) == claim.holds)
+    fn fits(&mut self, open: &[usize], facts: &Facts) -> bool {
+        let holds = |asked: &Asked<'_>| asked.claim.truth.holds(facts) == asked.claim.holds;
+        self.steps += ROW_STEPS;
+        for at in open {
+            self.steps += self.asked[*at].size;
+            if !holds(&self.asked[*at]) {
+                return false;
+            }
+        }
+        self.steps += self.asked.len() as u64;
+        self.asked.iter().all(holds)
     }
 
-    /// A row of the region that fits: the most usual one, or one at the ends of facts that are compared with each
-    /// other.
-    fn row_in(&self, region: &Region) -> Option<Facts> {
-        let usual = world::settle(region, self.usual);
-        if self.fits(&usual) {
+    /// A row of the region that fits: the most usual one that keeps its orders, one at an end of all facts that are
+    /// compared with each other, or one at the ends of some of them.
+    fn row_in(&mut self, next: &Waiting) -> Option<Facts> {
+        let usual = self.usual_row(&next.region);
+        if self.fits(&next.open, &usual) {
             return Some(usual);
         }
-        let mut compared = Vec::new();
-        for (left, right) in &self.pairs {
-            let mut visit = |field: Field| {
-                let (least, most) = region.span(field);
-                if least < most && !compared.contains(&field) {
-                    compared.push(field);
-                }
-            };
-            left.fields(&mut visit);
-            right.fields(&mut visit);
-        }
-        compared.truncate(CORNER_FACTS_MAX);
+        let (compared, in_sums) = self.compared(&next.region);
         let ends = |field: Field| {
-            let (least, most) = region.span(field);
+            let (least, most) = next.region.span(field);
             vec![least, most]
         };
-        let far = self.combined(&usual, &compared, &ends)?;
+        let mut far = self.combined(&next.open, &usual, &in_sums, &ends);
+        for end in 0..2 {
+            if far.is_none() && !compared.is_empty() {
+                let mut row = usual.clone();
+                compared.iter().for_each(|field| row.set(*field, ends(*field)[end]));
+                far = self.fits(&next.open, &row).then_some(row);
+            }
+        }
+        let far = far?;
         // The ends of an amount are absurd; people understand one near the usual.
         let near = |field: Field| {
-            let (value, (least, most)) = (usual.get(field), region.span(field));
+            let (value, (least, most)) = (usual.get(field), next.region.span(field));
             let mut values: Vec<i64> =
                 [value, value / 2, value.saturating_mul(2)].map(|value| value.clamp(least, most)).into();
             values.push(far.get(field));
             values
         };
-        Some(self.combined(&usual, &compared, &near).unwrap_or(far))
+        let shown: Vec<Field> = compared.iter().copied().take(CORNER_FACTS_MAX).collect();
+        Some(self.combined(&next.open, &usual, &shown, &near).unwrap_or(far))
+    }
+
+    /// The most usual row of a region, moved until it keeps the orders where that is simple.
+    fn usual_row(&self, region: &Region) -> Facts {
+        let mut row = world::settle(region, self.usual);
+        for _ in 0..self.pairs.linked() {
+            let mut kept = true;
+            for (at, (left, right)) in self.pairs.sides().enumerate() {
+                let orders = region.orders(at);
+                if let (Number::Fact(left_fact), Number::Fact(right_fact)) = (left, right)
+                    && orders & order_of(left, right, &row) == 0
+                {
+                    kept = false;
+                    reorder(region, &mut row, orders, (*left_fact, *right_fact));
+                }
+            }
+            if kept {
+                break;
+            }
+        }
+        row
+    }
+
+    /// Facts that are compared with each other and not fixed: all of them, and some of those in sums.
+    fn compared(&self, region: &Region) -> (Vec<Field>, Vec<Field>) {
+        let (mut compared, mut in_sums) = (Vec::new(), Vec::new());
+        for (left, right) in self.pairs.sides() {
+            let plain = matches!((left, right), (Number::Fact(_), Number::Fact(_)));
+            let mut visit = |field: Field| {
+                let (least, most) = region.span(field);
+                if least < most && !compared.contains(&field) {
+                    compared.push(field);
+                }
+                if least < most && !plain && !in_sums.contains(&field) {
+                    in_sums.push(field);
+                }
+            };
+            left.fields(&mut visit);
+            right.fields(&mut visit);
+        }
+        in_sums.truncate(CORNER_FACTS_MAX);
+        (compared, in_sums)
     }
 
     /// The first row that fits, with every combination of values for some facts.
-    fn combined(&self, row: &Facts, fields: &[Field], values: &dyn Fn(Field) -> Vec<i64>) -> Option<Facts> {
+    fn combined(
+        &mut self,
+        open: &[usize],
+        row: &Facts,
+        fields: &[Field],
+        values: &dyn Fn(Field) -> Vec<i64>,
+    ) -> Option<Facts> {
         let Some((field, rest)) = fields.split_first() else {
-            return self.fits(row).then(|| row.clone());
+            return self.fits(open, row).then(|| row.clone());
         };
         values(*field).into_iter().find_map(|value| {
             let mut row = row.clone();
             row.set(*field, value);
-            self.combined(&row, rest, values)
+            self.combined(open, &row, rest, values)
         })
     }
 
-    /// Where to cut: the first undecided condition's change, or a pair whose order the row does not have yet.
-    fn cut(&self, region: &Region) -> Option<Cut> {
-        let undecided = self.claims.iter().find(|claim| region.truth(claim.truth, &self.pairs).is_none());
-        if let Some(claim) = undecided {
-            return self.change(claim.truth, region);
+    /// Where to cut: a change of the undecided condition that leaves least to decide, or a pair whose order the row
+    /// does not have yet.
+    fn cut(&mut self, next: &Waiting) -> Option<Cut> {
+        let region = &next.region;
+        let mut best: Option<((bool, usize), usize)> = None;
+        for at in &next.open {
+            let asked = &self.asked[*at];
+            self.steps += asked.size;
+            let left = self.undecided(asked.claim.truth, region);
+            // What one part decides leaves one half only, whatever it compares.
+            let rank = ((left > 1 && asked.compares, left), *at);
+            if best.as_ref().is_none_or(|best| rank < *best) {
+                best = Some(rank);
+            }
         }
-        let usual = world::settle(region, self.usual);
-        let missed = |(at, pair): &(usize, &&Pair)| region.orders(*at) & order_of(pair, &usual) == 0;
-        let (_, (left, right)) = self.pairs.iter().enumerate().find(missed)?;
+        if let Some((_, at)) = best {
+            return self.change(self.asked[at].claim.truth, region);
+        }
+        let usual = self.usual_row(region);
+        let missed = self
+            .pairs
+            .sides()
+            .enumerate()
+            .find(|(at, (left, right))| region.orders(*at) & order_of(left, right, &usual) == 0);
+        let (at, (left, right)) = missed?;
+        for order in [LESS, EQUAL, GREATER] {
+            if region.orders(at) & order != 0 && region.orders(at) != order {
+                return Some(Cut::Order(at, order));
+            }
+        }
         widest(region, &[left, right])
+    }
+
+    /// How many comparisons of a condition are not decided.
+    fn undecided(&self, truth: &Truth, region: &Region) -> usize {
+        let every = |parts: &[&Truth]| parts.iter().map(|part| self.undecided(part, region)).sum();
+        match truth {
+            Truth::Always(_) => 0,
+            Truth::Flag(_) | Truth::Fact { .. } | Truth::Numbers { .. } | Truth::OneOf { .. } => {
+                usize::from(region.truth(truth, &self.pairs).is_none())
+            }
+            Truth::Not(part) => self.undecided(part, region),
+            Truth::Same(parts) => every(&[&parts.0, &parts.1]),
+            Truth::All(parts) | Truth::Any(parts) => {
+                parts.iter().map(|part| self.undecided(part, region)).sum()
+            }
+            Truth::Choose(parts) => every(&[&parts.0, &parts.1, &parts.2]),
+        }
     }
 
     /// A cut that brings an undecided condition nearer to a decision.
@@ -205,7 +360,9 @@ impl Question<'_> {
             Truth::Fact { field, compare, value } => {
                 Some(Cut::At(*field, boundary(*compare, *value, region.span(*field))))
             }
-            Truth::Numbers { sides, .. } => position(sides, &self.pairs).map(Cut::Order),
+            Truth::Numbers { compare, sides } => {
+                self.pairs.find(sides).map(|(at, turned)| Cut::Order(at, orders_holding(*compare, turned)))
+            }
             Truth::OneOf { number, values } => {
                 let Number::Fact(field) = &**number else { return widest(region, &[number]) };
                 let (least, most) = region.span(*field);
@@ -220,22 +377,65 @@ impl Question<'_> {
     }
 
     /// Adds the parts of a region, the one with the usual value last, so that it is looked at first.
-    fn halves(&self, region: &Region, cut: &Cut, waiting: &mut Vec<Region>) {
-        match *cut {
+    fn halves(&self, next: &Waiting, cut: &Cut, waiting: &mut Vec<Waiting>) {
+        let region = &next.region;
+        let (mut halves, second_is_usual) = match *cut {
             Cut::At(field, at) => {
                 let (least, most) = region.span(field);
-                let mut halves = [region.with_span(field, at, most), region.with_span(field, least, at - 1)];
-                if self.usual.get(field) >= at {
-                    halves.reverse();
-                }
-                waiting.extend(halves);
+                let halves = [region.with_span(field, at, most), region.with_span(field, least, at - 1)];
+                (halves, self.usual.get(field) < at)
             }
-            Cut::Order(pair) => {
-                let left = region.orders(pair);
-                let orders = ORDERS.iter().filter(|order| left & **order != 0);
-                waiting.extend(orders.map(|order| region.with_order(pair, *order)));
+            Cut::Order(pair, orders) => {
+                let usual = self.pairs.sides().nth(pair);
+                let usual = usual.map_or(EQUAL, |(left, right)| order_of(left, right, self.usual));
+                ([region.with_order(pair, orders), region.with_order(pair, !orders)], orders & usual == 0)
             }
+        };
+        if !second_is_usual {
+            halves.reverse();
         }
+        waiting.extend(halves.map(|region| Waiting { region, open: next.open.clone() }));
+    }
+}
+
+/// Moves two facts of a row towards an order.
+fn reorder(region: &Region, row: &mut Facts, orders: u8, (left, right): (Field, Field)) {
+    let inside = |field: Field, value: i64| {
+        let (least, most) = region.span(field);
+        value.clamp(least, most)
+    };
+    // Where both orders but the equal one are left, the larger side goes up.
+    let turned = orders & LESS == 0 && orders & GREATER != 0;
+    let (small, large) = if turned { (right, left) } else { (left, right) };
+    let gap = i64::from(orders & EQUAL == 0);
+    let exact = orders == EQUAL;
+    let above = |least: i64, value: i64| if exact { least } else { value.max(least) };
+    row.set(large, inside(large, above(row.get(small) + gap, row.get(large))));
+    let below = row.get(large) - gap;
+    row.set(small, inside(small, if exact { below } else { row.get(small).min(below) }));
+}
+
+/// How many parts a condition has.
+fn size(truth: &Truth) -> u64 {
+    match truth {
+        Truth::Always(_) | Truth::Flag(_) | Truth::Fact { .. } | Truth::OneOf { .. } => 1,
+        Truth::Numbers { .. } => 2,
+        Truth::Not(part) => 1 + size(part),
+        Truth::Same(parts) => 1 + size(&parts.0) + size(&parts.1),
+        Truth::All(parts) | Truth::Any(parts) => 1 + parts.iter().map(size).sum::<u64>(),
+        Truth::Choose(parts) => 1 + size(&parts.0) + size(&parts.1) + size(&parts.2),
+    }
+}
+
+/// Whether a condition compares numbers with each other.
+fn compares(truth: &Truth) -> bool {
+    match truth {
+        Truth::Numbers { .. } => true,
+        Truth::Always(_) | Truth::Flag(_) | Truth::Fact { .. } | Truth::OneOf { .. } => false,
+        Truth::Not(part) => compares(part),
+        Truth::Same(parts) => compares(&parts.0) || compares(&parts.1),
+        Truth::All(parts) | Truth::Any(parts) => parts.iter().any(compares),
+        Truth::Choose(parts) => compares(&parts.0) || compares(&parts.1) || compares(&parts.2),
     }
 }
 
@@ -267,22 +467,4 @@ fn widest(region: &Region, numbers: &[&Number]) -> Option<Cut> {
     let middle = least + width / 2 + 1;
     let at = if least >= 0 && high > low + 1 { 1 << ((low + high) / 2) } else { middle };
     Some(Cut::At(field, at.clamp(least + 1, most)))
-}
-
-/// Every pair a condition compares, once.
-fn list_pairs<'a>(truth: &'a Truth, pairs: &mut Vec<&'a Pair>) {
-    match truth {
-        Truth::Numbers { sides, .. } => {
-            if position(sides, pairs).is_none() {
-                pairs.push(sides);
-            }
-        }
-        Truth::Not(part) => list_pairs(part, pairs),
-        Truth::Same(parts) => [&parts.0, &parts.1].into_iter().for_each(|part| list_pairs(part, pairs)),
-        Truth::All(parts) | Truth::Any(parts) => parts.iter().for_each(|part| list_pairs(part, pairs)),
-        Truth::Choose(parts) => {
-            [&parts.0, &parts.1, &parts.2].into_iter().for_each(|part| list_pairs(part, pairs));
-        }
-        Truth::Always(_) | Truth::Flag(_) | Truth::Fact { .. } | Truth::OneOf { .. } => {}
-    }
 }

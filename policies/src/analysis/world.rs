@@ -127,8 +127,21 @@ pub(super) static ALWAYS: LazyLock<Vec<Truth>> = LazyLock::new(|| {
         either(not_quiet(), is(Field::EventQuietDays, Compare::Greater, 0)),
         either(not_quiet(), is(Field::EventTouchpoint, Compare::Equal, BATCH)),
     ]);
+    all.extend((1..=12).filter(|month| days_of(*month) < 31).map(|month| {
+        let shorter = is(Field::NowDay, Compare::LessOrEqual, days_of(month));
+        either(is(Field::NowMonth, Compare::NotEqual, month), shorter)
+    }));
     all
 });
+
+/// The last day a month ever has.
+fn days_of(month: i64) -> i64 {
+    match month {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
 
 /// Whether a row holds together, in every fact.
 pub(super) fn is_possible(facts: &Facts) -> bool {
@@ -189,6 +202,8 @@ pub(super) fn settle(region: &Region, wanted: &Facts) -> Facts {
     for field in Field::ALL {
         facts.set(*field, inside(*field, facts.get(*field)));
     }
+    let last = days_of(facts.get(Field::NowMonth));
+    facts.set(Field::NowDay, inside(Field::NowDay, facts.get(Field::NowDay).min(last)));
     let kind = facts.get(Field::EventType);
     if kind != PURCHASE {
         facts.set(Field::EventAmount, inside(Field::EventAmount, 0));
@@ -208,6 +223,21 @@ pub(super) fn settle(region: &Region, wanted: &Facts) -> Facts {
         facts.set(small, inside(small, facts.get(small).min(facts.get(large))));
     }
     facts
+}
+
+/// Moves facts that were not read to where the row holds together.
+pub(super) fn complete(facts: &mut Facts, read: &[bool; Field::COUNT]) {
+    if !read[Field::NowMonth as usize] && facts.get(Field::NowDay) > days_of(facts.get(Field::NowMonth)) {
+        facts.set(Field::NowMonth, 1);
+    }
+    for (small, large) in NEVER_LARGER {
+        if !read[large as usize] {
+            facts.set(large, facts.get(large).max(facts.get(small)));
+        }
+        if !read[small as usize] {
+            facts.set(small, facts.get(small).min(facts.get(large)));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::syntax::{is_literal, qualified_name, same_last_word, syntax_faults, t
 use super::{Fault, Truth, lower};
 use crate::codes::Code;
 use crate::problem::{closest, did_you_mean};
+use crate::read::straight_quotes;
 
 /// Longest condition in bytes: bounds the parser, which has no bound of its own. The worst 2,000 bytes tried (brackets,
 /// dots, signs) are read in 13 ms. What a condition may cost at run time is bounded by [`cost`](super::cost).
@@ -52,7 +53,8 @@ pub fn condition(text: &str) -> Result<Truth, Vec<Fault>> {
     if let Some((at, found)) = text.char_indices().find(|(_, found)| !found.is_ascii()) {
         let message = format!("`{found}` is not an ASCII character");
         let fault = Fault::new(Code::ExprSyntax, at..at + found.len_utf8(), message);
-        return Err(vec![fault.help("comparisons are written `>=`, `<=`, `!=`; names and quotes are plain")]);
+        let help = "comparisons are written `>=`, `<=`, `!=`; names and quotes are plain";
+        return Err(vec![fault.help(straight_quotes(&text[at..]).unwrap_or_else(|| help.to_owned()))]);
     }
     let parsed = cel::parser::Parser::new().parse_with_source_info(text);
     let (expr, places) = parsed.map_err(|errors| syntax_faults(text, &errors))?;

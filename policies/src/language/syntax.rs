@@ -43,7 +43,11 @@ pub(super) fn syntax_faults(text: &str, errors: &cel::ParseErrors) -> Vec<Fault>
     let single_equals = text.bytes().enumerate().any(|(at, byte)| {
         byte == b'=' && text.as_bytes().get(at + 1) != Some(&b'=') && !ends_operator(&text.as_bytes()[..at])
     });
-    if single_equals {
+    if single_equals && text.contains("=>") {
+        fault = fault.help("at least is written `>=`");
+    } else if single_equals && text.contains("=<") {
+        fault = fault.help("at most is written `<=`");
+    } else if single_equals {
         fault = fault.help("equality is written `==`");
     } else if [" and ", " or ", " not "].iter().any(|word| text.contains(word)) {
         fault = fault.help("and, or, not are written `&&`, `||`, `!`");

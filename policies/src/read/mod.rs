@@ -21,7 +21,7 @@ use crate::codes::Code;
 use crate::problem::{Problem, closest};
 use damage::Damage;
 use mend::{Document, Mended};
-pub(crate) use words::quoted;
+pub(crate) use words::{quoted, straight_quotes};
 
 /// Most mistakes reported per file by its shape; beyond it the file is probably another kind of file.
 const MISTAKES_MAX: usize = 50;
@@ -49,7 +49,11 @@ pub(crate) struct Reading<T> {
 pub(crate) fn read<T: DeserializeOwned>(source: &Source<'_>) -> Reading<T> {
     let damage = Damage::of(source.text);
     let place = |code, span, message: String| Problem::at(code, source.name, source.text, span, message);
-    let syntax = |(span, message): (Range<usize>, String)| place(Code::Syntax, span, message);
+    let syntax = |(span, message): (Range<usize>, String)| {
+        let at = source.text.get(span.start..).unwrap_or_default();
+        let help = words::straight_quotes(at);
+        place(Code::Syntax, span, message).help_if(help)
+    };
     let problems: Vec<Problem> = damage.found.iter().cloned().map(syntax).collect();
     let (root, _) = DeTable::parse_recoverable(&damage.rest);
     let span = root.span();

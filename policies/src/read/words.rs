@@ -16,6 +16,12 @@ pub(super) fn plain_syntax(message: &str) -> String {
     }
 }
 
+/// What is to be said of a text that begins with a quote that word processors put in.
+pub(crate) fn straight_quotes(text: &str) -> Option<String> {
+    let curly = text.chars().next().filter(|letter| "“”„‟‘’‚‛«»".contains(*letter))?;
+    Some(format!("`{curly}` is no quote here: write straight ones, \" or '"))
+}
+
 /// Serde's message as one of ours.
 pub(super) fn shape_problem(file: &str, text: &str, span: Range<usize>, message: &str) -> Problem {
     let problem = |code, message: String| Problem::at(code, file, text, span.clone(), message);
