@@ -151,3 +151,16 @@ fn a_ledger_on_a_full_disk_refuses_the_row_and_stays_whole() {
     assert!(said.contains("no space is left") || said.contains("No space left"), "{said}");
     assert_eq!(said.matches(": verified").count(), 2, "{said}");
 }
+
+#[test]
+fn a_backup_may_have_a_bare_name() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let copied = largesse()
+        .current_dir(dir.path())
+        .args(["log", "backup", "copy.db", "--dir", text(&ledger)])
+        .output()
+        .unwrap();
+    assert!(copied.status.success(), "{}", stderr(&copied));
+    assert!(dir.path().join("copy.db").exists());
+}

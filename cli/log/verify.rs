@@ -62,6 +62,13 @@ pub fn run(args: &Args) -> Result {
                 "{pruned} rows were erased or pruned; what is left of them is what was left then"
             ))?;
         }
+        let open = report.rows.saturating_sub(report.covered);
+        if open > 0 && report.is_verified() {
+            output::line(&format!(
+                "no head covers the last {} rows yet: until the next is signed, whoever can write the file could have changed them",
+                grouped(open)
+            ))?;
+        }
         for finding in &report.findings {
             let place = finding.seq.map_or_else(|| "ledger".to_owned(), |seq| format!("row {seq}"));
             output::line(&format!("{place}: {}", finding.what))?;
@@ -77,7 +84,7 @@ pub fn run(args: &Args) -> Result {
             .collect();
         output::json(&json!({
             "verified": report.is_verified(), "rows": report.rows, "heads": report.heads, "root": report.root,
-            "pruned": report.pruned,
+            "pruned": report.pruned, "covered": report.covered,
             "first_bad": report.first_bad.map(|seq| seq.0), "findings": findings,
         }))?;
     }

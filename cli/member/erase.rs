@@ -109,6 +109,7 @@ fn show(
             "member": erased.map(|erased| erased.member), "row": erased.map(|erased| erased.seq.0),
             "rows_emptied": erased.map_or(0, |erased| erased.rows),
             "dead_letters_emptied": erased.map_or(0, |erased| erased.dead_letters),
+            "event_ids_of_others": erased.map_or(0, |erased| erased.mentions),
             "nats": args.nats.as_ref().map(|_| json!({ "events_deleted": events, "rewards_deleted": rewards, "events_of_others_left": mentions })),
         }));
     }
@@ -121,6 +122,13 @@ fn show(
             grouped(erased.dead_letters)
         ))?,
         None => output::line("no member of this ledger has this identifier; nothing to erase in it")?,
+    }
+    if let Some(mentions) = erased.map(|erased| erased.mentions).filter(|mentions| *mentions > 0) {
+        output::say(&format!(
+            "{} rows of other members have an event id that holds this identifier; they are left, for ids are part of what \
+             is proven: have services publish ids that name nobody",
+            grouped(mentions)
+        ));
     }
     match &args.nats {
         Some(url) => {

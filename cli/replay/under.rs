@@ -21,6 +21,11 @@ const NO_MOMENT: &str = "no moment";
 /// Decisions that are shown in a table; JSON has all of them.
 const SHOWN_MAX: usize = 100;
 
+/// So that nobody takes the difference for the other policy's doing alone.
+const COMPUTED: &str = "what is recorded was negotiated live, as messages arrived; the other side is computed from the events, and \
+                        even the policy that decided does not give every row again: `largesse policy impact` compares two \
+                        policies on equal terms";
+
 /// Per event, outcome with reward, and the reason.
 type Said = BTreeMap<String, (String, &'static str)>;
 
@@ -82,6 +87,10 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
         table.add_row([&line.seq.to_string(), &line.event_id, &line.recorded, &line.under, line.reason]);
     }
     output::line(&output::trimmed(&table))?;
+    if lines.len() > SHOWN_MAX {
+        output::line(&format!("the first {SHOWN_MAX} of them; --output json has all"))?;
+    }
+    output::line(COMPUTED)?;
     if args.id.is_none() {
         output::line(&format!(
             "{} come out differently under {}, {} the same",

@@ -241,6 +241,7 @@ KINDS = {"run": {2}, "policy": {3}, "models": {4}, "decision": {11}, "negotiatio
 
 def check_evidence(text, keys, pinned):
     evidence = json.loads(text)
+    need(evidence["v"] == 1, f"the file is of form {evidence['v']}, this verifier knows form 1")
     items, about = evidence["items"], evidence["about"]
     need(items and about, "the file is about no decision")
     rows, heads = {}, set()
@@ -262,7 +263,7 @@ def check_evidence(text, keys, pinned):
 
         need(rests_on("policy", "bundle"), f"the policy of decision {seq} is not in the file")
         need(decision["models"] is None or rests_on("models", "models"), f"the models of decision {seq} are not in the file")
-        need(any(row["kind"] in KINDS["run"] and row["seq"] < seq for row in rows.values()), f"the run of decision {seq} is not in the file")
+        need(any(row["kind"] in KINDS["run"] and row["seq"] < seq and row["epoch"] == decision["epoch"] for row in rows.values()), f"the run of decision {seq} is not in the file")
     print(f"proven: decisions {about} with their run, models and policy; whether steps or certificates are missing only the log tells")
 
 

@@ -173,7 +173,7 @@ struct Staging(PathBuf);
 
 impl Staging {
     fn make(path: &Path) -> Result<Staging, Error> {
-        if let Some(parent) = path.parent() {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|error| Error::io("create the folder", parent, error))?;
         }
         match std::fs::create_dir(path) {

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use domain::{MemberId, Timestamp};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::cut::Cut;
@@ -36,6 +37,9 @@ pub struct Erased {
     pub rows: u64,
     /// Refused events of the member whose text was taken out.
     pub dead_letters: u64,
+    /// Rows of others whose event id holds the member's identifier as a word. They stay: an id is the publishing service's,
+    /// and a short identifier is part of many.
+    pub mentions: u64,
     /// A head that became due. Publish it.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -59,9 +63,11 @@ impl Writer {
         check_purpose(purpose)?;
         let reader = self.reader()?;
         let about = rows_about(&reader, member)?;
-        let letters = match self.keys.identity(member)? {
-            Some(raw) => letters_of(&reader, &self.keys, &raw)?,
-            None => BTreeSet::new(),
+        let (letters, mentions) = match self.keys.identity(member)? {
+            Some(raw) => {
+                (letters_of(&reader, &self.keys, &raw)?, mentions_of(&self.connection, member, &raw)?)
+            }
+            None => (BTreeSet::new(), 0),
         };
         drop(reader);
         let (rows, dead_letters) = (about.len() as u64, letters.difference(&about).count() as u64);
@@ -74,7 +80,14 @@ impl Writer {
         let destroyed = self.keys.destroy(member, now);
         self.wipe()?;
         destroyed?;
-        Ok(Erased { member, seq: appended.first, rows, dead_letters, checkpoint: appended.checkpoint })
+        Ok(Erased {
+            member,
+            seq: appended.first,
+            rows,
+            dead_letters,
+            mentions,
+            checkpoint: appended.checkpoint,
+        })
     }
 
     /// Destroys the keys of members whose erasure is recorded and was cut short.
@@ -121,6 +134,26 @@ fn rows_about(reader: &Reader, member: MemberId) -> Result<BTreeSet<u64>, Error>
             None => return Ok(found),
         }
     }
+}
+
+/// How many rows of others have an event id that holds an identifier, not as a part of a longer word.
+fn mentions_of(connection: &Connection, member: MemberId, raw: &str) -> Result<u64, Error> {
+    let sql = "SELECT event_id FROM record
+               WHERE event_id IS NOT NULL AND instr(event_id, ?1) > 0 AND member IS NOT ?2";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query((raw, member.0))?;
+    let mut found = 0;
+    while let Some(row) = rows.next()? {
+        found += u64::from(holds_word(&row.get::<_, String>(0)?, raw));
+    }
+    Ok(found)
+}
+
+fn holds_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
+        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+    })
 }
 
 /// Refused events that name a member: they are sealed under the program's key, for nobody knew whose they were.

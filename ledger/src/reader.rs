@@ -246,6 +246,21 @@ impl Reader {
         Ok(rows)
     }
 
+    /// The newest row about what a member did or was decided about them, up to `until`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn last_of_member(&self, member: MemberId, until: Seq) -> Result<Option<Row>, Error> {
+        let seqs = self.member_seqs(member, Seq::START, u32::MAX)?;
+        for seq in seqs.into_iter().rev().filter(|seq| *seq <= until) {
+            let row = self.row(seq)?.filter(|row| row.member == Some(member));
+            if let Some(row) = row.filter(|row| matches!(row.kind, Kind::Decision | Kind::Observed)) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
     /// Positions of at most `limit` rows that may be a member's.
     fn member_seqs(&self, member: MemberId, after: Seq, limit: u32) -> Result<Vec<Seq>, Error> {
         let (connection, hash) = (self.start(), index::member_hash(&member));

@@ -171,21 +171,32 @@ pub(crate) fn name_codes(connection: &Connection) -> Result<(), Error> {
 }
 
 /// Codes that the file names otherwise than this build does: views and exports would say something else than happened.
-/// A name that is missing is one an older build did not know, unless the file names nothing at all.
+/// A name that is missing is one an older build did not know, unless rows have the code.
 pub(crate) fn misnamed_codes(connection: &Connection) -> Result<Vec<String>, Error> {
     let mut select = connection.prepare("SELECT name FROM code WHERE field = ?1 AND number = ?2")?;
-    let (mut misnamed, mut named) = (Vec::new(), 0);
+    let mut misnamed = Vec::new();
     for (field, number, name) in codes() {
         let found: Option<String> = select.query_row((field, number), |row| row.get(0)).optional()?;
-        named += u32::from(found.is_some());
-        if let Some(found) = found.filter(|found| found != name) {
-            misnamed.push(format!("{field} {number} is named {found:?}, not {name:?}"));
+        match found {
+            None if is_counted(connection, field, number)? => {
+                misnamed.push(format!("{field} {number}, {name:?}, is not named, and rows have it"));
+            }
+            Some(found) if found != name => {
+                misnamed.push(format!("{field} {number} is named {found:?}, not {name:?}"));
+            }
+            Some(_) | None => {}
         }
     }
-    if named == 0 {
-        misnamed.push("none is named".to_owned());
-    }
     Ok(misnamed)
+}
+
+/// Whether any row has a code; rows are not counted by touchpoint.
+fn is_counted(connection: &Connection, field: &str, number: i64) -> Result<bool, Error> {
+    if !matches!(field, "kind" | "outcome" | "reason") {
+        return Ok(false);
+    }
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM counter WHERE {field} = ?1 AND rows > 0)");
+    Ok(connection.query_row(&sql, [number], |row| row.get(0))?)
 }
 
 /// Field, number and name of every code this build knows.
@@ -235,10 +246,10 @@ pub(crate) fn definition(name: &str) -> Result<String, Error> {
     found.map(|(_, sql)| sql).ok_or_else(|| Error::Damaged(format!("this build has no {name}")))
 }
 
-/// Names and definitions of all objects but SQLite's own statistics.
+/// Names and definitions of all objects but the tables of SQLite's own statistics.
 fn objects(connection: &Connection) -> Result<Vec<(String, String)>, Error> {
     let mut statement = connection.prepare(
-        "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1",
+        "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_schema WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4')) ORDER BY 1",
     )?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)

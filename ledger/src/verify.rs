@@ -50,6 +50,8 @@ pub struct Report {
     pub root: Digest,
     /// Signed heads that were checked: in the database, in the checkpoint file, given by the caller.
     pub heads: u64,
+    /// The size of the newest of them: later rows are not signed for yet.
+    pub covered: u64,
     /// Rows that lost something to a recorded erasure or retention; their leaves still prove what they were.
     pub pruned: u64,
     /// The first row that is not as it was written.
@@ -98,6 +100,7 @@ pub fn verify(
         root: crate::merkle::empty_root(),
         heads: 0,
         pruned: 0,
+        covered: 0,
         first_bad: None,
         findings: Vec::new(),
         findings_count: 0,

@@ -120,6 +120,24 @@ fn what_was_signed_for_a_step_is_signed_by_the_same_bytes_for_ever() {
 }
 
 #[test]
+fn an_approval_is_of_numbers_of_somebody_else_and_counts_while_its_approver_may_approve() {
+    let mut desk = Desk::open();
+    let (bundle, impact) = (Digest::of(b"draft"), Digest::of(b"report"));
+    desk.take("author", Step::Submit { bundle, note: String::new() });
+    desk.take("director", Step::Assess { bundle, impact });
+    assert_eq!(code(desk.ask("director", Step::Approve { bundle, impact })), "REG0040");
+    desk.take("approver", Step::Approve { bundle, impact });
+    assert_eq!(desk.registry.approved_by_any(bundle, |_| true), Ok(()));
+    let key = key_of("approver");
+    assert_eq!(desk.registry.approved_by_any(bundle, |approval| approval.key == key), Ok(()));
+    assert_eq!(code(desk.registry.approved_by_any(bundle, |_| false)), "REG0041");
+    // An approval of an older report does not step in.
+    let impact = Digest::of(b"a newer report");
+    desk.take("author", Step::Assess { bundle, impact });
+    assert_eq!(code(desk.registry.approved_by_any(bundle, |_| true)), "REG0015");
+}
+
+#[test]
 fn a_newer_report_makes_an_approval_stale() {
     let mut desk = Desk::open();
     let bundle = Digest::of(b"draft");

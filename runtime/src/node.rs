@@ -284,6 +284,7 @@ impl Node {
             stop: stop.clone(),
             changed: changed.clone(),
             scheduled: None,
+            unanswerable: std::collections::BTreeSet::new(),
             door,
         };
         let intake = Intake {

@@ -200,6 +200,34 @@ async fn the_events_of_a_member_are_handled_in_the_order_they_came() {
     assert_eq!((seen, last.len()), (400, 7));
 }
 
+/// Only what is sealed says up to which row a stored state holds: a raised column must not hide what a member said since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_objection_is_heard_although_somebody_raised_the_row_of_the_stored_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    for day in 1..4 {
+        let node = Node::start(&options).await.unwrap();
+        send(&node, [purchase("m", &format!("t{day}"), day)]).await;
+        stop(node).await;
+    }
+    let objects = purchase("m", "o", 5)
+        .replace("purchase", "objection")
+        .replace(r#""amount":"80.00","items":5"#, r#""active":true"#);
+    let node = Node::start(&options).await.unwrap();
+    send(&node, [objects]).await;
+    stop(node).await;
+    let intruder = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
+    let raised =
+        intruder.execute("UPDATE member_state SET as_of = (SELECT max(seq) FROM record)", []).unwrap();
+    drop(intruder);
+    assert_eq!(raised, 1, "no state is stored");
+    let node = Node::start(&options).await.unwrap();
+    send(&node, [purchase("m", "after", 20)]).await;
+    stop(node).await;
+    let decision = rows(dir.path(), Kind::Decision).pop().unwrap();
+    assert_eq!((decision.event_id.unwrap().as_str(), decision.reason), ("after", Some(Reason::Objected)));
+}
+
 /// A folder with the grocery program, where at most three dollars are promised and unused at a time.
 fn little_exposure(dir: &Path) -> std::path::PathBuf {
     let policy = dir.join("policy");

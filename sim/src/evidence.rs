@@ -193,7 +193,7 @@ fn referred(
 ) -> Result<(), Error> {
     let missing = |what: String| Error::Missing(what);
     let of_kind = |kind: Kind| context.iter().filter(move |other| other.kind == kind);
-    let start = of_kind(Kind::Start).rev().find(|start| start.seq < row.seq);
+    let start = of_kind(Kind::Start).rev().find(|start| start.seq < row.seq && start.epoch == row.epoch);
     rows.insert(start.ok_or_else(|| missing(format!("the run of row {}", row.seq)))?.seq, "run");
     if let Some(models) = row.models {
         let found = of_kind(Kind::Models).find(|other| other.models == Some(models));
@@ -245,7 +245,7 @@ impl Case<'_> {
         if columns.bundle != Some(&decision.bundle.0) {
             return Err(wrong("its column and its body name different policies".to_owned()));
         }
-        if !self.of_kind(Kind::Start).any(|(start, _)| start < row) {
+        if !self.of_kind(Kind::Start).any(|(start, run)| start < row && run.epoch == columns.epoch) {
             return Err(wrong("the run that made it is not in the file".to_owned()));
         }
         if let Some(models) = columns.models

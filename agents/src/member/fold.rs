@@ -98,6 +98,7 @@ impl State {
             }
         };
         self.events += 1;
+        self.last_event = Some(event.event_id.clone());
         Ok(released)
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use domain::{Decision, DecisionId, MemberId, Micros, Outcome, Purpose, Timestamp};
+use domain::{Decision, DecisionId, EventId, MemberId, Micros, Outcome, Purpose, Timestamp};
 use models::features::History;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,9 @@ pub struct State {
     pub quiet_fired_days: u16,
     /// Events folded so far.
     pub events: u64,
+    /// The last of them: a stored state holds up to its row, whatever stands beside it. States of earlier builds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event: Option<EventId>,
 }
 
 impl State {
@@ -111,6 +114,7 @@ impl State {
             promises: Vec::new(),
             quiet_fired_days: 0,
             events: 0,
+            last_event: None,
         }
     }
 

@@ -104,7 +104,7 @@ fn left_out(report: &Impact) -> Option<String> {
 
 fn budgets(report: &Impact, amount: &dyn Fn(Change) -> String) -> Option<String> {
     let mut table = output::plain_table();
-    table.set_header(["budget", "limit", "promised"]);
+    table.set_header(["budget", "limit so far", "taken and not given back"]);
     for burn in &report.budgets {
         let shown =
             |change: Change| if burn.id.starts_with("inventory/") { numbers(change) } else { amount(change) };

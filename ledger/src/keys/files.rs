@@ -89,6 +89,7 @@ pub(super) fn refuse_exposed(path: &Path) -> Result<(), KeyError> {
 
 /// A rename is durable only when its folder is.
 pub(crate) fn sync_folder(of: &Path) -> Result<(), KeyError> {
-    let folder = of.parent().unwrap_or(Path::new("."));
+    // A bare name lies in the working folder, and its parent is the empty path.
+    let folder = of.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync the folder", folder))
 }

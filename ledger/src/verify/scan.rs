@@ -245,6 +245,8 @@ impl<'c> Scan<'c> {
                     self.report.first_bad.is_none().then_some(first),
                     format!("rows {first} to {size} are not those of the head of {size} rows {place}"),
                 );
+            } else {
+                self.report.covered = self.report.covered.max(size);
             }
         }
     }

@@ -58,6 +58,25 @@ fn stored_key(folder: &Path, member: MemberId) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
+fn event_ids_of_others_that_hold_the_identifier_are_counted() {
+    let (_folder, mut writer) = ledger();
+    let mut entries = decisions(&writer, 0..20, 10);
+    let raw = raw_member(3);
+    let about = entries[0].member.unwrap();
+    let other = |entry: &Entry| entry.member != writer.keys().member(&raw).unwrap() && entry.member.is_some();
+    let at = entries.iter().position(other).unwrap();
+    entries[at].event_id = Some("order-4711".parse().unwrap());
+    let again = entries.iter().rposition(other).unwrap();
+    entries[again].event_id = Some("order-47110".parse().unwrap());
+    assert_ne!(at, again);
+    let (named, _) = writer.keys().enrol("4711").unwrap();
+    entries.push(Entry { member: Some(named), ..decision(&writer, 50, 10) });
+    writer.append(NOW, &entries).unwrap();
+    assert_ne!(about, named);
+    assert_eq!(writer.erase(NOW, named, "asked for").unwrap().mentions, 1);
+}
+
+#[test]
 fn an_erased_member_leaves_no_byte_and_every_proof_holds() {
     let (folder, _) = ledger();
     let member = filled(folder.path());

@@ -4,7 +4,7 @@ use domain::statement::is_unseen;
 use domain::{Digest, Ppm, Timestamp};
 
 use super::switches::{near, turned_off};
-use super::{Person, Refusal, Registry, Statement, Step, Version};
+use super::{Approval, Person, Refusal, Registry, Statement, Step, Version};
 use crate::bundle::Bundle;
 
 /// Longest note: a paragraph; longer reasons belong where they can be changed.
@@ -53,6 +53,10 @@ impl Registry {
                 self.compared(version)?;
                 if version.by == person.name || version.key == person.key {
                     return Err(Refusal::OwnWork(person.name.clone()));
+                }
+                let assessed_by = version.assessed_by.as_ref();
+                if assessed_by.is_some_and(|(name, key)| *name == person.name || *key == person.key) {
+                    return Err(Refusal::OwnReport(person.name.clone()));
                 }
                 Ok(())
             }
@@ -124,6 +128,25 @@ impl Registry {
 
     fn version(&self, bundle: Digest) -> Result<&Version, Refusal> {
         self.versions.get(&bundle).ok_or(Refusal::UnknownBundle(bundle))
+    }
+
+    /// Whether somebody who still may approved a bundle with its newest report.
+    ///
+    /// # Errors
+    /// When nobody did, or whoever did may not any more.
+    pub fn approved_by_any(
+        &self,
+        bundle: Digest,
+        may_still: impl Fn(&Approval) -> bool,
+    ) -> Result<(), Refusal> {
+        self.approved(bundle)?;
+        let version = self.version(bundle)?;
+        let counts = |approval: &&Approval| Some(approval.impact) == version.impact;
+        match version.approvals.iter().filter(counts).next_back() {
+            _ if version.approvals.iter().filter(counts).any(may_still) => Ok(()),
+            Some(approval) => Err(Refusal::ApproverGone(approval.by.clone())),
+            None => Err(Refusal::NotApproved(bundle)),
+        }
     }
 
     /// Whether it is approved, and for a change of what is in force now.

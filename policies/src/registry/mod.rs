@@ -33,6 +33,8 @@ use switches::turned_off;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
     pub by: String,
+    /// The key it was signed with: it counts as long as that key is an approver's.
+    pub key: String,
     pub at: Timestamp,
     pub impact: Digest,
 }
@@ -49,6 +51,8 @@ pub struct Version {
     pub impact: Option<Digest>,
     /// What was in force when that was recorded: what it compares with.
     pub against: Option<Digest>,
+    /// Who recorded it, and their key: whoever approves looks at numbers of somebody else.
+    pub assessed_by: Option<(String, String)>,
     pub approvals: Vec<Approval>,
 }
 
@@ -199,6 +203,7 @@ impl Registry {
                     note: note.clone(),
                     impact: None,
                     against: None,
+                    assessed_by: None,
                     approvals: Vec::new(),
                 };
                 self.versions.insert(*bundle, version);
@@ -207,11 +212,13 @@ impl Registry {
                 let against = self.in_force();
                 if let Some(version) = self.versions.get_mut(bundle) {
                     (version.impact, version.against) = (Some(*impact), against);
+                    version.assessed_by = Some((by.clone(), key.clone()));
                 }
             }
             Step::Approve { bundle, impact } => {
                 if let Some(version) = self.versions.get_mut(bundle) {
-                    version.approvals.push(Approval { by: by.clone(), at, impact: *impact });
+                    let approval = Approval { by: by.clone(), key: key.clone(), at, impact: *impact };
+                    version.approvals.push(approval);
                 }
             }
             Step::Schedule { bundle, at } => {

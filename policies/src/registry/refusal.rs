@@ -22,6 +22,12 @@ pub enum Refusal {
     StaleApproval { approved: Digest, newest: Digest },
     #[error("{0} submitted this bundle, and nobody approves their own")]
     OwnWork(String),
+    #[error("{0} recorded the report, and nobody approves by a report of their own")]
+    OwnReport(String),
+    #[error("{0} approved it, and is no approver with that key in people.toml any more")]
+    ApproverGone(String),
+    #[error("bundle {bundle} contradicts itself: {why}")]
+    Contradiction { bundle: Digest, why: String },
     #[error("bundle {0} is not approved")]
     NotApproved(Digest),
     #[error("bundle {0} is in force already")]
@@ -120,6 +126,9 @@ impl Refusal {
             Refusal::BadNote(_) => "REG0037",
             Refusal::TooLarge { .. } => "REG0038",
             Refusal::ComparedWithOther { .. } => "REG0039",
+            Refusal::OwnReport(_) => "REG0040",
+            Refusal::ApproverGone(_) => "REG0041",
+            Refusal::Contradiction { .. } => "REG0042",
         }
     }
 }
@@ -212,6 +221,15 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0039" => {
             "An approval is about a change from one policy to another. Something else came into force since the report was made: `largesse policy impact DRAFT --log DIR --key FILE` makes a new one, to be approved again."
+        }
+        "REG0040" => {
+            "An approval says that somebody else looked at the numbers. Have the report recorded by the author, or approved by a third person."
+        }
+        "REG0041" => {
+            "An approval counts as long as whoever gave it is an approver with the same key: somebody who left, or whose key was stolen, decides nothing any more. Have the bundle approved again."
+        }
+        "REG0042" => {
+            "The node searches every bundle for contradictions itself, whatever the author's program said. `largesse policy check DIR` shows them with an example."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

@@ -7,8 +7,8 @@ mod waiting;
 
 use domain::{Digest, Timestamp};
 use ledger::{Entry, Filter, Keys, Kind, Reader, Row};
-use policies::Bundle;
 use policies::registry::{Due, Refusal, Registry, Signed, Step, report_of};
+use policies::{Bundle, Problems, Severity, Sources, analyse};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -112,6 +112,11 @@ pub fn judge(
     let mut bundles = others.map(|digest| recorded_bundle(reader, digest)).collect::<Result<Vec<_>, _>>()?;
     bundles.push(in_force.clone());
     registry.admit(statement, &person.person(), now, &bundles)?;
+    if let Step::Activate { bundle } | Step::Schedule { bundle, .. } | Step::Canary { bundle, .. } =
+        &statement.step
+    {
+        registry.approved_by_any(*bundle, |approval| people.may_still(approval))?;
+    }
     if let Step::Answer { decision, approve, .. } = &statement.step {
         waiting::may_be_answered(reader, keys, registry, *decision, *approve, now)?;
     }
@@ -162,7 +167,8 @@ pub fn judge(
     Ok(entries)
 }
 
-/// Whether canonical bytes are the bundle a statement names, and one this ledger can live with.
+/// Whether canonical bytes are the bundle a statement names, and one this ledger can live with: without mistakes and
+/// contradictions, whatever the program said that handed it in.
 fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal> {
     let other = |why: String| Refusal::OtherBundle { expected: named, why };
     let bundle = Bundle::from_canonical(canonical.as_bytes()).map_err(|problems| other(problems.render()))?;
@@ -177,7 +183,12 @@ fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal
         let (found, here) = (&bundle.program().currency, &in_force.program().currency);
         return Err(other(format!("it counts in {found}, this ledger in {here}")));
     }
-    Ok(())
+    let sources = Sources::from_canonical(canonical.as_bytes())
+        .map_err(|problems| other(Problems(problems).render()))?;
+    match analyse(&bundle, &sources).into_iter().find(|insight| insight.severity == Severity::Error) {
+        Some(insight) => Err(Refusal::Contradiction { bundle: named, why: insight.problem.message }),
+        None => Ok(()),
+    }
 }
 
 /// The newest impact report of a bundle, as it was recorded.

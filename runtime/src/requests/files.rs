@@ -58,8 +58,8 @@ pub(super) fn inbox(folder: &Path) -> PathBuf {
     folder.join("inbox")
 }
 
-/// The requests that wait, longest first, at most [`FILES_MAX`]: one that is written again and again stands behind those that
-/// are whole.
+/// The requests that wait, at most [`FILES_MAX`]: those that wait longest first, so that one that is written again and again
+/// stands behind those that are whole. Of more, half are the newest: a kill switch is not held up by a heap of old files.
 pub(super) fn waiting(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(inbox(folder)) else { return Vec::new() };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -68,7 +68,9 @@ pub(super) fn waiting(folder: &Path) -> Vec<PathBuf> {
         .filter_map(|path| Some((written(&path)?, path)))
         .collect();
     waiting.sort();
-    waiting.truncate(FILES_MAX);
+    if waiting.len() > FILES_MAX {
+        waiting.drain(FILES_MAX / 2..waiting.len() - FILES_MAX / 2);
+    }
     waiting.into_iter().map(|(_, path)| path).collect()
 }
 
@@ -93,13 +95,13 @@ pub(super) fn put(building: &Path, path: &Path, bytes: &[u8]) -> std::io::Result
 }
 
 /// Writes the answer and takes the request away.
-pub(super) fn reply(path: &Path, answer: &Answer) {
+///
+/// # Errors
+/// When either cannot be done.
+pub(super) fn reply(path: &Path, answer: &Answer) -> std::io::Result<()> {
     let text = serde_json::to_vec(answer).unwrap_or_default();
-    let written = put(&path.with_extension("new"), &path.with_extension("answer"), &text)
-        .and_then(|()| std::fs::remove_file(path));
-    if let Err(error) = written {
-        tracing::error!(%error, request = %path.display(), "a request was judged, but its answer not written");
-    }
+    put(&path.with_extension("new"), &path.with_extension("answer"), &text)?;
+    std::fs::remove_file(path)
 }
 
 #[cfg(test)]
@@ -137,6 +139,29 @@ mod tests {
     }
 
     #[test]
+    fn a_heap_of_old_files_does_not_hold_up_the_newest_request() {
+        let folder = folder();
+        for number in 0..4 * FILES_MAX {
+            let path = inbox(folder.path()).join(format!("{number:04}.json"));
+            std::fs::File::create(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let request = inbox(folder.path()).join("a.json");
+        std::fs::write(&request, "{}").unwrap();
+        let waiting = waiting(folder.path());
+        assert_eq!((waiting.len(), waiting.last()), (FILES_MAX, Some(&request)));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_written_is_said() {
+        let folder = folder();
+        let request = inbox(folder.path()).join("a.json");
+        std::fs::write(&request, "{}").unwrap();
+        std::fs::create_dir_all(request.with_extension("new").join("full")).unwrap();
+        let answer = Answer::Refused { code: "REG0023".to_owned(), why: "no request".to_owned() };
+        assert!(reply(&request, &answer).is_err());
+    }
+
+    #[test]
     fn an_answer_is_not_written_through_a_link() {
         let folder = folder();
         let (request, victim) = (inbox(folder.path()).join("a.json"), folder.path().join("people.toml"));
@@ -144,7 +169,8 @@ mod tests {
         for ending in ["new", "answer"] {
             std::fs::write(&request, "{}").unwrap();
             std::os::unix::fs::symlink(&victim, request.with_extension(ending)).unwrap();
-            reply(&request, &Answer::Refused { code: "REG0023".to_owned(), why: "no request".to_owned() });
+            let answer = Answer::Refused { code: "REG0023".to_owned(), why: "no request".to_owned() };
+            reply(&request, &answer).unwrap();
             assert_eq!(std::fs::read_to_string(&victim).unwrap(), "theirs");
             let answer = request.with_extension("answer");
             assert!(std::fs::symlink_metadata(&answer).unwrap().is_file() && !request.exists());

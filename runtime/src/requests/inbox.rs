@@ -3,6 +3,7 @@
 //! Whoever may write the folder may ask; only a signature of somebody in people.toml is heard, and of others only that they
 //! are about to read.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +30,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const REQUESTS_MAX: usize = 16;
 /// How long the server may take to hand out a bundle or store an answer: meanwhile no other request is judged.
 const DOOR_WITHIN: Duration = Duration::from_secs(3);
+
+/// Whether a request said nothing that somebody in people.toml signed: it is answered fast, and does not use up a look.
+fn is_noise(answer: &Answer) -> bool {
+    matches!(answer, Answer::Refused { code, .. } if matches!(code.as_str(), "REG0003" | "REG0004" | "REG0005" | "REG0023"))
+}
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +75,8 @@ pub struct Inbox {
     pub changed: CancellationToken,
     /// What waits for its time; to be read again when absent.
     pub scheduled: Option<Option<Scheduled>>,
+    /// Files whose answer could not be written: judged once, and left where they lie.
+    pub unanswerable: BTreeSet<PathBuf>,
     /// Requests that come over NATS, where there is a server.
     pub door: Option<(Door, mpsc::Receiver<(String, Bytes)>)>,
 }
@@ -104,9 +112,15 @@ impl Inbox {
                 // It holds nobody up: the next look finds it whole, or old enough to be judged.
                 Found::BeingWritten => continue,
             };
-            judged += 1;
+            if self.unanswerable.contains(&path) {
+                continue;
+            }
             let (answer, effect) = self.answer(request).await?;
-            files::reply(&path, &answer);
+            judged += usize::from(!is_noise(&answer));
+            if let Err(error) = files::reply(&path, &answer) {
+                tracing::error!(%error, request = %path.display(), "a request was judged, but its answer not written; it is not looked at again");
+                self.unanswerable.insert(path);
+            }
             if effect == Outcome::Changed {
                 // What follows is judged by the next run, under what is in force then.
                 return Ok(Outcome::Changed);
@@ -130,14 +144,25 @@ impl Inbox {
         }
         let registry = load(&self.reader, &self.identity)?;
         if let Err(error) = registry.scheduled_stands() {
-            tracing::error!(%error, "what was scheduled does not come into force; withdraw it");
-            // Until the next request, which may change that.
-            self.scheduled = Some(None);
-            return Ok(false);
+            return Ok(self.does_not_come(&error));
         }
         let Some(due) = registry.due(now) else { return Ok(false) };
+        let people = match People::load(&self.folder) {
+            Ok(people) => people,
+            Err(error) => return Ok(self.does_not_come(&error)),
+        };
+        if let Err(error) = registry.approved_by_any(due.bundle, |approval| people.may_still(approval)) {
+            return Ok(self.does_not_come(&error));
+        }
         self.append(vec![due_entry(due.bundle, &due.by_statement)]).await;
         Ok(true)
+    }
+
+    /// Says why what is scheduled does not come into force, and leaves it until the next request, which may change that.
+    fn does_not_come(&mut self, error: &dyn std::fmt::Display) -> bool {
+        tracing::error!(%error, "what was scheduled does not come into force; withdraw it");
+        self.scheduled = Some(None);
+        false
     }
 
     /// Answers what came over NATS; says so when that ended the run.

@@ -204,6 +204,8 @@ impl Desk<'_> {
         request: &registry::Request,
         now: Timestamp,
     ) -> Result<Judged, JudgeError> {
+        // First, so that what nobody signed costs no look at the ledger.
+        signer(people, &request.signed)?;
         let before = registry::load(self.reader, self.identity)?;
         let entries = registry::judge(self.reader, self.keys, &before, people, request, now)?;
         // What was approved and then stopped waits for the switch.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use domain::statement::{Person, Role};
+use policies::registry::Approval;
 use serde::{Deserialize, Serialize};
 
 /// Largest file that is read.
@@ -43,6 +44,12 @@ pub enum PeopleError {
 }
 
 impl People {
+    /// Whether an approval is that of somebody who may still approve, with the same key.
+    pub fn may_still(&self, approval: &Approval) -> bool {
+        let person = self.find(&approval.by).filter(|person| person.key == approval.key);
+        person.is_some_and(|person| person.roles.contains(&Role::Approver))
+    }
+
     /// Where the file lies.
     pub fn path(folder: &Path) -> PathBuf {
         folder.join("people.toml")

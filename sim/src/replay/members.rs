@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use agents::member::{Member, Promise, Proposed, Step};
+use agents::member::{Member, Promise, Proposed, State, Step};
 use agents::segment::verdict;
 use domain::record::{self, Forms, PersonalObserved, PublicObserved};
 use domain::{Decision, Event, MemberId, Scores, Timestamp};
-use ledger::{DataKey, KeyError, Keys, Kind, Reader, Row, Seq};
+use ledger::{DataKey, KeyError, Keys, Kind, Reader, Row, Seq, StoredState};
 use models::features::FeatureVector;
 
 use super::reinfer::{Reinference, Reinferred};
@@ -110,14 +110,47 @@ impl Members {
     }
 }
 
+impl Known {
+    /// How a stored state differs from that of the row it is said to be of. States of earlier builds name no row.
+    fn stored(
+        &self,
+        reader: &Reader,
+        id: MemberId,
+        stored: &StoredState,
+    ) -> Result<Option<Difference>, Error> {
+        let differs = |wanted: &str, found: &str| {
+            Some(Difference::of(stored.as_of.min(self.last), "member_state.state", wanted, found))
+        };
+        let plain = self.key.open_state(id, &stored.ciphertext).ok();
+        let Some(state) = plain.and_then(|plain| State::from_snapshot(&plain)) else {
+            return Ok(differs("a state that opens", "one that does not"));
+        };
+        let Some(last_event) = &state.last_event else { return Ok(None) };
+        let row = reader.last_of_member(id, stored.as_of)?;
+        let wanted = row.and_then(|row| row.event_id);
+        if wanted.as_ref() == Some(last_event) {
+            return Ok(None);
+        }
+        let wanted = wanted.map_or_else(|| "no event".to_owned(), |event| format!("up to event {event}"));
+        Ok(differs(&wanted, &format!("up to event {last_event}")))
+    }
+}
+
 impl Members {
-    /// Whether the ledger remembers every timer: it may ask too early, never too late and never not at all.
+    /// Whether what the ledger stores about members is what their rows give.
     ///
-    /// A timer whose time was computed under an earlier bundle is only held to being remembered.
-    pub fn compare_timers(&self, reader: &Reader, runs: &mut Runs, report: &mut Report) -> Result<(), Error> {
+    /// A state must be that of the row it is said to be of. Timers may ask too early, never too late and never not at all;
+    /// one whose time was computed under an earlier bundle is only held to being remembered.
+    pub fn compare_stored(&self, reader: &Reader, runs: &mut Runs, report: &mut Report) -> Result<(), Error> {
         for (id, known) in &self.members {
             let bundle = runs.of(*id).bundle();
             let Some(known) = known.as_ref().filter(|known| !known.gap) else { continue };
+            if let Some(stored) = reader.state(*id)? {
+                known
+                    .stored(reader, *id, &stored)?
+                    .into_iter()
+                    .for_each(|difference| report.differ(difference));
+            }
             let (Some(due), Some(now)) = (known.due, known.member.state.next_due(bundle)) else { continue };
             let stored = reader.state(*id)?.and_then(|state| state.next_due);
             if stored.is_none_or(|stored| stored > due.max(now)) {

@@ -138,7 +138,7 @@ pub fn replay(folder: &Path, options: Options, mut progress: impl FnMut(u64, u64
     replay.report.reinferred = replay.members.reinferred();
     if let (Some(run), None) = (&mut replay.run, &replay.scope) {
         run.finish(&mut replay.report);
-        replay.members.compare_timers(&reader, run, &mut replay.report)?;
+        replay.members.compare_stored(&reader, run, &mut replay.report)?;
     }
     Ok(replay.report)
 }
