@@ -14,7 +14,8 @@ use crate::output::{self, Document, grouped};
 #[command(after_help = "\
 Checked are every row, its order and its leaf, the tree, every signed head, the guards, the indexes, the names of
 codes, budgets and counts. Of rows that were erased or pruned it says how many there are: what is left of them
-rests on the row that recorded the cut. Members' stored states are recomputed by `largesse replay --all`.")]
+rests on the row that recorded the cut. Rows after the newest head are said, too: nobody has signed for them yet.
+Whether members' stored states are those of their rows is for `largesse replay --all` to say.")]
 pub struct Args {
     /// Folder the demo or the node wrote
     #[arg(long, value_name = "DIR")]

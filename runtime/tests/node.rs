@@ -216,11 +216,20 @@ async fn an_objection_is_heard_although_somebody_raised_the_row_of_the_stored_st
     let node = Node::start(&options).await.unwrap();
     send(&node, [objects]).await;
     stop(node).await;
-    let intruder = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
-    let raised =
-        intruder.execute("UPDATE member_state SET as_of = (SELECT max(seq) FROM record)", []).unwrap();
-    drop(intruder);
-    assert_eq!(raised, 1, "no state is stored");
+    let reader = Reader::open(dir.path()).unwrap();
+    let member = rows(dir.path(), Kind::Decision).pop().unwrap().member.unwrap();
+    let stored = reader.state(member).unwrap().expect("no state is stored");
+    let options_of = ledger::Options::new(dir.path(), &reader.origin().unwrap(), runtime::clock::wall());
+    drop(reader);
+    let mut writer = ledger::Writer::open(&options_of).unwrap().0;
+    let as_of = ledger::Seq(writer.size());
+    assert!(stored.as_of < as_of, "the objection is in the stored state");
+    let state = ledger::State {
+        sealed: ledger::Sealed::from_ciphertext(stored.ciphertext),
+        next_due: stored.next_due,
+    };
+    writer.save(runtime::clock::wall(), &[ledger::Snapshot { member, as_of, state }]).unwrap();
+    drop(writer);
     let node = Node::start(&options).await.unwrap();
     send(&node, [purchase("m", "after", 20)]).await;
     stop(node).await;
