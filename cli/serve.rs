@@ -198,18 +198,27 @@ async fn ended(node: &Node) {
     }
 }
 
-/// SIGTERM or Ctrl-C.
-pub async fn signalled() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be handled; stop the node with Ctrl-C");
-            let _interrupted = tokio::signal::ctrl_c().await;
-            return;
+/// SIGTERM or Ctrl-C, from the call on: whoever says "ready" before the first poll would otherwise be ended by a signal that
+/// comes in between.
+pub fn signalled() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let caught =
+        [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "Ctrl-C")].map(|(kind, name)| {
+            let caught = signal(kind);
+            caught.inspect_err(|error| tracing::error!(%error, "{name} cannot be handled")).ok()
+        });
+    async {
+        let [terminate, interrupt] = caught.map(|caught| async {
+            match caught {
+                Some(mut caught) => {
+                    caught.recv().await;
+                }
+                None => std::future::pending().await,
+            }
+        });
+        tokio::select! {
+            () = terminate => {}
+            () = interrupt => {}
         }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }

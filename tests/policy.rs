@@ -281,6 +281,66 @@ async fn an_impact_report_is_of_the_bundle_beside_what_is_in_force_and_can_be_co
     office.taken("berta", &[&approve[..], &["--unchecked"]].concat());
 }
 
+#[tokio::test]
+async fn a_node_searches_for_contradictions_whatever_the_authors_program_said() {
+    use ledger::person::PersonKey;
+    use policies::registry::{Signed, Statement, Step};
+    use runtime::registry::Request;
+    use runtime::requests::{Answer, ask};
+
+    let office = Office::open();
+    let rule = "[[rule]]\nid = \"never\"\naction = \"deny\"\nreason = \"None.\"\n\
+                when = [{ id = \"all\", expr = 'member.spend >= member.spend_28d' }]\n\n";
+    let first = "[[rule]]\nid = \"unused-rewards-first\"";
+    office.edit("guardrails.toml", first, &format!("{rule}{first}"));
+    let bundle = policies::check::check_folder(&office.path("draft")).0.unwrap();
+    let (key, ledger) = (PersonKey::load(&office.path("anna.key")).unwrap(), office.ledger());
+    let statement = Statement {
+        v: 1,
+        ledger: ledger::identity_of(&ledger).unwrap().unwrap(),
+        id: uuid::Uuid::now_v7().simple().to_string(),
+        at: runtime::clock::wall(),
+        by: "anna".to_owned(),
+        step: Step::Submit { bundle: bundle.digest(), note: String::new() },
+    };
+    let signed = Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() };
+    let attachment = Some(String::from_utf8(bundle.canonical().to_vec()).unwrap());
+    let answer = ask(&ledger, &Request { signed, attachment }.into()).await.unwrap();
+    assert!(matches!(&answer, Answer::Refused { code, .. } if code == "REG0042"), "{answer:?}");
+}
+
+#[test]
+fn an_approval_does_not_outlive_its_approver() {
+    let office = Office::open();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let digest = office.draft();
+    office.taken("anna", &["policy", "submit", text(&office.path("draft"))]);
+    let impact = office.assess();
+    office.taken("berta", &["policy", "approve", &digest, "--impact", &impact]);
+    let people = office.ledger().join("people.toml");
+    let listed = std::fs::read_to_string(&people).unwrap();
+    std::fs::write(
+        &people,
+        listed.replace("\"approver\"", "\"auditor\"").replace("name = \"otto\"", "name = \"olga\""),
+    )
+    .unwrap();
+    let added = [
+        "people",
+        "add",
+        "carl",
+        "--role",
+        "approver",
+        "--key",
+        text(&office.path("carl.key")),
+        "--dir",
+        text(&office.ledger()),
+    ];
+    assert!(run(&added).status.success());
+    office.refused("carl", &["policy", "activate", &digest], "REG0041");
+    office.taken("carl", &["policy", "approve", &digest, "--impact", &impact]);
+    office.taken("carl", &["policy", "activate", &digest]);
+}
+
 /// A ledger whose node has run and taken nothing.
 fn ledger_without_events(office: &Office) -> std::path::PathBuf {
     let (events, ledger) = (office.path("none.csv"), office.path("new"));

@@ -36,6 +36,8 @@ pub struct Status {
     scheduled: Option<Scheduled>,
     /// As people say them: `reward voucher-10`.
     stopped: Vec<String>,
+    /// Those of them that turn nothing off in what is in force: it has nothing of that name.
+    stopped_in_vain: Vec<String>,
     /// Promises that wait for a person.
     waiting: usize,
 }
@@ -84,10 +86,13 @@ impl Status {
         let waiting = runtime::registry::waiting(reader, &registry, &keys, runtime::clock::wall());
         let reign = registry.reigns().last();
         let bundle = reign.map(|reign| runtime::opening::recorded_bundle(reader, reign.bundle)).transpose();
+        let bundle = bundle.map_err(crate::node_errors)?;
+        let idle = |bundle| registry.idle_stops(bundle).map(describe).collect();
         let shadows = registry.shadows().iter();
         Ok(Status {
             in_force: registry.in_force(),
-            program: bundle.map_err(crate::node_errors)?.map(|bundle| bundle.program().name.clone()),
+            program: bundle.as_ref().map(|bundle| bundle.program().name.clone()),
+            stopped_in_vain: bundle.as_ref().map_or_else(Vec::new, idle),
             since: reign.map(|reign| reign.since.to_string()),
             chosen: registry.chosen().is_some(),
             canary: registry.canary().map(|canary| Canary {
@@ -130,7 +135,14 @@ impl Status {
                 next.fails.iter().map(|why| format!("           it will not come into force: {why}")),
             );
         }
-        lines.extend(self.stopped.iter().map(|target| format!("stopped    {target}")));
+        let vain = |target| {
+            if self.stopped_in_vain.contains(target) {
+                ": what is in force has none of that name"
+            } else {
+                ""
+            }
+        };
+        lines.extend(self.stopped.iter().map(|target| format!("stopped    {target}{}", vain(target))));
         if self.waiting > 0 {
             let list = "`largesse pending list` shows them";
             lines.push(format!("waiting    {} promises wait for a person; {list}", self.waiting));

@@ -191,6 +191,16 @@ fn switches_are_turned_once_and_stay_on_under_every_bundle() {
         (stops.segments.count_ones(), stops.moments.count_ones(), stops.rewards.count_ones()),
         (1, 1, 4)
     );
+    // Under a bundle that calls the reward otherwise the switch is idle, and it is said which one.
+    let renamed: Vec<(&str, String)> = policies::starter::GROCERY
+        .iter()
+        .map(|(file, text)| (*file, text.replace("cinema", "film-night")))
+        .collect();
+    let renamed: Vec<(&str, &str)> = renamed.iter().map(|(file, text)| (*file, text.as_str())).collect();
+    let renamed = Bundle::from_files(&renamed).unwrap();
+    let idle: Vec<_> = desk.registry.idle_stops(&renamed).cloned().collect();
+    assert_eq!(idle, [Target::Reward("cinema".to_owned())]);
+    assert_eq!(desk.registry.idle_stops(&desk.bundle).count(), 0);
     assert_eq!(code(desk.ask("operator", resume(vouchers.clone()))), "REG0008");
     desk.take("approver", resume(vouchers));
     assert_eq!(desk.registry.stops(&desk.bundle).rewards.count_ones(), 1);

@@ -188,6 +188,11 @@ impl Registry {
         stops
     }
 
+    /// Kill switches that turn nothing off in a bundle: what they name has another id there, or is gone.
+    pub fn idle_stops<'a>(&'a self, bundle: &'a Bundle) -> impl Iterator<Item = &'a Target> {
+        self.stopped.iter().filter(|target| turned_off(target, bundle).is_none())
+    }
+
     /// Folds a statement that was recorded at a time of the node's clock.
     pub fn take(&mut self, signed: &Signed, at: Timestamp) {
         let Signed { statement, key, .. } = signed;
