@@ -324,17 +324,8 @@ fn an_approval_does_not_outlive_its_approver() {
         listed.replace("\"approver\"", "\"auditor\"").replace("name = \"otto\"", "name = \"olga\""),
     )
     .unwrap();
-    let added = [
-        "people",
-        "add",
-        "carl",
-        "--role",
-        "approver",
-        "--key",
-        text(&office.path("carl.key")),
-        "--dir",
-        text(&office.ledger()),
-    ];
+    let (carl, ledger) = (office.path("carl.key"), office.ledger());
+    let added = ["people", "add", "carl", "--role", "approver", "--key", text(&carl), "--dir", text(&ledger)];
     assert!(run(&added).status.success());
     office.refused("carl", &["policy", "activate", &digest], "REG0041");
     office.taken("carl", &["policy", "approve", &digest, "--impact", &impact]);
