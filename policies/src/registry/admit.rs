@@ -142,7 +142,7 @@ impl Registry {
         self.approved(bundle)?;
         let version = self.version(bundle)?;
         let counts = |approval: &&Approval| Some(approval.impact) == version.impact;
-        match version.approvals.iter().filter(counts).next_back() {
+        match version.approvals.iter().rfind(counts) {
             _ if version.approvals.iter().filter(counts).any(may_still) => Ok(()),
             Some(approval) => Err(Refusal::ApproverGone(approval.by.clone())),
             None => Err(Refusal::NotApproved(bundle)),

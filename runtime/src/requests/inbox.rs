@@ -139,7 +139,7 @@ impl Inbox {
             self.scheduled = Some(load(&self.reader, &self.identity)?.scheduled().cloned());
         }
         let now = clock::wall();
-        if !self.scheduled.as_ref().is_some_and(|next| next.as_ref().is_some_and(|next| next.at <= now)) {
+        if self.scheduled.iter().flatten().all(|next| next.at > now) {
             return Ok(false);
         }
         let registry = load(&self.reader, &self.identity)?;
