@@ -66,7 +66,8 @@ pub fn run(args: &Args) -> Result {
         let open = report.rows.saturating_sub(report.covered);
         if open > 0 && report.is_verified() {
             output::line(&format!(
-                "no head covers the last {} rows yet: until the next is signed, whoever can write the file could have changed them",
+                "rows at the end without a signed head over them: {}; until the next is signed, whoever can write the file could \
+                 have changed them",
                 grouped(open)
             ))?;
         }

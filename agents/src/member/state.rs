@@ -123,6 +123,11 @@ impl State {
         serde_json::from_slice(bytes).ok().filter(|state: &State| state.version == SNAPSHOT_VERSION)
     }
 
+    /// Whether this is the state as of an event: states of earlier builds do not say, and are taken at their word.
+    pub fn is_as_of(&self, event: Option<&EventId>) -> bool {
+        self.last_event.is_none() || self.last_event.as_ref() == event
+    }
+
     /// The snapshot of this state.
     pub fn snapshot(&self) -> Vec<u8> {
         // Serialising plain values into memory cannot fail; an empty snapshot would be rebuilt from the log.

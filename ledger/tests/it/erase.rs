@@ -60,19 +60,14 @@ fn stored_key(folder: &Path, member: MemberId) -> (Vec<u8>, Vec<u8>) {
 #[test]
 fn event_ids_of_others_that_hold_the_identifier_are_counted() {
     let (_folder, mut writer) = ledger();
-    let mut entries = decisions(&writer, 0..20, 10);
-    let raw = raw_member(3);
-    let about = entries[0].member.unwrap();
-    let other = |entry: &Entry| entry.member != writer.keys().member(&raw).unwrap() && entry.member.is_some();
-    let at = entries.iter().position(other).unwrap();
-    entries[at].event_id = Some("order-4711".parse().unwrap());
-    let again = entries.iter().rposition(other).unwrap();
-    entries[again].event_id = Some("order-47110".parse().unwrap());
-    assert_ne!(at, again);
     let (named, _) = writer.keys().enrol("4711").unwrap();
-    entries.push(Entry { member: Some(named), ..decision(&writer, 50, 10) });
+    let with = |number: u64, id: &str| Entry {
+        event_id: Some(id.parse().unwrap()),
+        ..decision(&writer, number, 10)
+    };
+    let own = Entry { member: Some(named), ..with(3, "own-4711") };
+    let entries = [with(1, "order-4711"), with(2, "order-47110"), own];
     writer.append(NOW, &entries).unwrap();
-    assert_ne!(about, named);
     assert_eq!(writer.erase(NOW, named, "asked for").unwrap().mentions, 1);
 }
 

@@ -70,27 +70,14 @@ fn finds(sql: &str, first_bad: Option<u64>) -> TempDir {
 
 #[test]
 fn a_trigger_named_like_statistics_is_found() {
-    let (folder, mut writer) = ledger();
-    writer.append(NOW, &decisions(&writer, 0..20, 5)).unwrap();
-    writer.sign_head(NOW).unwrap();
-    drop(writer);
-    intruder(folder.path())
-        .execute_batch("CREATE TRIGGER sqlite0stat9 BEFORE INSERT ON record WHEN NEW.kind = 50 BEGIN SELECT raise(ignore); END")
-        .unwrap();
-    let report = verify(folder.path(), &VerifyOptions::default(), |_, _| ()).unwrap();
-    assert!(!report.is_verified());
+    let ignore = "BEFORE INSERT ON record WHEN NEW.kind = 50 BEGIN SELECT raise(ignore); END";
+    let folder = finds(&format!("CREATE TRIGGER sqlite0stat9 {ignore}"), None);
     assert!(Writer::open(&options(folder.path())).is_err(), "and nobody writes into it");
 }
 
 #[test]
 fn a_code_that_rows_have_and_nothing_names_is_found() {
-    let (folder, mut writer) = ledger();
-    writer.append(NOW, &decisions(&writer, 0..20, 5)).unwrap();
-    writer.sign_head(NOW).unwrap();
-    drop(writer);
-    intruder(folder.path()).execute_batch("DELETE FROM code WHERE name = 'granted'").unwrap();
-    let report = verify(folder.path(), &VerifyOptions::default(), |_, _| ()).unwrap();
-    assert!(!report.is_verified());
+    finds("DELETE FROM code WHERE name = 'granted'", None);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Conditions are asked, exactly, whether any member could meet them ([`search`]). What is reported as never
 //! happening was proven; what is reported as happening comes with a [`Witness`] that the engine itself was asked
-//! about. Where neither succeeds within the bound, it is said that the search did not end. It never changes a bundle and is not part
-//! of making one.
+//! about. Where neither succeeds within the bound, it is said that the search did not end. It never changes a bundle
+//! and is not part of making one.
 //!
 //! Start at [`analyse`]; [`terms`] says what a promise takes, the files of findings read in the order of
 //! [`analyse`].

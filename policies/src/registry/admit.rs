@@ -142,10 +142,10 @@ impl Registry {
         self.approved(bundle)?;
         let version = self.version(bundle)?;
         let counts = |approval: &&Approval| Some(approval.impact) == version.impact;
-        match version.approvals.iter().rfind(counts) {
-            _ if version.approvals.iter().filter(counts).any(may_still) => Ok(()),
-            Some(approval) => Err(Refusal::ApproverGone(approval.by.clone())),
-            None => Err(Refusal::NotApproved(bundle)),
+        let newest = version.approvals.iter().rfind(counts).ok_or(Refusal::NotApproved(bundle))?;
+        match version.approvals.iter().filter(counts).any(may_still) {
+            true => Ok(()),
+            false => Err(Refusal::ApproverGone(newest.by.clone())),
         }
     }
 

@@ -113,14 +113,13 @@ pub fn approved(
 /// As [`Loader::load`].
 pub fn load(reader: &Reader, member: MemberId, key: &DataKey, bundle: &Bundle) -> Result<Found, Error> {
     let stored = reader.state(member)?;
-    let restored = match stored {
-        None => None,
-        Some(stored) => {
-            let plain = key.open_state(member, &stored.ciphertext).ok();
-            let state = plain.and_then(|plain| State::from_snapshot(&plain));
-            let state = if is_as_of(reader, member, state.as_ref(), stored.as_of)? { state } else { None };
-            state.map(|state| (state, stored.as_of, stored.next_due))
-        }
+    let restored = stored.as_ref().and_then(|stored| {
+        let plain = key.open_state(member, &stored.ciphertext).ok()?;
+        Some((State::from_snapshot(&plain)?, stored.as_of, stored.next_due))
+    });
+    let restored = match restored {
+        Some((state, as_of, _)) if !is_as_of(reader, member, &state, as_of)? => None,
+        restored => restored,
     };
     // A snapshot that cannot be read is only a cache: the rows have everything.
     let (mut state, mut seq, next_due): (State, Seq, Option<Timestamp>) = match restored {
@@ -143,15 +142,9 @@ pub fn load(reader: &Reader, member: MemberId, key: &DataKey, bundle: &Bundle) -
 
 /// Whether a stored state is that of the row it is said to be of. Its column alone could be raised, and what the member said
 /// since would never be heard: an objection, say.
-fn is_as_of(
-    reader: &Reader,
-    member: MemberId,
-    state: Option<&State>,
-    as_of: Seq,
-) -> Result<bool, ledger::Error> {
-    let Some(last_event) = state.and_then(|state| state.last_event.as_ref()) else { return Ok(true) };
-    let last = reader.last_of_member(member, as_of)?;
-    let same = last.as_ref().is_some_and(|row| row.event_id.as_ref() == Some(last_event));
+fn is_as_of(reader: &Reader, member: MemberId, state: &State, as_of: Seq) -> Result<bool, ledger::Error> {
+    let last = reader.last_of_member(member, as_of)?.and_then(|row| row.event_id);
+    let same = state.is_as_of(last.as_ref());
     if !same {
         tracing::error!(%member, %as_of, "a stored state is not that of its row; the member's rows are folded instead");
     }

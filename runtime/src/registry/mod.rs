@@ -7,7 +7,7 @@ mod waiting;
 
 use domain::{Digest, Timestamp};
 use ledger::{Entry, Filter, Keys, Kind, Reader, Row};
-use policies::registry::{Due, Refusal, Registry, Signed, Step, report_of};
+use policies::registry::{Due, Person, Refusal, Registry, Signed, Step, report_of};
 use policies::{Bundle, Problems, Severity, Sources, analyse};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ pub use waiting::{Waiting, waiting};
 
 use crate::node::NodeError;
 use crate::opening::{holding, origin, recorded_bundle};
-use crate::requests::{JudgeError, People, Refused, signer};
+use crate::requests::{JudgeError, People, Refused};
 
 /// The kinds of rows the registry is folded from.
 const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
@@ -89,19 +89,19 @@ fn fold(registry: &mut Registry, row: &Row) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// The rows a request becomes.
+/// The rows a request becomes that `person` signed.
 ///
 /// # Errors
-/// Why it is refused: the person, the signature, the role, or the state of the registry.
+/// Why it is refused: the role, or the state of the registry.
 pub fn judge(
     reader: &Reader,
     keys: &Keys,
     registry: &Registry,
     people: &People,
+    person: &Person,
     request: &Request,
     now: Timestamp,
 ) -> Result<Vec<Entry>, JudgeError> {
-    let person = signer(people, &request.signed)?;
     let statement = &request.signed.statement;
     let in_force = match registry.in_force() {
         Some(digest) => recorded_bundle(reader, digest)?,
@@ -111,7 +111,7 @@ pub fn judge(
     let others = others.into_iter().chain(registry.scheduled().map(|scheduled| scheduled.bundle));
     let mut bundles = others.map(|digest| recorded_bundle(reader, digest)).collect::<Result<Vec<_>, _>>()?;
     bundles.push(in_force.clone());
-    registry.admit(statement, &person.person(), now, &bundles)?;
+    registry.admit(statement, person, now, &bundles)?;
     if let Step::Activate { bundle } | Step::Schedule { bundle, .. } | Step::Canary { bundle, .. } =
         &statement.step
     {

@@ -205,9 +205,9 @@ impl Desk<'_> {
         now: Timestamp,
     ) -> Result<Judged, JudgeError> {
         // First, so that what nobody signed costs no look at the ledger.
-        signer(people, &request.signed)?;
+        let person = signer(people, &request.signed)?.person();
         let before = registry::load(self.reader, self.identity)?;
-        let entries = registry::judge(self.reader, self.keys, &before, people, request, now)?;
+        let entries = registry::judge(self.reader, self.keys, &before, people, &person, request, now)?;
         // What was approved and then stopped waits for the switch.
         let acts = matches!(request.signed.statement.step, Step::Answer { .. } | Step::Resume { .. });
         let mut after = before.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agents::member::{Member, Promise, Proposed, State, Step};
 use agents::segment::verdict;
 use domain::record::{self, Forms, PersonalObserved, PublicObserved};
-use domain::{Decision, Event, MemberId, Scores, Timestamp};
+use domain::{Decision, Event, EventId, MemberId, Scores, Timestamp};
 use ledger::{DataKey, KeyError, Keys, Kind, Reader, Row, Seq, StoredState};
 use models::features::FeatureVector;
 
@@ -125,14 +125,14 @@ impl Known {
         let Some(state) = plain.and_then(|plain| State::from_snapshot(&plain)) else {
             return Ok(differs("a state that opens", "one that does not"));
         };
-        let Some(last_event) = &state.last_event else { return Ok(None) };
-        let row = reader.last_of_member(id, stored.as_of)?;
-        let wanted = row.and_then(|row| row.event_id);
-        if wanted.as_ref() == Some(last_event) {
+        let wanted = reader.last_of_member(id, stored.as_of)?.and_then(|row| row.event_id);
+        if state.is_as_of(wanted.as_ref()) {
             return Ok(None);
         }
-        let wanted = wanted.map_or_else(|| "no event".to_owned(), |event| format!("up to event {event}"));
-        Ok(differs(&wanted, &format!("up to event {last_event}")))
+        let said = |event: Option<&EventId>| {
+            event.map_or_else(|| "no event".to_owned(), |event| format!("up to event {event}"))
+        };
+        Ok(differs(&said(wanted.as_ref()), &said(state.last_event.as_ref())))
     }
 }
 
