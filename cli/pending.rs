@@ -107,5 +107,5 @@ fn answer(args: &Answer, approve: bool) -> Result {
     let decision = DecisionId(args.decision);
     let done = format!("{decision} {}", if approve { "is promised" } else { "is declined" });
     let found = args.keyed.place.find()?;
-    take(&args.keyed, &found, Step::Answer { decision, approve, note: args.note.clone() }, None, &done)
+    take(&args.keyed, &found, Step::Answer { decision, approve, note: args.note.clone() }, &done)
 }

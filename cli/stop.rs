@@ -71,12 +71,12 @@ pub fn stop(args: &Switch) -> Result {
     let target = args.part.target();
     let done = format!("{} is stopped", describe(&target));
     let found = args.keyed.place.find()?;
-    take(&args.keyed, &found, Step::Stop { target, note: args.note.clone() }, None, &done)
+    take(&args.keyed, &found, Step::Stop { target, note: args.note.clone() }, &done)
 }
 
 pub fn resume(args: &Switch) -> Result {
     let target = args.part.target();
     let done = format!("{} runs again", describe(&target));
     let found = args.keyed.place.find()?;
-    take(&args.keyed, &found, Step::Resume { target, note: args.note.clone() }, None, &done)
+    take(&args.keyed, &found, Step::Resume { target, note: args.note.clone() }, &done)
 }

@@ -293,7 +293,7 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
         id: "swapped".to_owned(),
         at: runtime::clock::wall(),
         by: "anna".to_owned(),
-        step: Step::Submit { bundle: named, note: String::new() },
+        step: Step::Submit { bundle: named, note: String::new(), tests: None },
     };
     let signed = Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() };
     bucket.put("request.swapped", serde_json::to_vec(&signed).unwrap().into()).await.unwrap();
@@ -307,7 +307,7 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
     );
     let name = base64(&"1".repeat(64));
     context.publish(format!("$O.LARGESSE_BUNDLES.M.{name}"), meta.into()).await.unwrap().await.unwrap();
-    strange.statement.step = Step::Submit { bundle: "1".repeat(64).parse().unwrap(), note: String::new() };
+    strange.statement.step = Step::Submit { bundle: "1".repeat(64).parse().unwrap(), note: String::new(), tests: None };
     bucket.put("request.strange", serde_json::to_vec(&strange).unwrap().into()).await.unwrap();
     for (id, code) in [("swapped", "REG0011"), ("garbled", "REG0023"), ("strange", "REG0003")] {
         let answer = loop {

@@ -6,6 +6,7 @@ mod common;
 use common::office::Office;
 use common::{run, run_json, stderr, text};
 use ledger::person::PersonKey;
+use policies::cases::Texts;
 use policies::registry::{Signed, Statement, Step, Target};
 use runtime::registry::Request;
 use runtime::requests::{Answer, ask};
@@ -23,7 +24,27 @@ fn signed(office: &Office, statement: Statement, who: &str, attachment: Option<S
     Request {
         signed: Signed { signature: key.sign(&statement.bytes()), statement, key: key.public() },
         attachment,
+        tests: None,
     }
+}
+
+/// The draft as it is handed in, and the tests in its folder.
+fn draft(office: &Office) -> (policies::Bundle, Texts) {
+    let bundle = policies::check::check_folder(&office.path("draft")).0.unwrap();
+    (bundle, Texts::from_folder(&office.path("draft")).0)
+}
+
+/// A request that hands in the draft with some tests, past the program that would have refused it.
+fn handed_in(office: &Office, id: &str, named: Option<&Texts>, sent: Option<&Texts>) -> Request {
+    let (bundle, _) = draft(office);
+    let step = Step::Submit {
+        bundle: bundle.digest(),
+        note: String::new(),
+        tests: named.map(Texts::digest),
+    };
+    let canonical = String::from_utf8(bundle.canonical().to_vec()).unwrap();
+    let request = signed(office, statement(office, id, "anna", step), "anna", Some(canonical));
+    Request { tests: sent.map(Texts::canonical), ..request }
 }
 
 /// What becomes of a request, past the program that would have refused it.
@@ -40,6 +61,7 @@ fn a_policy_goes_into_force_only_by_the_whole_way_and_comes_back_by_one_step() {
     office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
     let (draft, digest) = (office.path("draft"), office.draft());
     let draft = text(&draft);
+    let started = policies::starter::grocery().unwrap().digest().to_string();
     office.refused("otto", &["policy", "submit", draft], "REG0008");
     // A bundle whose own tests fail is not handed in.
     office.edit("guardrails.toml", "cool_down_hours = 48", "cool_down_hours = 240");
@@ -57,7 +79,8 @@ fn a_policy_goes_into_force_only_by_the_whole_way_and_comes_back_by_one_step() {
     office.taken("berta", &["policy", "activate", &digest]);
     office.refused("berta", &["policy", "activate", &digest], "REG0016");
     // An operator acts in the safe direction.
-    office.taken("otto", &["policy", "rollback"]);
+    office.refused("otto", &["policy", "rollback", "--to", &digest], "REG0016");
+    office.taken("otto", &["policy", "rollback", "--to", &started]);
     office.taken("otto", &["stop", "--reward", "voucher-5", "--note", "printer broken"]);
     office.refused("otto", &["resume", "--reward", "voucher-5"], "REG0008");
     office.refused("otto", &["stop", "--reward", "voucher-55"], "REG0021");
@@ -274,10 +297,76 @@ async fn a_node_searches_for_contradictions_whatever_the_authors_program_said() 
                 when = [{ id = \"all\", expr = 'member.spend >= member.spend_28d' }]\n\n";
     let first = "[[rule]]\nid = \"unused-rewards-first\"";
     office.edit("guardrails.toml", first, &format!("{rule}{first}"));
-    let bundle = policies::check::check_folder(&office.path("draft")).0.unwrap();
-    let says = statement(&office, "1", "anna", Step::Submit { bundle: bundle.digest(), note: String::new() });
-    let canonical = String::from_utf8(bundle.canonical().to_vec()).unwrap();
-    assert_eq!(put(&office, signed(&office, says, "anna", Some(canonical))).await, "REG0042");
+    let (_, tests) = draft(&office);
+    assert_eq!(put(&office, handed_in(&office, "1", Some(&tests), Some(&tests))).await, "REG0042");
+}
+
+#[tokio::test]
+async fn a_node_runs_the_tests_of_a_bundle_itself_and_keeps_them() {
+    let office = Office::open();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let (_, tests) = draft(&office);
+    let written = std::fs::read_dir(office.path("draft").join("tests")).unwrap();
+    let one = written.map(|file| file.unwrap().path()).min().unwrap();
+    let written = std::fs::read_to_string(&one).unwrap();
+    std::fs::write(&one, written.replacen("event = {", "event = { tpye = 1,", 1)).unwrap();
+    let (_, mistaken) = draft(&office);
+    std::fs::write(&one, written.replacen("NO_CONSENT", "NO_REASON", 1)).unwrap();
+    let (_, unknown) = draft(&office);
+    std::fs::write(&one, &written).unwrap();
+    office.edit("guardrails.toml", "cool_down_hours = 48", "cool_down_hours = 240");
+    let failing = handed_in(&office, "failing", Some(&tests), Some(&tests));
+    assert_eq!(put(&office, failing).await, "REG0043");
+    office.edit("guardrails.toml", "cool_down_hours = 240", "cool_down_hours = 48");
+    let none = Texts::default();
+    for (id, named, sent) in [
+        ("unnamed", None, Some(&tests)),
+        ("unsent", Some(&tests), None),
+        ("others", Some(&tests), Some(&mistaken)),
+        ("mistaken", Some(&mistaken), Some(&mistaken)),
+        ("unknown", Some(&unknown), Some(&unknown)),
+        ("none", Some(&none), Some(&none)),
+    ] {
+        assert_eq!(put(&office, handed_in(&office, id, named, sent)).await, "REG0043", "{id}");
+    }
+    assert_eq!(put(&office, handed_in(&office, "good", Some(&tests), Some(&tests))).await, "taken");
+    let (digest, ledger) = (office.draft(), office.ledger());
+    let again = run_json(&["policy", "test", &digest, "--dir", text(&ledger), "--output", "json"]);
+    let folder = run_json(&["policy", "test", text(&office.path("draft")), "--output", "json"]);
+    assert_eq!((&again["cases"], &again["failed"]), (&folder["cases"], &folder["failed"]));
+    assert!(again["cases"].as_u64() > Some(5), "{again}");
+    let handed_in = office.history().into_iter().find(|step| step["what"] == "submit").unwrap();
+    assert_eq!(handed_in["detail"], format!("passed its {} tests", again["cases"]));
+    // What was in force from the start was handed in by nobody, with no tests.
+    let started = policies::starter::grocery().unwrap().digest().to_string();
+    let asked = run(&["policy", "test", &started, "--dir", text(&ledger)]);
+    assert_eq!(asked.status.code(), Some(2), "{}", stderr(&asked));
+}
+
+#[test]
+fn a_difference_says_who_is_affected() {
+    let office = Office::open();
+    office.edit("catalog.toml", "cost = \"3.00\"", "cost = \"9.00\"");
+    let (ledger, started) = (office.ledger(), policies::starter::grocery().unwrap().digest().to_string());
+    let (draft, log) = (office.path("draft"), text(&ledger));
+    let differ = |after: &str| run_json(&["policy", "diff", &started, after, "--log", log, "--output", "json"]);
+    let total = |said: &Value, what: &str| -> u64 {
+        said["affected"].as_array().unwrap().iter().map(|of| of[what].as_u64().unwrap()).sum()
+    };
+    let said = differ(text(&draft));
+    assert!(!said["differences"].as_array().unwrap().is_empty());
+    let (members, otherwise) = (total(&said, "members"), total(&said, "decided_otherwise"));
+    assert!(members >= otherwise && otherwise > 0, "{said}");
+    assert!(total(&said, "lose") <= otherwise && total(&said, "gain") <= otherwise, "{said}");
+    let same = differ(&started);
+    assert_eq!(same["differences"], Value::Array(Vec::new()));
+    assert_eq!((total(&same, "members"), total(&same, "decided_otherwise")), (members, 0), "{same}");
+    let shown = run(&["policy", "diff", &started, text(&draft), "--log", log]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let line = format!("{otherwise} of {members} members are decided otherwise");
+    assert!(shown.contains(&line) && shown.contains("promised only then"), "{shown}");
+    let listed = run(&["policy", "diff", &started, text(&draft), "--log", log, "--output", "csv"]);
+    assert_eq!(listed.status.code(), Some(2), "{}", stderr(&listed));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use domain::Digest;
+use ledger::Reader;
+use policies::cases;
 use policies::registry::{Step, describe, percent};
 use runtime::registry::Recorded;
 use serde::Serialize;
@@ -52,7 +55,7 @@ impl Columns for Line {
 }
 
 pub fn run(args: &Args) -> Result {
-    let reader = ledger::Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+    let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
     let mut lines = Vec::new();
     let mut in_force = None;
     for row in runtime::registry::rows(&reader).map_err(crate::node_errors)? {
@@ -84,7 +87,7 @@ pub fn run(args: &Args) -> Result {
             // Answers about promises are about members, not about the policy.
             Some(Recorded::Step(signed)) if matches!(signed.statement.step, Step::Answer { .. }) => {}
             Some(Recorded::Step(signed)) => {
-                let detail = detail(&signed.statement.step);
+                let detail = detail(&reader, &signed.statement.step)?;
                 lines.push(line(signed.statement.step.name(), row.bundle, &signed.statement.by, detail));
             }
             None => {}
@@ -98,9 +101,9 @@ pub fn run(args: &Args) -> Result {
     Ok(Verdict::Ok)
 }
 
-fn detail(step: &Step) -> String {
-    match step {
-        Step::Submit { note, .. } => note.clone(),
+fn detail(reader: &Reader, step: &Step) -> Result<String> {
+    Ok(match step {
+        Step::Submit { bundle, note, .. } => joined([tested(reader, *bundle)?, note.clone()]),
         Step::Assess { impact, .. } | Step::Approve { impact, .. } => {
             format!("impact report {}", impact.short())
         }
@@ -109,11 +112,23 @@ fn detail(step: &Step) -> String {
         Step::Shadow { .. } | Step::Activate { .. } | Step::Withdraw { .. } | Step::RollBack { .. } => {
             String::new()
         }
-        Step::Stop { target, note } | Step::Resume { target, note } => [describe(target), note.clone()]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join(": "),
+        Step::Stop { target, note } | Step::Resume { target, note } => {
+            joined([describe(target), note.clone()])
+        }
         Step::Answer { note, .. } => note.clone(),
-    }
+    })
+}
+
+fn joined(texts: [String; 2]) -> String {
+    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
+/// How many tests a bundle passed when it was handed in; empty for one of an earlier build.
+fn tested(reader: &Reader, bundle: Digest) -> Result<String> {
+    let Some(texts) = runtime::registry::tests(reader, bundle).map_err(crate::node_errors)? else {
+        return Ok(String::new());
+    };
+    let bundle = runtime::opening::recorded_bundle(reader, bundle).map_err(crate::node_errors)?;
+    let cases = cases::of(&texts, &bundle).map_or(0, |cases| cases.len());
+    Ok(format!("passed its {cases} tests"))
 }

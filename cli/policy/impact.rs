@@ -15,11 +15,12 @@ use policies::registry::{Registry, Step};
 use runtime::registry::Request;
 use runtime::requests::Answer;
 use sim::impact::{self, Assessment, Impact, Wanted};
-pub use text::{is_nothing_recorded, text};
+pub use text::{affected, is_nothing_recorded, text};
 use text::{number, numbers};
 
 use super::place::Place;
-use super::{named, take};
+use super::named;
+use super::steps::{Along, take_with};
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};
 use crate::signing::{Keyed, ledger_of, signed, unjudged};
@@ -89,7 +90,8 @@ pub fn run(args: &Args) -> Result {
         (None, Document::Table) => Ok(Verdict::Ok),
         (Some(key), Document::Table) => {
             let keyed = keyed(args, key);
-            take(&keyed, &keyed.place.find()?, step, Some(report.text()), "recorded")
+            let along = Along { attachment: Some(report.text()), tests: None };
+            take_with(&keyed, &keyed.place.find()?, step, along, "recorded")
         }
         (key, Document::Json) => {
             let answer =
@@ -109,7 +111,7 @@ fn keyed(args: &Args, key: &Path) -> Keyed {
 fn put_on_record(keyed: &Keyed, step: Step, report: String) -> Result<Answer> {
     let found = keyed.place.find()?;
     let signed = signed(&keyed.person()?, ledger_of(keyed, &found)?, step);
-    let request = Request { signed, attachment: Some(report) }.into();
+    let request = Request { signed, attachment: Some(report), tests: None }.into();
     crate::block_on(async { found.ask(&request).await.map_err(unjudged) })
 }
 

@@ -114,6 +114,10 @@ pub struct Rollback {
     /// While a canary is under way: end it, and go back to what was in force before as well
     #[arg(long)]
     with_canary: bool,
+    /// What to put back, when what was in force just before is no good either: any bundle that was in force; what came
+    /// into force after it is passed over
+    #[arg(long, value_name = "BUNDLE")]
+    to: Option<String>,
     #[command(flatten)]
     keyed: Keyed,
 }
@@ -133,11 +137,16 @@ fn share(text: &str) -> std::result::Result<Ppm, String> {
 
 pub fn submit(args: &Submit) -> Result {
     let bundle = super::check::must_hold(&args.bundle)?;
-    super::test::must_pass(&args.bundle, &bundle)?;
+    let tests = super::test::must_pass(&args.bundle, &bundle)?;
     let canonical = String::from_utf8_lossy(bundle.canonical()).into_owned();
-    let step = Step::Submit { bundle: bundle.digest(), note: args.note.clone() };
+    let step = Step::Submit {
+        bundle: bundle.digest(),
+        note: args.note.clone(),
+        tests: Some(Digest::of(tests.as_bytes())),
+    };
     let found = args.keyed.place.find()?;
-    take(&args.keyed, &found, step, Some(canonical), &format!("submitted {}", bundle.digest()))
+    let along = Along { attachment: Some(canonical), tests: Some(tests) };
+    take_with(&args.keyed, &found, step, along, &format!("submitted {}", bundle.digest()))
 }
 
 pub fn approve(args: &Approve) -> Result {
@@ -151,7 +160,7 @@ pub fn approve(args: &Approve) -> Result {
         }
     }
     let step = Step::Approve { bundle, impact: args.impact };
-    take(&args.keyed, &found, step, None, &format!("approved {bundle}"))
+    take(&args.keyed, &found, step, &format!("approved {bundle}"))
 }
 
 /// How the recorded report with the digest that is approved differs from what the ledger gives. A report that is not the
@@ -176,16 +185,16 @@ pub fn activate(args: &Activate) -> Result {
     match args.at {
         Some(at) => {
             let step = Step::Schedule { bundle, at };
-            take(&args.keyed, &found, step, None, &format!("{bundle} goes into force at {at}"))
+            take(&args.keyed, &found, step, &format!("{bundle} goes into force at {at}"))
         }
-        None => take(&args.keyed, &found, Step::Activate { bundle }, None, &format!("{bundle} is in force")),
+        None => take(&args.keyed, &found, Step::Activate { bundle }, &format!("{bundle} is in force")),
     }
 }
 
 pub fn shadow(args: &Shadow) -> Result {
     let found = args.keyed.place.find()?;
     let bundle = found.digest(&args.bundle)?;
-    take(&args.keyed, &found, Step::Shadow { bundle }, None, &format!("{bundle} is in shadow"))
+    take(&args.keyed, &found, Step::Shadow { bundle }, &format!("{bundle} is in shadow"))
 }
 
 pub fn canary(args: &Canary) -> Result {
@@ -202,13 +211,13 @@ pub fn canary(args: &Canary) -> Result {
         }
     }
     let done = format!("{bundle} decides for {} of the members", percent(args.share));
-    take(&args.keyed, &found, Step::Canary { bundle, share: args.share }, None, &done)
+    take(&args.keyed, &found, Step::Canary { bundle, share: args.share }, &done)
 }
 
 pub fn withdraw(args: &Withdraw) -> Result {
     let found = args.keyed.place.find()?;
     let bundle = found.digest(&args.bundle)?;
-    take(&args.keyed, &found, Step::Withdraw { bundle }, None, &format!("{bundle} is withdrawn"))
+    take(&args.keyed, &found, Step::Withdraw { bundle }, &format!("{bundle} is withdrawn"))
 }
 
 pub fn rollback(args: &Rollback) -> Result {
@@ -220,17 +229,36 @@ pub fn rollback(args: &Rollback) -> Result {
             canary.short()
         )));
     }
-    let Some(to) = found.before()? else {
-        return Err(Failure::usage("nothing was in force before the present policy"));
+    let to = match &args.to {
+        Some(to) => found.digest(to)?,
+        None => found
+            .before()?
+            .ok_or_else(|| Failure::usage("nothing was in force before the present policy"))?,
     };
-    take(&args.keyed, &found, Step::RollBack { to }, None, &format!("{to} is in force again"))
+    take(&args.keyed, &found, Step::RollBack { to }, &format!("{to} is in force again"))
 }
 
 /// Signs a step, has it judged and recorded, and says what became of it.
 ///
 /// # Errors
 /// Exit 3 with a code when it is refused; exit 4 when nobody could judge it.
-pub fn take(keyed: &Keyed, found: &Found, step: Step, attachment: Option<String>, done: &str) -> Result {
+pub fn take(keyed: &Keyed, found: &Found, step: Step, done: &str) -> Result {
+    take_with(keyed, found, step, Along::default(), done)
+}
+
+/// What goes along with a statement that names it.
+#[derive(Default)]
+pub struct Along {
+    pub attachment: Option<String>,
+    pub tests: Option<String>,
+}
+
+/// As [`take`], with what the step names.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_with(keyed: &Keyed, found: &Found, step: Step, along: Along, done: &str) -> Result {
     let signed = signed(&keyed.person()?, ledger_of(keyed, found)?, step);
-    put(keyed, found, &registry::Request { signed, attachment }.into(), done, None)
+    let Along { attachment, tests } = along;
+    put(keyed, found, &registry::Request { signed, attachment, tests }.into(), done, None)
 }

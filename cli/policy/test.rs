@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use policies::{Bundle, cases};
+use policies::cases::{self, Case, Texts};
+use policies::{Bundle, Problem, Problems};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
@@ -20,9 +21,12 @@ policy must answer:
 Exit 3 when a case fails, or, with --mutate, when a rule can be taken out unnoticed. Rules that are never taken
 out, such as consent, are named with the reason: nothing is said about them.")]
 pub struct Args {
-    /// Folder of the bundle
-    #[arg(value_name = "DIR")]
-    bundle: PathBuf,
+    /// Folder of the bundle; or the digest of a submitted one, for the tests it was handed in with
+    #[arg(value_name = "BUNDLE")]
+    bundle: String,
+    /// Folder of the ledger that holds a bundle named by digest
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// Take out each rule in turn, and name those whose absence no case notices
     #[arg(long)]
     mutate: bool,
@@ -32,8 +36,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result {
-    let bundle = super::load(&args.bundle)?;
-    let cases = read(&args.bundle, &bundle)?;
+    let bundle = super::named(&args.bundle, args.dir.as_deref())?;
+    let cases = match (Path::new(&args.bundle), &args.dir) {
+        (folder, _) if folder.is_dir() => read(&bundle, Texts::from_folder(folder))?,
+        (_, Some(dir)) => recorded(dir, &bundle)?,
+        (_, None) => Vec::new(),
+    };
     let failed = cases::run(&bundle, &cases);
     let mutated = (args.mutate && failed.is_empty()).then(|| cases::mutate::survivors(&bundle, &cases));
     let survivors = mutated.as_ref().is_some_and(|report| !report.survivors.is_empty());
@@ -73,17 +81,31 @@ fn not_taken_out(report: &cases::mutate::Report) -> Vec<String> {
     by_why.into_iter().map(line).collect()
 }
 
-fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<cases::Case>> {
-    cases::read(folder, bundle)
-        .map_err(|problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render().trim_end())))
+/// The cases in a folder's texts.
+fn read(bundle: &Bundle, (texts, problems): (Texts, Vec<Problem>)) -> Result<Vec<Case>> {
+    let bad =
+        |problems: Problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render().trim_end()));
+    if problems.is_empty() { cases::of(&texts, bundle).map_err(bad) } else { Err(bad(Problems(problems))) }
 }
 
-/// Refuses a bundle whose own tests fail.
+/// The cases a bundle was handed in with.
+fn recorded(dir: &Path, bundle: &Bundle) -> Result<Vec<Case>> {
+    let reader = ledger::Reader::open(dir).map_err(crate::ledger_errors)?;
+    let texts = runtime::registry::tests(&reader, bundle.digest()).map_err(crate::node_errors)?;
+    let texts = texts.ok_or_else(|| {
+        Failure::usage(format!("no tests of {} are recorded: it was not handed in with any", bundle.digest()))
+    })?;
+    read(bundle, (texts, Vec::new()))
+}
+
+/// Refuses a bundle whose own tests fail; gives the tests it passed, as they are handed in.
 ///
 /// # Errors
 /// Exit 3 with the first failure.
-pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<()> {
-    let cases = read(folder, bundle)?;
+pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<String> {
+    let (texts, problems) = Texts::from_folder(folder);
+    let canonical = texts.canonical();
+    let cases = read(bundle, (texts, problems))?;
     if cases.is_empty() {
         return Err(Failure::found_bad(anyhow::anyhow!(
             "{} has no tests; write what the policy must answer in tests/*.toml (`largesse policy test --help`)",
@@ -92,7 +114,7 @@ pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<()> {
     }
     let failed = cases::run(bundle, &cases);
     match failed.first() {
-        None => Ok(()),
+        None => Ok(canonical),
         Some(first) => Err(Failure::found_bad(anyhow::anyhow!(
             "{} of {} tests of the bundle fail, first {}:{} {}: {}; `largesse policy test {}` shows all",
             failed.len(),

@@ -60,6 +60,7 @@ kinds! {
     48 Hold "hold" "A legal hold was added or released: under it nothing is erased or pruned."
     49 Case "case" "A step of a case about decisions, as somebody signed it."
     50 Reading "reading" "Somebody was about to read personal data, and why."
+    51 Tests "tests" "The tests of a bundle, as it was handed in with them."
 }
 
 impl Kind {

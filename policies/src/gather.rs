@@ -154,6 +154,6 @@ pub(crate) fn read_text(folder: &Path, name: &str) -> Result<String, Box<Problem
 }
 
 /// The text without what version control and editors add by themselves.
-fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> String {
     text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
 }

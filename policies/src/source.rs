@@ -78,16 +78,7 @@ impl Sources {
             vec![Problem::of_file(Code::Unreadable, "stored bundle", format!("not canonical bytes: {what}"))]
         };
         let text = std::str::from_utf8(bytes).map_err(|_| broken("not UTF-8"))?;
-        let mut rest = text.strip_prefix(HEADER).ok_or_else(|| broken("unknown first line"))?;
-        let mut files = Vec::new();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_once('\n').ok_or_else(|| broken("a file header is cut off"))?;
-            let (name, length) = line.split_once(' ').ok_or_else(|| broken("a file header has no length"))?;
-            let length: usize = length.parse().map_err(|_| broken("a length is not a number"))?;
-            let body = after.get(..length).ok_or_else(|| broken("a file is cut off"))?;
-            rest = after[length..].strip_prefix('\n').ok_or_else(|| broken("a file does not end"))?;
-            files.push((name, body));
-        }
+        let files = unpacked(HEADER, text).map_err(broken)?;
         let sources = Sources::from_files(&files)?;
         // Other bytes that mean the same (another order, a carriage return) would have another digest.
         if sources.canonical() == bytes { Ok(sources) } else { Err(broken("written differently")) }
@@ -95,12 +86,7 @@ impl Sources {
 
     /// The bytes the digest is taken over and the ledger stores.
     pub fn canonical(&self) -> Vec<u8> {
-        let mut out = String::from(HEADER);
-        for file in File::ALL {
-            let text = self.text(file);
-            out.push_str(&format!("{} {}\n{text}\n", file.name(), text.len()));
-        }
-        out.into_bytes()
+        packed(HEADER, File::ALL.map(|file| (file.name(), self.text(file)))).into_bytes()
     }
 
     /// The text of a file.
@@ -118,6 +104,33 @@ impl Sources {
     ) -> Problem {
         Problem::at(code, file.name(), self.text(file), span, message)
     }
+}
+
+/// Named texts as one: a first line, then for each the line `NAME LENGTH`, that many bytes, and a newline.
+pub(crate) fn packed<'a>(header: &str, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = String::from(header);
+    for (name, text) in files {
+        out.push_str(&format!("{name} {}\n{text}\n", text.len()));
+    }
+    out
+}
+
+/// The texts in what [`packed`] makes.
+///
+/// # Errors
+/// Why it is something else.
+pub(crate) fn unpacked<'a>(header: &str, text: &'a str) -> Result<Vec<(&'a str, &'a str)>, &'static str> {
+    let mut rest = text.strip_prefix(header).ok_or("unknown first line")?;
+    let mut files = Vec::new();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_once('\n').ok_or("a file header is cut off")?;
+        let (name, length) = line.rsplit_once(' ').ok_or("a file header has no length")?;
+        let length: usize = length.parse().map_err(|_| "a length is not a number")?;
+        let body = after.get(..length).ok_or("a file is cut off")?;
+        rest = after[length..].strip_prefix('\n').ok_or("a file does not end")?;
+        files.push((name, body));
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Desk {
     }
 
     fn approve(&mut self, bundle: Digest) {
-        self.take("author", Step::Submit { bundle, note: String::new() });
+        self.take("author", submit(bundle));
         self.again(bundle);
     }
 
@@ -68,6 +68,10 @@ impl Desk {
         self.take("author", Step::Assess { bundle, impact });
         self.take("approver", Step::Approve { bundle, impact });
     }
+}
+
+fn submit(bundle: Digest) -> Step {
+    Step::Submit { bundle, note: String::new(), tests: Some(Digest::of(b"tests")) }
 }
 
 fn key_of(name: &str) -> String {
@@ -92,7 +96,9 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
         assert_eq!(desk.registry.chosen(), Some(bundle));
         desk.registry.started(bundle, desk.now);
     }
-    assert_eq!(code(desk.ask("operator", Step::RollBack { to: started })), "REG0017");
+    let never = Digest::of(b"never in force");
+    assert_eq!(code(desk.ask("operator", Step::RollBack { to: never })), "REG0017");
+    assert_eq!(code(desk.ask("operator", Step::RollBack { to: second })), "REG0016");
     desk.take("operator", Step::RollBack { to: first });
     assert_eq!(desk.registry.chosen(), Some(first));
     desk.take("operator", Step::RollBack { to: started });
@@ -111,9 +117,26 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
 }
 
 #[test]
+fn a_roll_back_passes_over_what_was_replaced_because_it_was_no_good() {
+    let mut desk = Desk::open();
+    let (bad, mended) = (Digest::of(b"bad"), Digest::of(b"mended"));
+    let started = desk.bundle.digest();
+    for bundle in [bad, mended] {
+        desk.approve(bundle);
+        desk.take("approver", Step::Activate { bundle });
+    }
+    assert_eq!(desk.registry.before(), Some(bad));
+    desk.take("operator", Step::RollBack { to: started });
+    assert_eq!((desk.registry.in_force(), desk.registry.before()), (Some(started), None));
+    for passed_over in [bad, mended] {
+        assert_eq!(code(desk.ask("operator", Step::RollBack { to: passed_over })), "REG0017");
+    }
+}
+
+#[test]
 fn what_was_signed_for_a_step_is_signed_by_the_same_bytes_for_ever() {
     let bundle = Digest::of(b"draft");
-    let step = Step::Submit { bundle, note: "a note".to_owned() };
+    let step = Step::Submit { bundle, note: "a note".to_owned(), tests: None };
     let text = String::from_utf8(Desk::open().statement("anna", step).bytes()).unwrap();
     let fields = r#"{"v":1,"ledger":"log+0","id":"00000000000000000000000000000000","at":1700000000000000,"by":"anna","step":{"do":"submit","bundle":"#;
     assert_eq!(text, format!("largesse-step 1\n{fields}\"{bundle}\",\"note\":\"a note\"}}}}"));
@@ -123,7 +146,7 @@ fn what_was_signed_for_a_step_is_signed_by_the_same_bytes_for_ever() {
 fn an_approval_is_of_numbers_of_somebody_else_and_counts_while_its_approver_may_approve() {
     let mut desk = Desk::open();
     let (bundle, impact) = (Digest::of(b"draft"), Digest::of(b"report"));
-    desk.take("author", Step::Submit { bundle, note: String::new() });
+    desk.take("author", submit(bundle));
     desk.take("director", Step::Assess { bundle, impact });
     assert_eq!(code(desk.ask("director", Step::Approve { bundle, impact })), "REG0040");
     desk.take("approver", Step::Approve { bundle, impact });
@@ -214,7 +237,7 @@ fn a_canary_is_approved_first_grows_and_ends_with_whatever_replaces_it() {
     let mut desk = Desk::open();
     let (bundle, other) = (Digest::of(b"draft"), Digest::of(b"other"));
     let canary = |bundle, share| Step::Canary { bundle, share: Ppm(share) };
-    desk.take("author", Step::Submit { bundle, note: String::new() });
+    desk.take("author", submit(bundle));
     assert_eq!(code(desk.ask("approver", canary(bundle, 50_000))), "REG0015");
     let impact = Digest::of(b"report");
     desk.take("author", Step::Assess { bundle, impact });
@@ -391,7 +414,7 @@ fn what_somebody_chose_later_is_not_overtaken_by_a_schedule_from_before() {
 fn a_key_does_not_approve_its_own_work_under_another_name() {
     let mut desk = Desk::open();
     let (bundle, impact) = (Digest::of(b"draft"), Digest::of(b"report"));
-    desk.take("author", Step::Submit { bundle, note: String::new() });
+    desk.take("author", submit(bundle));
     desk.take("author", Step::Assess { bundle, impact });
     let statement = desk.statement("approver", Step::Approve { bundle, impact });
     let asked = |key: &str| {
@@ -445,6 +468,7 @@ fn a_report_that_is_approved_is_one_of_the_bundle_and_of_what_is_in_force() {
         left_out: none,
         flipped: 0,
         flips: Vec::new(),
+        affected: Vec::new(),
         segments: Vec::new(),
         rewards: Vec::new(),
         budgets: Vec::new(),

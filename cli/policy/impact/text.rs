@@ -1,6 +1,6 @@
 //! The impact report as people read it.
 
-use sim::impact::{Change, Impact, Slice};
+use sim::impact::{Affected, Change, Impact, Slice};
 
 use crate::output::{self, grouped, money};
 
@@ -58,6 +58,7 @@ pub fn text(report: &Impact) -> String {
         }
     }
     let tables = [
+        affected(&report.affected),
         slices(["segment", "promises of decisions"], &report.segments, &amount, promises_of_decisions),
         slices(["reward", "promises"], &report.rewards, &amount, |slice| numbers(slice.promises)),
         budgets(report, &amount),
@@ -100,6 +101,18 @@ fn left_out(report: &Impact) -> Option<String> {
         )
     };
     (from.max(to) > 0).then(text)
+}
+
+/// Whom it concerns, segment by segment.
+pub fn affected(affected: &[Affected]) -> Option<String> {
+    let mut table = output::plain_table();
+    table.set_header(["members of", "members", "decided otherwise", "promised only then", "promised only now"]);
+    for of in affected {
+        let segment = of.segment.clone().unwrap_or_else(|| "no segment".to_owned());
+        let numbers = [of.members, of.decided_otherwise, of.gain, of.lose].map(grouped);
+        table.add_row(std::iter::once(segment).chain(numbers));
+    }
+    filled(&table)
 }
 
 fn budgets(report: &Impact, amount: &dyn Fn(Change) -> String) -> Option<String> {

@@ -1,13 +1,14 @@
 //! A bundle's own tests: members and moments as a loyalty team imagines them, and what the policy must say.
 //!
-//! Cases run through the same gates as live decisions. [`read`] finds them in a bundle's `tests` folder, [`run`]
-//! says which fail and how, [`mutate`](mutate::survivors) names rules that no case would miss.
+//! Cases run through the same gates as live decisions. [`read`] finds them in a bundle's `tests` folder, [`of`] in texts
+//! that were handed in with it; [`run`] says which fail and how, [`mutate`](mutate::survivors) names rules that no case would miss.
 
 mod check;
 mod expect;
 mod files;
 pub mod mutate;
 mod situation;
+mod texts;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ use crate::documents::cases::Expect;
 use crate::problem::{Problem, Problems};
 pub use files::CASES_MAX;
 use situation::Imagined;
+pub use texts::Texts;
 
 /// One case, ready to run against the bundle it was read for.
 #[derive(Clone, Debug)]
@@ -57,7 +59,21 @@ struct Said {
 /// # Errors
 /// Every mistake in them, with its place.
 pub fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<Case>, Problems> {
-    let (found, mut problems) = files::find(folder, &Names::of(bundle));
+    let (texts, problems) = Texts::from_folder(folder);
+    ready(&texts, bundle, problems)
+}
+
+/// The cases in texts.
+///
+/// # Errors
+/// Every mistake in them, with its place.
+pub fn of(texts: &Texts, bundle: &Bundle) -> Result<Vec<Case>, Problems> {
+    ready(texts, bundle, Vec::new())
+}
+
+fn ready(texts: &Texts, bundle: &Bundle, mut problems: Vec<Problem>) -> Result<Vec<Case>, Problems> {
+    let (found, mut wrong) = files::find(texts, &Names::of(bundle));
+    problems.append(&mut wrong);
     let mut cases = Vec::new();
     for files::Found { file, line, case } in found {
         let name = case.name.get_ref().clone();
@@ -76,7 +92,9 @@ pub fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<Case>, Problems> {
 
 /// Every mistake in the cases of a bundle that cannot be used itself, with its place.
 pub fn mistakes(folder: &Path, names: &Names) -> Vec<Problem> {
-    files::find(folder, names).1
+    let (texts, mut problems) = Texts::from_folder(folder);
+    problems.append(&mut files::find(&texts, names).1);
+    problems
 }
 
 /// Runs cases against a bundle; returns those that fail.

@@ -93,7 +93,8 @@ impl Registry {
             }
             Step::Withdraw { bundle } if self.is_staged(*bundle) => Ok(()),
             Step::Withdraw { bundle } => Err(Refusal::NotStaged(*bundle)),
-            Step::RollBack { to } if self.before() == Some(*to) => Ok(()),
+            Step::RollBack { to } if self.in_force() == Some(*to) => Err(Refusal::InForce(*to)),
+            Step::RollBack { to } if self.reigns.iter().any(|reign| reign.bundle == *to) => Ok(()),
             Step::RollBack { to } => Err(Refusal::NotBefore(*to)),
             Step::Stop { target, .. } => {
                 if self.stopped.contains(target) {

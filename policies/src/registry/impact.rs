@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 
 /// The version of the form this build makes. Reports of earlier forms can be read: what they lack is empty.
-pub const IMPACT_VERSION: u32 = 3;
+pub const IMPACT_VERSION: u32 = 4;
 
 /// Decisions that came out differently, by how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,23 @@ pub struct Slice {
     /// The most of it that was promised and unused at any one time, counted from the start like budgets.
     #[serde(default)]
     pub exposed_micros: Change,
+}
+
+/// Whom it concerns: members of a segment, by what they are decided and promised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Affected {
+    /// The segment at their last decision under what is in force; of those who have none there, under the draft. Absent for
+    /// those whom no decision came so far about.
+    pub segment: Option<String>,
+    /// Members with a decision on either side.
+    pub members: u64,
+    /// Those of them with a decision that comes out differently.
+    pub decided_otherwise: u64,
+    /// Those promised something by the draft only.
+    pub gain: u64,
+    /// Those promised something by what is in force only.
+    pub lose: u64,
 }
 
 /// A budget at the end.
@@ -89,6 +106,9 @@ pub struct Impact {
     /// Decisions that came out differently, those of one side only included.
     pub flipped: u64,
     pub flips: Vec<Flip>,
+    /// Whom it concerns, by segment.
+    #[serde(default)]
+    pub affected: Vec<Affected>,
     pub segments: Vec<Slice>,
     pub rewards: Vec<Slice>,
     pub budgets: Vec<Burn>,
@@ -115,10 +135,11 @@ impl Impact {
 /// Every text of a report that people are shown.
 fn text_of(report: &Impact) -> impl Iterator<Item = &str> {
     let flips = report.flips.iter().flat_map(|flip| [&flip.from, &flip.to, &flip.reason]);
+    let affected = report.affected.iter().filter_map(|affected| affected.segment.as_ref());
     let slices = report.segments.iter().chain(&report.rewards).map(|slice| &slice.id);
     let budgets = report.budgets.iter().map(|budget| &budget.id);
     let named = report.reasons.keys().chain(report.guardrails.keys());
-    let all = flips.chain(slices).chain(budgets).chain(named).chain([&report.currency]);
+    let all = flips.chain(slices).chain(budgets).chain(affected).chain(named).chain([&report.currency]);
     all.map(String::as_str)
 }
 

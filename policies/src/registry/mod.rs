@@ -22,7 +22,7 @@ use domain::statement::Taken;
 use domain::{DecisionId, Digest, Timestamp};
 
 pub use canary::{Canary, CanarySide, Share, Sides};
-pub use impact::{Burn, Change, Flip, IMPACT_VERSION, Impact, Slice, report_of};
+pub use impact::{Affected, Burn, Change, Flip, IMPACT_VERSION, Impact, Slice, report_of};
 pub use refusal::{Refusal, describe, explain, percent};
 pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
 
@@ -47,6 +47,8 @@ pub struct Version {
     pub key: String,
     pub at: Timestamp,
     pub note: String,
+    /// The tests it passed when it was handed in; those of earlier builds were not recorded.
+    pub tests: Option<Digest>,
     /// The newest impact report.
     pub impact: Option<Digest>,
     /// What was in force when that was recorded: what it compares with.
@@ -200,12 +202,13 @@ impl Registry {
         self.newest = self.newest.max(Some(at));
         let by = &statement.by;
         match &statement.step {
-            Step::Submit { bundle, note } => {
+            Step::Submit { bundle, note, tests } => {
                 let version = Version {
                     by: by.clone(),
                     key: key.clone(),
                     at,
                     note: note.clone(),
+                    tests: *tests,
                     impact: None,
                     against: None,
                     assessed_by: None,
@@ -250,11 +253,9 @@ impl Registry {
                 // A canary was measured against what is taken back, and what was to come followed on it.
                 self.canary = None;
                 self.scheduled = None;
-                self.reigns.pop();
-                match self.reigns.last_mut() {
-                    Some(reign) => *reign = Reign { bundle: *to, since: at, chosen: true },
-                    None => self.reign(*to, at, true),
-                }
+                let earlier = self.reigns.iter().rev().skip(1).position(|reign| reign.bundle == *to);
+                self.reigns.truncate(self.reigns.len().saturating_sub(2 + earlier.unwrap_or(0)));
+                self.reigns.push(Reign { bundle: *to, since: at, chosen: true });
             }
             Step::Stop { target, .. } => {
                 self.stopped.insert(target.clone());

@@ -28,11 +28,13 @@ pub enum Refusal {
     ApproverGone(String),
     #[error("bundle {bundle} contradicts itself: {why}")]
     Contradiction { bundle: Digest, why: String },
+    #[error("bundle {bundle} is not tested: {why}")]
+    Untested { bundle: Digest, why: String },
     #[error("bundle {0} is not approved")]
     NotApproved(Digest),
     #[error("bundle {0} is in force already")]
     InForce(Digest),
-    #[error("bundle {0} was not in force just before this one")]
+    #[error("bundle {0} was never in force before this one")]
     NotBefore(Digest),
     #[error("{0} lies in the past; activate it, or name a later time")]
     Past(Timestamp),
@@ -129,6 +131,7 @@ impl Refusal {
             Refusal::OwnReport(_) => "REG0040",
             Refusal::ApproverGone(_) => "REG0041",
             Refusal::Contradiction { .. } => "REG0042",
+            Refusal::Untested { .. } => "REG0043",
         }
     }
 }
@@ -172,7 +175,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "A bundle goes into force after somebody else approved it with its newest impact report."
         }
         "REG0016" => "Nothing to do: decisions are made by this bundle already.",
-        "REG0017" => "A roll-back goes one step back, to what was in force just before.",
+        "REG0017" => "A roll-back goes back to what was in force before: one step, or with --to further. A bundle that was rolled back does not count as having been in force.",
         "REG0018" => {
             "The time has passed on the node's clock. Activate the bundle at once, or name a later time."
         }
@@ -230,6 +233,9 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0042" => {
             "The node searches every bundle for contradictions itself, whatever the author's program said. `largesse policy check DIR` shows them with an example."
+        }
+        "REG0043" => {
+            "The node runs the tests that are handed in with a bundle itself, and keeps them. `largesse policy test DIR` shows which fail and how; a bundle needs at least one."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

@@ -28,8 +28,13 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do", deny_unknown_fields)]
 pub enum Step {
-    /// A checked and tested bundle is handed in.
-    Submit { bundle: Digest, note: String },
+    /// A checked and tested bundle is handed in, with its tests. Statements of earlier builds name none.
+    Submit {
+        bundle: Digest,
+        note: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tests: Option<Digest>,
+    },
     /// What the bundle would have done was computed; the digest is that of the report.
     Assess { bundle: Digest, impact: Digest },
     /// Somebody other than the author approves exactly this bundle with exactly this report.
@@ -44,7 +49,7 @@ pub enum Step {
     Canary { bundle: Digest, share: Ppm },
     /// A shadow, canary or schedule is taken back.
     Withdraw { bundle: Digest },
-    /// What was in force before goes back into force.
+    /// What was in force before goes back into force; what came after it is passed over.
     RollBack { to: Digest },
     /// A kill switch is turned on.
     Stop { target: Target, note: String },
@@ -125,6 +130,11 @@ impl Step {
             | Step::Resume { .. }
             | Step::Answer { .. } => None,
         }
+    }
+
+    /// The tests that come along with a bundle, by their SHA-256.
+    pub fn tests(&self) -> Option<Digest> {
+        if let Step::Submit { tests, .. } = self { *tests } else { None }
     }
 
     /// The bundle it is about.

@@ -8,6 +8,7 @@ mod waiting;
 use domain::{Digest, Timestamp};
 use ledger::{Entry, Filter, Keys, Kind, Reader, Row};
 use policies::registry::{Due, Person, Refusal, Registry, Signed, Step, report_of};
+use policies::cases::{self, Texts};
 use policies::{Bundle, Problems, Severity, Sources, analyse};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -22,13 +23,15 @@ use crate::requests::{JudgeError, People, Refused};
 /// The kinds of rows the registry is folded from.
 const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
 
-/// A signed statement, and what it names by digest: a bundle's canonical bytes, or an impact report.
+/// A signed statement, and what it names by digest: a bundle's canonical bytes and its tests, or an impact report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     pub signed: Signed,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<String>,
 }
 
 /// Folds the registry from a ledger's rows.
@@ -136,17 +139,16 @@ pub fn judge(
         if report.until.is_some_and(|until| until > size) {
             return Err(not(format!("it is of rows beyond {size}, where the ledger ends")).into());
         }
-        let mut row = Entry::new(Kind::ImpactReport, Uuid::now_v7().into_bytes(), given.to_owned());
-        row.bundle = Some(*bundle);
-        entries.push(row);
+        entries.push(about(Kind::ImpactReport, *bundle, given));
     }
-    if let Step::Submit { bundle, .. } = &statement.step {
-        fits(*bundle, given, &in_force)?;
+    if let Step::Submit { bundle, tests: named_tests, .. } = &statement.step {
+        let handed_in = fits(*bundle, given, &in_force)?;
+        let tests = request.tests.as_deref().unwrap_or_default();
+        passes(&handed_in, *named_tests, tests).map_err(|why| Refusal::Untested { bundle: *bundle, why })?;
         if holding(reader, *bundle)?.is_none() {
-            let mut row = Entry::new(Kind::Bundle, Uuid::now_v7().into_bytes(), given.to_owned());
-            row.bundle = Some(*bundle);
-            entries.push(row);
+            entries.push(about(Kind::Bundle, *bundle, given));
         }
+        entries.push(about(Kind::Tests, *bundle, tests));
     }
     let kind = match statement.step {
         Step::Approve { .. } | Step::Answer { .. } => Kind::Approval,
@@ -167,9 +169,16 @@ pub fn judge(
     Ok(entries)
 }
 
-/// Whether canonical bytes are the bundle a statement names, and one this ledger can live with: without mistakes and
-/// contradictions, whatever the program said that handed it in.
-fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal> {
+/// A row that keeps what came along about a bundle.
+fn about(kind: Kind, bundle: Digest, text: &str) -> Entry {
+    let mut row = Entry::new(kind, Uuid::now_v7().into_bytes(), text.to_owned());
+    row.bundle = Some(bundle);
+    row
+}
+
+/// The bundle in canonical bytes, if it is the one a statement names, and one this ledger can live with: without mistakes
+/// and contradictions, whatever the program said that handed it in.
+fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<Bundle, Refusal> {
     let other = |why: String| Refusal::OtherBundle { expected: named, why };
     let bundle = Bundle::from_canonical(canonical.as_bytes()).map_err(|problems| other(problems.render()))?;
     if bundle.digest() != named {
@@ -187,7 +196,31 @@ fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal
         .map_err(|problems| other(Problems(problems).render()))?;
     match analyse(&bundle, &sources).into_iter().find(|insight| insight.severity == Severity::Error) {
         Some(insight) => Err(Refusal::Contradiction { bundle: named, why: insight.problem.message }),
+        None => Ok(bundle),
+    }
+}
+
+/// Whether a bundle passes the tests that came along with it, and the statement names them.
+///
+/// # Errors
+/// Why not.
+fn passes(bundle: &Bundle, named: Option<Digest>, canonical: &str) -> Result<(), String> {
+    let named = named.ok_or("the statement names no tests; hand the bundle in with the program the node runs")?;
+    if Digest::of(canonical.as_bytes()) != named {
+        return Err(format!("the tests sent along are not those the statement names, {named}"));
+    }
+    let texts = Texts::from_canonical(canonical).map_err(|why| format!("what came along is no tests: {why}"))?;
+    let cases = cases::of(&texts, bundle).map_err(|problems| problems.render())?;
+    if cases.is_empty() {
+        return Err("it came without a test".to_owned());
+    }
+    let failed = cases::run(bundle, &cases);
+    match failed.first() {
         None => Ok(()),
+        Some(first) => {
+            let (failed, of, why) = (failed.len(), cases.len(), first.differences.join("; "));
+            Err(format!("{failed} of {of} tests fail, first {}:{} {}: {why}", first.file, first.line, first.name))
+        }
     }
 }
 
@@ -196,13 +229,22 @@ fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<(), Refusal
 /// # Errors
 /// When the ledger cannot be read.
 pub fn report(reader: &Reader, bundle: Digest) -> Result<Option<Row>, NodeError> {
-    let newest = Filter {
-        kind: Some(Kind::ImpactReport),
-        bundle: Some(bundle),
-        newest_first: true,
-        limit: 1,
-        ..Filter::default()
-    };
+    newest(reader, Kind::ImpactReport, bundle)
+}
+
+/// The tests a bundle passed when it was handed in; those of earlier builds were not recorded.
+///
+/// # Errors
+/// When the ledger cannot be read, or the row is not in its form.
+pub fn tests(reader: &Reader, bundle: Digest) -> Result<Option<Texts>, NodeError> {
+    let Some(row) = newest(reader, Kind::Tests, bundle)? else { return Ok(None) };
+    let wrong = |why: &str| NodeError::Row { seq: row.seq, why: why.to_owned() };
+    Texts::from_canonical(row.body.as_deref().unwrap_or_default()).map(Some).map_err(wrong)
+}
+
+fn newest(reader: &Reader, kind: Kind, bundle: Digest) -> Result<Option<Row>, NodeError> {
+    let newest =
+        Filter { kind: Some(kind), bundle: Some(bundle), newest_first: true, limit: 1, ..Filter::default() };
     Ok(reader.list(&newest)?.into_iter().next())
 }
 

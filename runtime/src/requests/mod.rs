@@ -113,13 +113,13 @@ impl Request {
     }
 
     /// What has to come along, with its digest.
-    pub fn attachment(&self) -> Option<(Digest, &str)> {
-        match self {
-            Request::Policy(request) => {
-                Some((request.signed.statement.step.attachment()?, request.attachment.as_deref()?))
-            }
-            Request::Case(_) | Request::Reading(_) | Request::Unsigned(_) => None,
-        }
+    pub fn attachments(&self) -> impl Iterator<Item = (Digest, &str)> {
+        let policy = if let Request::Policy(request) = self { Some(request) } else { None };
+        policy.into_iter().flat_map(|request| {
+            let step = &request.signed.statement.step;
+            let named = [(step.attachment(), &request.attachment), (step.tests(), &request.tests)];
+            named.into_iter().filter_map(|(digest, text)| Some((digest?, text.as_deref()?)))
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use ledger::Seq;
 use models::Models;
 use policies::Bundle;
 use policies::registry::IMPACT_VERSION;
-pub use policies::registry::{Burn, Change, Flip, Impact, Slice};
+pub use policies::registry::{Affected, Burn, Change, Flip, Impact, Slice};
 use policies::source::File;
 
 use crate::host::{self, Host};
@@ -42,6 +42,8 @@ struct Side {
     host: Host,
     names: Names,
     said: BTreeMap<String, Said>,
+    /// The segment of each member at their last decision that had one.
+    segments: BTreeMap<MemberId, Arc<str>>,
     /// Its promises by the event they were made at, and their rewards.
     promised: BTreeMap<EventId, (DecisionId, Arc<str>)>,
     /// Events about promises it did not make.
@@ -131,6 +133,7 @@ impl Side {
             names: Names::of(bundle),
             host,
             said: BTreeMap::new(),
+            segments: BTreeMap::new(),
             promised: BTreeMap::new(),
             left_out: 0,
             hits: BTreeMap::new(),
@@ -172,6 +175,9 @@ impl Side {
         }
         if counts {
             self.hit(decision);
+            if let Some(segment) = &said.segment {
+                self.segments.insert(said.member, Arc::clone(segment));
+            }
             self.said.insert(event.to_string(), said);
         }
     }
@@ -233,11 +239,20 @@ fn compare(assessment: &Assessment) -> Impact {
     let [before, after] = &assessment.sides;
     let reports = [before.host.report(), after.host.report()];
     let mut flips: BTreeMap<(String, String, &'static str), u64> = BTreeMap::new();
+    let mut members: BTreeMap<MemberId, Concerned> = BTreeMap::new();
     let events: BTreeSet<&String> = before.said.keys().chain(after.said.keys()).collect();
     for event in events {
         let (one, other) = (before.said.get(event), after.said.get(event));
         let same = |a: &Said, b: &Said| (a.outcome, &a.reward) == (b.outcome, &b.reward);
-        if matches!((one, other), (Some(one), Some(other)) if same(one, other)) {
+        let is_same = matches!((one, other), (Some(one), Some(other)) if same(one, other));
+        if let Some(said) = one.or(other) {
+            let promised = |said: Option<&Said>| said.is_some_and(|said| said.reward.is_some());
+            let member = members.entry(said.member).or_default();
+            member.decided_otherwise |= !is_same;
+            member.promised[0] |= promised(one);
+            member.promised[1] |= promised(other);
+        }
+        if is_same {
             continue;
         }
         let text = |said: Option<&Said>| said.map_or_else(|| "no moment".to_owned(), Said::text);
@@ -270,12 +285,39 @@ fn compare(assessment: &Assessment) -> Impact {
         left_out: change(&|side| side.left_out),
         flipped: flips.iter().map(|flip| flip.decisions).sum(),
         flips,
+        affected: affected(sides, &members),
         segments: slices(sides, &reports, exposed_segment, |said| said.segment.clone()),
         rewards: slices(sides, &reports, exposed_reward, |said| said.reward.clone()),
         budgets: budgets(&reports),
         reasons: reasons(sides),
         guardrails: guardrails(sides),
     }
+}
+
+/// What both sides come to for one member.
+#[derive(Clone, Copy, Debug, Default)]
+struct Concerned {
+    decided_otherwise: bool,
+    /// Whether each side promised them anything.
+    promised: [bool; 2],
+}
+
+/// Members by segment, with how many of them gain and lose; those without a segment come last.
+fn affected([before, after]: [&Side; 2], members: &BTreeMap<MemberId, Concerned>) -> Vec<Affected> {
+    let mut segments: BTreeMap<(bool, Option<Arc<str>>), Affected> = BTreeMap::new();
+    for (member, concerned) in members {
+        let segment = before.segments.get(member).or_else(|| after.segments.get(member)).cloned();
+        let affected = segments.entry((segment.is_none(), segment)).or_default();
+        affected.members += 1;
+        affected.decided_otherwise += u64::from(concerned.decided_otherwise);
+        affected.gain += u64::from(concerned.promised == [false, true]);
+        affected.lose += u64::from(concerned.promised == [true, false]);
+    }
+    let named = |((_, segment), affected): ((bool, Option<Arc<str>>), Affected)| Affected {
+        segment: segment.map(|segment| segment.to_string()),
+        ..affected
+    };
+    segments.into_iter().map(named).collect()
 }
 
 fn count(number: usize) -> i64 {

@@ -221,7 +221,8 @@ impl Replay {
             | Kind::ImpactReport
             | Kind::Hold
             | Kind::Case
-            | Kind::Reading => Ok(()),
+            | Kind::Reading
+            | Kind::Tests => Ok(()),
         }
     }
 

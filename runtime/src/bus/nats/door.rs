@@ -134,11 +134,19 @@ impl Door {
     /// # Errors
     /// When that is too large or not in the store.
     pub async fn complete(&self, signed: Signed) -> Result<registry::Request, Error> {
-        let attachment = match signed.statement.step.attachment() {
-            Some(digest) => Some(self.object(digest).await?),
-            None => None,
-        };
-        Ok(registry::Request { signed, attachment })
+        let (attachment, tests) = (signed.statement.step.attachment(), signed.statement.step.tests());
+        Ok(registry::Request {
+            attachment: self.named(attachment).await?,
+            tests: self.named(tests).await?,
+            signed,
+        })
+    }
+
+    async fn named(&self, digest: Option<Digest>) -> Result<Option<String>, Error> {
+        match digest {
+            Some(digest) => self.object(digest).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn object(&self, digest: Digest) -> Result<String, Error> {
@@ -186,7 +194,7 @@ impl Door {
             let why = "it is made beside the ledger only".to_owned();
             return Err(Error::Failed { what: "send the request", why });
         };
-        if let Some((digest, text)) = request.attachment() {
+        for (digest, text) in request.attachments() {
             // Whatever lies there under this name: the node compares what it fetches with the digest.
             self.put(digest, text.as_bytes()).await?;
         }
