@@ -307,7 +307,8 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
     );
     let name = base64(&"1".repeat(64));
     context.publish(format!("$O.LARGESSE_BUNDLES.M.{name}"), meta.into()).await.unwrap().await.unwrap();
-    strange.statement.step = Step::Submit { bundle: "1".repeat(64).parse().unwrap(), note: String::new(), tests: None };
+    strange.statement.step =
+        Step::Submit { bundle: "1".repeat(64).parse().unwrap(), note: String::new(), tests: None };
     bucket.put("request.strange", serde_json::to_vec(&strange).unwrap().into()).await.unwrap();
     for (id, code) in [("swapped", "REG0011"), ("garbled", "REG0023"), ("strange", "REG0003")] {
         let answer = loop {

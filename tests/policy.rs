@@ -37,11 +37,7 @@ fn draft(office: &Office) -> (policies::Bundle, Texts) {
 /// A request that hands in the draft with some tests, past the program that would have refused it.
 fn handed_in(office: &Office, id: &str, named: Option<&Texts>, sent: Option<&Texts>) -> Request {
     let (bundle, _) = draft(office);
-    let step = Step::Submit {
-        bundle: bundle.digest(),
-        note: String::new(),
-        tests: named.map(Texts::digest),
-    };
+    let step = Step::Submit { bundle: bundle.digest(), note: String::new(), tests: named.map(Texts::digest) };
     let canonical = String::from_utf8(bundle.canonical().to_vec()).unwrap();
     let request = signed(office, statement(office, id, "anna", step), "anna", Some(canonical));
     Request { tests: sent.map(Texts::canonical), ..request }
@@ -350,7 +346,8 @@ fn a_difference_says_who_is_affected() {
     office.edit("program.toml", "\nprogram = false", "\nprogram = true");
     let (ledger, started) = (office.ledger(), policies::starter::grocery().unwrap().digest().to_string());
     let (draft, log) = (office.path("draft"), text(&ledger));
-    let differ = |after: &str| run_json(&["policy", "diff", &started, after, "--log", log, "--output", "json"]);
+    let differ =
+        |after: &str| run_json(&["policy", "diff", &started, after, "--log", log, "--output", "json"]);
     let total = |said: &Value, what: &str| -> u64 {
         said["affected"].as_array().unwrap().iter().map(|of| of[what].as_u64().unwrap()).sum()
     };

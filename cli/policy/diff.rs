@@ -61,7 +61,9 @@ pub fn run(args: &Args) -> Result {
         return Ok(Verdict::Ok);
     };
     if !matches!(args.output, Format::Table | Format::Json) {
-        return Err(Failure::usage("who is affected is said as a table or as JSON; leave --log out for a list of differences"));
+        return Err(Failure::usage(
+            "who is affected is said as a table or as JSON; leave --log out for a list of differences",
+        ));
     }
     let report = decided(log, before, after, args.onnxruntime.as_deref())?;
     if args.output == Format::Json {
@@ -98,7 +100,8 @@ fn decided(log: &Path, before: Bundle, after: Bundle, onnxruntime: Option<&Path>
 /// Who is affected, as people read it.
 fn concerned(report: &Impact) -> String {
     if is_nothing_recorded(report) {
-        return "nobody can be said to be affected: this ledger holds no events that could be decided again".to_owned();
+        return "nobody can be said to be affected: this ledger holds no events that could be decided again"
+            .to_owned();
     }
     let total = |of: fn(&sim::impact::Affected) -> u64| report.affected.iter().map(of).sum::<u64>();
     let head = format!(

@@ -18,8 +18,8 @@ use sim::impact::{self, Assessment, Impact, Wanted};
 pub use text::{affected, is_nothing_recorded, text};
 use text::{number, numbers};
 
-use super::place::Place;
 use super::named;
+use super::place::Place;
 use super::steps::{Along, take_with};
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document, grouped};

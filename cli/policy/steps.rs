@@ -231,9 +231,9 @@ pub fn rollback(args: &Rollback) -> Result {
     }
     let to = match &args.to {
         Some(to) => found.digest(to)?,
-        None => found
-            .before()?
-            .ok_or_else(|| Failure::usage("nothing was in force before the present policy"))?,
+        None => {
+            found.before()?.ok_or_else(|| Failure::usage("nothing was in force before the present policy"))?
+        }
     };
     take(&args.keyed, &found, Step::RollBack { to }, &format!("{to} is in force again"))
 }

@@ -83,8 +83,7 @@ fn not_taken_out(report: &cases::mutate::Report) -> Vec<String> {
 
 /// The cases in a folder's texts.
 fn read(bundle: &Bundle, (texts, problems): (Texts, Vec<Problem>)) -> Result<Vec<Case>> {
-    let bad =
-        |problems: Problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render().trim_end()));
+    let bad = |problems: Problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render().trim_end()));
     if problems.is_empty() { cases::of(&texts, bundle).map_err(bad) } else { Err(bad(Problems(problems))) }
 }
 

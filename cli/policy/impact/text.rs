@@ -106,7 +106,13 @@ fn left_out(report: &Impact) -> Option<String> {
 /// Whom it concerns, segment by segment.
 pub fn affected(affected: &[Affected]) -> Option<String> {
     let mut table = output::plain_table();
-    table.set_header(["members of", "members", "decided otherwise", "promised only then", "promised only now"]);
+    table.set_header([
+        "members of",
+        "members",
+        "decided otherwise",
+        "promised only then",
+        "promised only now",
+    ]);
     for of in affected {
         let segment = of.segment.clone().unwrap_or_else(|| "no segment".to_owned());
         let numbers = [of.members, of.decided_otherwise, of.gain, of.lose].map(grouped);

@@ -175,7 +175,9 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "A bundle goes into force after somebody else approved it with its newest impact report."
         }
         "REG0016" => "Nothing to do: decisions are made by this bundle already.",
-        "REG0017" => "A roll-back goes back to what was in force before: one step, or with --to further. A bundle that was rolled back does not count as having been in force.",
+        "REG0017" => {
+            "A roll-back goes back to what was in force before: one step, or with --to further. A bundle that was rolled back does not count as having been in force."
+        }
         "REG0018" => {
             "The time has passed on the node's clock. Activate the bundle at once, or name a later time."
         }

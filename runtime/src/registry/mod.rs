@@ -7,8 +7,8 @@ mod waiting;
 
 use domain::{Digest, Timestamp};
 use ledger::{Entry, Filter, Keys, Kind, Reader, Row};
-use policies::registry::{Due, Person, Refusal, Registry, Signed, Step, report_of};
 use policies::cases::{self, Texts};
+use policies::registry::{Due, Person, Refusal, Registry, Signed, Step, report_of};
 use policies::{Bundle, Problems, Severity, Sources, analyse};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -205,11 +205,13 @@ fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<Bundle, Ref
 /// # Errors
 /// Why not.
 fn passes(bundle: &Bundle, named: Option<Digest>, canonical: &str) -> Result<(), String> {
-    let named = named.ok_or("the statement names no tests; hand the bundle in with the program the node runs")?;
+    let named =
+        named.ok_or("the statement names no tests; hand the bundle in with the program the node runs")?;
     if Digest::of(canonical.as_bytes()) != named {
         return Err(format!("the tests sent along are not those the statement names, {named}"));
     }
-    let texts = Texts::from_canonical(canonical).map_err(|why| format!("what came along is no tests: {why}"))?;
+    let texts =
+        Texts::from_canonical(canonical).map_err(|why| format!("what came along is no tests: {why}"))?;
     let cases = cases::of(&texts, bundle).map_err(|problems| problems.render())?;
     if cases.is_empty() {
         return Err("it came without a test".to_owned());
@@ -219,7 +221,10 @@ fn passes(bundle: &Bundle, named: Option<Digest>, canonical: &str) -> Result<(),
         None => Ok(()),
         Some(first) => {
             let (failed, of, why) = (failed.len(), cases.len(), first.differences.join("; "));
-            Err(format!("{failed} of {of} tests fail, first {}:{} {}: {why}", first.file, first.line, first.name))
+            Err(format!(
+                "{failed} of {of} tests fail, first {}:{} {}: {why}",
+                first.file, first.line, first.name
+            ))
         }
     }
 }
