@@ -111,6 +111,10 @@ fn losses_add_up_scores_come_out_again_and_another_policy_can_be_asked() {
     let path = draft.join("program.toml");
     let program = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, program.replace("\nprogram = false", "\nprogram = true")).unwrap();
+    let own = query(&ledger, "SELECT lower(hex(bundle)) FROM record WHERE kind = 11 LIMIT 1");
+    let same = run_json(&["replay", "--all", "--under", &own, "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(same["different"], serde_json::json!([]), "the policy that decided differs from itself");
+    assert!(same["same"].as_u64() > Some(100), "{same}");
     let granted = query(&ledger, "SELECT min(seq) FROM record WHERE kind = 11 AND outcome = 0");
     let args = ["replay", &granted, "--under", text(&draft), "--dir", text(&ledger), "--output", "json"];
     // Made-up rules could be questions about a member, so whoever asks leaves a row.

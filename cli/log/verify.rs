@@ -35,7 +35,9 @@ pub struct Args {
 fn brought(args: &Args) -> Result<ledger::VerifyOptions> {
     let trusted = args.key.as_deref().map(given::key).transpose()?;
     let published = args.head.iter().map(|path| given::file(path)).collect::<Result<_>>()?;
-    Ok(ledger::VerifyOptions { trusted, published })
+    // An auditor's copy has no keys, and then the end is as good as its newest head.
+    let keys = ledger::Keys::open_in(&args.dir, None).ok();
+    Ok(ledger::VerifyOptions { trusted, published, keys })
 }
 
 pub fn run(args: &Args) -> Result {
@@ -65,11 +67,12 @@ pub fn run(args: &Args) -> Result {
         }
         let open = report.rows.saturating_sub(report.covered);
         if open > 0 && report.is_verified() {
-            output::line(&format!(
-                "rows at the end without a signed head over them: {}; until the next is signed, whoever can write the file could \
-                 have changed them",
-                grouped(open)
-            ))?;
+            let word = if report.sealed {
+                "they are those the ledger's program sealed with its own key"
+            } else {
+                "until the next is signed, whoever can write the file could have changed them"
+            };
+            output::line(&format!("rows at the end without a signed head over them: {}; {word}", grouped(open)))?;
         }
         for finding in &report.findings {
             let place = finding.seq.map_or_else(|| "ledger".to_owned(), |seq| format!("row {seq}"));
@@ -86,7 +89,7 @@ pub fn run(args: &Args) -> Result {
             .collect();
         output::json(&json!({
             "verified": report.is_verified(), "rows": report.rows, "heads": report.heads, "root": report.root,
-            "pruned": report.pruned, "covered": report.covered,
+            "pruned": report.pruned, "covered": report.covered, "sealed": report.sealed,
             "first_bad": report.first_bad.map(|seq| seq.0), "findings": findings,
         }))?;
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use domain::{Digest, Outcome};
 use ledger::{Keys, Reader, Row, Seq};
+use policies::Bundle;
 use serde::Serialize;
-use sim::impact::{self, Assessment, Wanted};
+use sim::impact::{self, Assessment, Recorded, Wanted};
 
 use super::Args;
 use crate::exit::{Failure, Result, Verdict};
@@ -21,85 +22,113 @@ const NO_MOMENT: &str = "no moment";
 /// Decisions that are shown in a table; JSON has all of them.
 const SHOWN_MAX: usize = 100;
 
-/// So that nobody takes the difference for the other policy's doing alone.
-const COMPUTED: &str = "what is recorded was negotiated live, as messages arrived; the other side is computed from the events, and \
-                        even the policy that decided does not give every row again: `largesse policy impact` compares two \
-                        policies on equal terms";
+/// So that nobody takes what was negotiated live for what is compared.
+const COMPUTED: &str = "what is recorded was negotiated live, as messages arrived; so both policies are computed from the events, and \
+                        those two are compared";
 
 /// Per event, outcome with reward, and the reason.
 type Said = BTreeMap<String, (String, &'static str)>;
 
-/// One decision as it was and as it would have been.
+/// One decision as it was, and as both policies give it.
 #[derive(Serialize)]
 struct Line {
     seq: u64,
     event_id: String,
     recorded: String,
+    /// As the policy that decided gives it, computed from the events like the other.
+    computed: String,
     under: String,
     reason: &'static str,
 }
 
-/// Runs the recorded events up to the last asked row under the other policy, with negotiation, budgets, caps and
-/// timers coupled, and shows the asked decisions that come out differently; one that was asked for alone is always
-/// shown.
+/// Runs the recorded events up to the last asked row under the policies that decided and under the other one, with
+/// negotiation, budgets, caps and timers coupled, and shows the asked decisions that come out differently; one that
+/// was asked for alone is always shown.
 pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Result {
     let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
     let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
     let bundle = Arc::new(crate::policy::named(other, Some(&args.dir))?);
     read_through(args, &reader, bundle.digest(), rows.as_ref())?;
-    let models = super::models(args)?;
-    let wanted = Wanted { after: Seq::START, until: None, since: None, models: models.digest() };
+    let wanted = Wanted { after: Seq::START, until: None, since: None, models: super::models(args)?.digest() };
     let mut recorded = impact::read(&reader, &keys, wanted, |_, _| {}).map_err(Failure::runtime)?;
     let last = rows.as_ref().map_or(u64::MAX, |rows| *rows.end());
     // One event more than was asked for: timers fire when time goes on.
-    let asked = recorded.events.iter().rposition(|taken| taken.seq.0 <= last).map_or(0, |at| at + 1);
-    recorded.events.truncate(asked + 1);
-    let bar = output::progress("deciding again");
-    bar.set_length(recorded.events.len() as u64);
-    let said = Assessment::alone(&bundle, models, &recorded, |done| bar.set_position(done));
-    bar.finish_and_clear();
-    let said = said.map_err(Failure::runtime)?;
-    let (mut lines, mut same) = (Vec::new(), 0u64);
-    let mut after = Seq(rows.as_ref().map_or(0, |rows| rows.start().saturating_sub(1)));
+    let count = recorded.events.iter().rposition(|taken| taken.seq.0 <= last).map_or(0, |at| at + 1);
+    recorded.events.truncate(count + 1);
+    let asked = asked(&reader, rows.as_ref())?;
+    let mut said = BTreeMap::from([(bundle.digest(), said(args, &recorded, &bundle)?)]);
+    for digest in asked.iter().filter_map(|row| row.bundle) {
+        if !said.contains_key(&digest) {
+            let policy = runtime::opening::recorded_bundle(&reader, digest).map_err(crate::node_errors)?;
+            said.insert(digest, self::said(args, &recorded, &Arc::new(policy))?);
+        }
+    }
+    let (mut lines, mut same, mut decided_by) = (Vec::new(), 0u64, bundle.digest());
+    for row in asked {
+        // What only updated facts names no policy; it goes with the decision before it.
+        decided_by = row.bundle.unwrap_or(decided_by);
+        let Some(line) = compared(row, &said[&decided_by], &said[&bundle.digest()]) else { continue };
+        if line.computed == line.under && args.id.is_none() {
+            same += 1;
+        } else {
+            lines.push(line);
+        }
+    }
+    show(args, bundle.digest(), &lines, same)?;
+    Ok(Verdict::Ok)
+}
+
+/// The asked rows about members.
+fn asked(reader: &Reader, rows: Option<&RangeInclusive<u64>>) -> Result<Vec<Row>> {
+    let (first, last) = rows.map_or((1, u64::MAX), |rows| (*rows.start(), *rows.end()));
+    let (mut asked, mut after) = (Vec::new(), Seq(first.saturating_sub(1)));
     loop {
         let page = reader.after(after, PAGE_ROWS).map_err(crate::ledger_errors)?;
-        for row in page.iter().filter(|row| row.seq.0 <= last && row.member.is_some()) {
-            let Some(event) = &row.event_id else { continue };
-            let line = compared(row, event.to_string(), &said);
-            if line.recorded == line.under && args.id.is_none() {
-                same += 1;
-            } else {
-                lines.push(line);
-            }
-        }
-        match page.last() {
-            Some(newest) if newest.seq.0 < last => after = newest.seq,
-            Some(_) | None => break,
+        let newest = page.last().map(|row| row.seq);
+        let about = |row: &Row| row.seq.0 <= last && row.member.is_some() && row.event_id.is_some();
+        asked.extend(page.into_iter().filter(about).map(|row| Row { body: None, sealed: None, ..row }));
+        match newest {
+            Some(newest) if newest.0 < last => after = newest,
+            Some(_) | None => return Ok(asked),
         }
     }
+}
+
+/// What a policy says to the recorded events.
+fn said(args: &Args, recorded: &Recorded, bundle: &Arc<Bundle>) -> Result<Said> {
+    let bar = output::progress("deciding again");
+    bar.set_length(recorded.events.len() as u64);
+    let said = Assessment::alone(bundle, super::models(args)?, recorded, |done| bar.set_position(done));
+    bar.finish_and_clear();
+    said.map_err(Failure::runtime)
+}
+
+fn show(args: &Args, under: Digest, lines: &[Line], same: u64) -> Result<()> {
     if args.output == Document::Json {
-        output::json(&serde_json::json!({ "under": bundle.digest(), "same": same, "different": lines }))?;
-        return Ok(Verdict::Ok);
+        return output::json(&serde_json::json!({ "under": under, "same": same, "different": lines }));
     }
     let mut table = output::plain_table();
-    table.set_header(["row", "event", "recorded", "under the other policy", "its reason"]);
+    table.set_header(["row", "event", "recorded", "computed", "under the other policy", "its reason"]);
     for line in lines.iter().take(SHOWN_MAX) {
-        table.add_row([&line.seq.to_string(), &line.event_id, &line.recorded, &line.under, line.reason]);
+        table.add_row([
+            &line.seq.to_string(),
+            &line.event_id,
+            &line.recorded,
+            &line.computed,
+            &line.under,
+            line.reason,
+        ]);
     }
     output::line(&output::trimmed(&table))?;
     if lines.len() > SHOWN_MAX {
         output::line(&format!("the first {SHOWN_MAX} of them; --output json has all"))?;
     }
     output::line(COMPUTED)?;
-    if args.id.is_none() {
-        output::line(&format!(
-            "{} come out differently under {}, {} the same",
-            output::grouped(lines.len() as u64),
-            bundle.digest().short(),
-            output::grouped(same)
-        ))?;
+    if args.id.is_some() {
+        return Ok(());
     }
-    Ok(Verdict::Ok)
+    let (different, same) = (output::grouped(lines.len() as u64), output::grouped(same));
+    output::line(&format!("{different} come out differently under {}, {same} the same", under.short()))
 }
 
 /// Outcomes under rules that somebody made up answer questions about what members' facts are; so that is a reading.
@@ -127,17 +156,19 @@ fn read_through(
     reading::record(&args.dir, &args.who, "replay --under", purpose, Whose { member, row })
 }
 
-fn compared(row: &Row, event_id: String, said: &Said) -> Line {
-    let under = said.get(&event_id);
+fn compared(row: Row, own: &Said, other: &Said) -> Option<Line> {
+    let event_id = row.event_id?.to_string();
     let text = |outcome: Outcome| match &row.reward {
         Some(reward) => format!("{outcome} {reward}"),
         None => outcome.to_string(),
     };
-    Line {
+    let of = |said: &Said| said.get(&event_id).map_or_else(|| NO_MOMENT.to_owned(), |said| said.0.clone());
+    Some(Line {
         seq: row.seq.0,
         recorded: row.outcome.map_or_else(|| NO_MOMENT.to_owned(), text),
-        under: under.map_or_else(|| NO_MOMENT.to_owned(), |said| said.0.clone()),
-        reason: under.map_or("", |said| said.1),
+        computed: of(own),
+        under: of(other),
+        reason: other.get(&event_id).map_or("", |said| said.1),
         event_id,
-    }
+    })
 }

@@ -17,6 +17,7 @@ use crate::note::NoteSigner;
 use crate::options::Options;
 use crate::rows::Rows;
 use crate::schema::{self, Access};
+use crate::tail;
 use crate::writer::Head;
 
 /// Makes keys, then a complete database under another name, then renames it: a crash leaves either no ledger
@@ -82,5 +83,6 @@ fn write_genesis(
         epoch: 0,
     };
     rows.insert(&mut state, 0, &Entry::new(Kind::Genesis, keys.ledger_id(), body.to_string()))?;
-    rows.counts.write(connection)
+    rows.counts.write(connection)?;
+    tail::write(connection, keys, &state.tree)
 }

@@ -31,6 +31,10 @@ pub enum Error {
          copy: restore the newest one, or keep this one aside for inspection"
     )]
     Truncated { found: u64, published: u64 },
+    #[error(
+        "row {seq}: {why}; look at it with `largesse log verify`, then restore the latest copy that passes it"
+    )]
+    Tail { seq: Seq, why: String },
     #[error("the ledger's first {size} rows are not those that were published; run `largesse log verify`")]
     Forked { size: u64 },
     #[error(
@@ -118,6 +122,7 @@ impl Error {
             Error::Damaged(_) => "LEDGER_DAMAGED",
             Error::GuardsChanged(_) => "LEDGER_GUARDS_CHANGED",
             Error::Truncated { .. } => "LEDGER_TRUNCATED",
+            Error::Tail { .. } => "LEDGER_TAIL",
             Error::Forked { .. } => "LEDGER_FORKED",
             Error::CheckpointFile { .. } => "LEDGER_CHECKPOINT_FILE",
             Error::KeyHistory { .. } => "LEDGER_KEY_HISTORY",

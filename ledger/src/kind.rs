@@ -61,6 +61,7 @@ kinds! {
     49 Case "case" "A step of a case about decisions, as somebody signed it."
     50 Reading "reading" "Somebody was about to read personal data, and why."
     51 Tests "tests" "The tests of a bundle, as it was handed in with them."
+    52 Upgrade "upgrade" "A ledger of an older format was brought to a newer one."
 }
 
 impl Kind {

@@ -49,6 +49,7 @@ mod row;
 mod rows;
 mod schema;
 mod seal;
+mod tail;
 mod tree;
 mod verify;
 mod view;

@@ -11,19 +11,21 @@ use crate::budget::Balances;
 use crate::columns::{self, Columns};
 use crate::create::create;
 use crate::cut::is_shaped;
-use crate::entry::Seq;
+use crate::entry::{Entry, Seq};
 use crate::error::Error;
 use crate::files::Files;
 use crate::head_file::HeadFile;
 use crate::history::KeyHistory;
 use crate::index::Index;
-use crate::keys::Keys;
+use crate::keys::{Keys, random};
+use crate::kind::Kind;
 use crate::lock::Lock;
 use crate::merkle::Frontier;
 use crate::options::Options;
 use crate::relay::load_relays;
 use crate::row::{self, COLUMNS};
 use crate::schema::{self, Access};
+use crate::tail;
 use crate::tree::StoredNodes;
 use crate::writer::{Checkpoint, Head, Writer};
 
@@ -79,6 +81,7 @@ impl Writer {
         let balances = Balances::load(&connection)?;
         balances.compare_with_log(&connection)?;
         let upgraded_from = upgrade(&mut connection)?;
+        tail::check(&connection, &keys)?;
         let mut writer = Writer {
             unfiled: unfiled(&connection, filed)?,
             relays: load_relays(&connection)?,
@@ -97,6 +100,9 @@ impl Writer {
             scratch: Vec::new(),
             _lock: lock,
         };
+        if let Some(from) = upgraded_from {
+            writer.append(options.now, &[upgrade_entry(from)?])?;
+        }
         writer.finish_erasures(options.now)?;
         let heads_filed = writer.unfiled.len();
         let checkpoint = writer.sign_head(options.now)?;
@@ -127,6 +133,12 @@ fn upgrade(connection: &mut Connection) -> Result<Option<i64>, Error> {
     columns::fill(&transaction)?;
     transaction.commit()?;
     Ok(Some(found))
+}
+
+/// The row of an upgrade: from it on the ledger is held to what its new format promises ([`tail`]).
+fn upgrade_entry(from: i64) -> Result<Entry, Error> {
+    let body = serde_json::json!({ "v": 1, "from": from, "format": schema::FORMAT });
+    Ok(Entry::new(Kind::Upgrade, random()?, body.to_string()))
 }
 
 fn open_keys(files: &Files) -> Result<Keys, Error> {

@@ -13,7 +13,7 @@ use crate::kind::Kind;
 /// `application_id` of ledger.db: "LGSL".
 pub const APPLICATION_ID: i64 = 0x4C47_534C;
 /// Format written by this build.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 /// Older ones can corrupt a WAL database when a checkpoint and a commit race (fixed in 3.51.3).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const SQLITE_VERSION_MIN_TEXT: &str = "3.51.3";
@@ -28,7 +28,7 @@ const READER_MMAP_BYTES: i64 = 1 << 36;
 const WRITER_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What each format added, from the first: a ledger is made by all of them in turn, or upgraded by those it lacks.
-const FORMATS: [&str; FORMAT as usize] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const FORMATS: [&str; FORMAT as usize] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// Which rights a connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

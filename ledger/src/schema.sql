@@ -1,4 +1,4 @@
--- ledger.db, format 1; what later formats add is in schema_2.sql. Everything but record, log_node and checkpoint is a cache of the log or a convenience.
+-- ledger.db, format 1; what later formats add is in schema_2.sql and schema_3.sql. Everything but record, log_node and checkpoint is a cache of the log or a convenience.
 CREATE TABLE record (
     seq           INTEGER PRIMARY KEY,
     leaf          BLOB    NOT NULL CHECK (length(leaf) = 32),

@@ -19,7 +19,9 @@ use crate::head_file;
 use crate::history::KeyHistory;
 use crate::note::{Head, NoteError};
 use crate::recovery::meta_text;
+use crate::keys::Keys;
 use crate::schema::{self, Access};
+use crate::tail;
 use scan::Scan;
 
 /// Most findings that are kept in a report; all are counted.
@@ -32,6 +34,8 @@ pub struct VerifyOptions {
     pub trusted: Option<KeyHistory>,
     /// Signed heads that were published elsewhere (NATS, log output, a write-once place).
     pub published: Vec<String>,
+    /// The ledger's own keys, where they are at hand: with them the end of the log is checked too.
+    pub keys: Option<Keys>,
 }
 
 /// One thing that is not as it should be.
@@ -52,6 +56,8 @@ pub struct Report {
     pub heads: u64,
     /// The size of the newest of them: later rows are not signed for yet.
     pub covered: u64,
+    /// Whether the end of the log was held to the seal of its writer.
+    pub sealed: bool,
     /// Rows that lost something to a recorded erasure or retention; their leaves still prove what they were.
     pub pruned: u64,
     /// The first row that is not as it was written.
@@ -101,6 +107,7 @@ pub fn verify(
         heads: 0,
         pruned: 0,
         covered: 0,
+        sealed: false,
         first_bad: None,
         findings: Vec::new(),
         findings_count: 0,
@@ -128,7 +135,24 @@ pub fn verify(
     for damage in indexes {
         scan.report.find(None, format!("an index does not hold what the rows do: {damage}"));
     }
+    if let Some(keys) = &options.keys {
+        check_tail(&connection, keys, &mut scan.report)?;
+    }
     Ok(scan.report)
+}
+
+/// Holds the end of the log to its seal, as it is now.
+fn check_tail(connection: &Connection, keys: &Keys, report: &mut Report) -> Result<(), Error> {
+    let snapshot = connection.unchecked_transaction()?;
+    match tail::check(&snapshot, keys) {
+        Ok(sealed) => report.sealed = sealed,
+        // Where the rescan met the same change, it knows the row better.
+        Err(Error::Tail { seq, why }) => report.find(report.first_bad.is_none().then_some(seq), why),
+        // The scan meets the same damage and says where it is.
+        Err(Error::Damaged(_) | Error::Sqlite(_)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(snapshot.commit()?)
 }
 
 /// What SQLite finds wrong between the rows and their indexes; a doctored index would keep rows from those who ask.

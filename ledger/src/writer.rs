@@ -29,6 +29,7 @@ use crate::options::Options;
 use crate::reader::Reader;
 use crate::relay::{Relay, RelayPosition, write_relays};
 use crate::rows::{Rows, check_events, check_sizes, write_checkpoint, write_state};
+use crate::tail;
 
 /// Most entries in one batch: keeps a transaction in the page cache and a commit below a few tens of milliseconds.
 pub const BATCH_MAX: usize = 8192;
@@ -294,6 +295,9 @@ impl Writer {
         }
         self.balances.write(&transaction)?;
         write_relays(&transaction, &self.relays)?;
+        if !batch.is_empty() {
+            tail::write(&transaction, &self.keys, &state.tree)?;
+        }
         // What was cut no longer hashes to its leaf, so the row that says what is left is believed under a signed head only.
         let due = cut.is_some() || heads::is_due(&state, &self.options, now);
         let checkpoint = due.then(|| heads::sign(&self.signer, &mut state, now));

@@ -54,7 +54,7 @@ pub fn restore(
     copy_file(&source.verifier, &staged.verifier)?;
     copy_file(&from.join(PEOPLE), &staging.0.join(PEOPLE))?;
     let trusted = target.verifier.exists().then(|| folder_keys(&target.verifier)).transpose()?;
-    let options = VerifyOptions { trusted, published: Vec::new() };
+    let options = VerifyOptions { trusted, ..VerifyOptions::default() };
     let (rows, root) = prove(&reader, &staging.0, &options, &mut progress)?;
     if let Some(keys) = keys {
         put_keys(&staged, keys)?;

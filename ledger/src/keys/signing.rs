@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{KeyError, Keys, lock, random, secret, unusable};
 use crate::note::{NoteSigner, Verifier};
+use crate::seal::hmac;
 
 const FIRST: &str = "signing";
 
@@ -49,6 +50,12 @@ impl Keys {
         self.writing()?
             .execute("INSERT INTO secret (name, wrapped) VALUES (?1, ?2)", params![name, wrapped])?;
         Ok(signer)
+    }
+
+    /// The key that seals the end of the log ([`crate::tail`]). It follows from the pseudonym key, which no rotation and no
+    /// restored keys.db changes; no identifier of a program is a byte of 0xFF and then text.
+    pub(crate) fn tail_key(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(hmac(&self.0.pseudonym, &[b"\xfflargesse-tail 1\n"]))
     }
 
     /// Destroys every signing key but this one: those that were retired, and those no row ever named.

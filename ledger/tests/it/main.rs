@@ -15,5 +15,6 @@ mod prune;
 mod questions;
 mod rotate;
 mod support;
+mod tail;
 mod tamper;
 mod views;

@@ -74,9 +74,9 @@ fn a_newer_format_is_refused() {
     let (folder, writer) = ledger();
     drop(writer);
     intruder(folder.path())
-        .execute_batch("PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)")
+        .execute_batch("PRAGMA user_version = 4; PRAGMA wal_checkpoint(TRUNCATE)")
         .unwrap();
-    assert!(matches!(refused(folder.path()), Error::NewerFormat { found: 3, known: 2, .. }));
+    assert!(matches!(refused(folder.path()), Error::NewerFormat { found: 4, known: 3, .. }));
 }
 
 #[test]

@@ -222,7 +222,8 @@ impl Replay {
             | Kind::Hold
             | Kind::Case
             | Kind::Reading
-            | Kind::Tests => Ok(()),
+            | Kind::Tests
+            | Kind::Upgrade => Ok(()),
         }
     }
 
