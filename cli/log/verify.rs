@@ -72,7 +72,10 @@ pub fn run(args: &Args) -> Result {
             } else {
                 "until the next is signed, whoever can write the file could have changed them"
             };
-            output::line(&format!("rows at the end without a signed head over them: {}; {word}", grouped(open)))?;
+            output::line(&format!(
+                "rows at the end without a signed head over them: {}; {word}",
+                grouped(open)
+            ))?;
         }
         for finding in &report.findings {
             let place = finding.seq.map_or_else(|| "ledger".to_owned(), |seq| format!("row {seq}"));

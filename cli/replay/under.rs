@@ -49,7 +49,8 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
     let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
     let bundle = Arc::new(crate::policy::named(other, Some(&args.dir))?);
     read_through(args, &reader, bundle.digest(), rows.as_ref())?;
-    let wanted = Wanted { after: Seq::START, until: None, since: None, models: super::models(args)?.digest() };
+    let wanted =
+        Wanted { after: Seq::START, until: None, since: None, models: super::models(args)?.digest() };
     let mut recorded = impact::read(&reader, &keys, wanted, |_, _| {}).map_err(Failure::runtime)?;
     let last = rows.as_ref().map_or(u64::MAX, |rows| *rows.end());
     // One event more than was asked for: timers fire when time goes on.

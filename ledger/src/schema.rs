@@ -28,7 +28,8 @@ const READER_MMAP_BYTES: i64 = 1 << 36;
 const WRITER_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What each format added, from the first: a ledger is made by all of them in turn, or upgraded by those it lacks.
-const FORMATS: [&str; FORMAT as usize] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const FORMATS: [&str; FORMAT as usize] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// Which rights a connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,9 @@ pub(crate) fn check(connection: &Connection, keys: &Keys) -> Result<bool, Error>
     };
     match found.0 {
         found if found < tail.size => wrong(found + 1, "the log was sealed beyond it: rows were taken away"),
-        found if is_ours && found > tail.size => wrong(tail.size + 1, "it was not written by this ledger's program"),
+        found if is_ours && found > tail.size => {
+            wrong(tail.size + 1, "it was not written by this ledger's program")
+        }
         _ if is_ours => Ok(true),
         _ => wrong(covered + 1, "rows from there on are not those that were sealed"),
     }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use domain::Timestamp;
 use domain::time::DAY;
 use ledger::note::Head;
-use ledger::{Error, KeyHistory, Keys, Options, Report, Retention, Seq, Snapshot, VerifyOptions, Writer, verify};
+use ledger::{
+    Error, KeyHistory, Keys, Options, Report, Retention, Seq, Snapshot, VerifyOptions, Writer, verify,
+};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
@@ -170,7 +172,12 @@ fn expected_of_bytes(log: &Log, folder: &Path) -> Option<Expect> {
     Some(if found[0] == log.contents[0] { Expect::Found } else { Expect::Row(first) })
 }
 
-fn judge(log: &Log, change: &Change, expect: Option<Expect>, checked: Result<Report, Error>) -> Result<(), String> {
+fn judge(
+    log: &Log,
+    change: &Change,
+    expect: Option<Expect>,
+    checked: Result<Report, Error>,
+) -> Result<(), String> {
     let report = match (checked, expect) {
         (Err(_), _) if change.breaks => return Ok(()),
         (Err(error), _) => return Err(format!("not checked: {error}")),

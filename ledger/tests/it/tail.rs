@@ -42,7 +42,10 @@ fn is_named(folder: &Path, row: u64) {
 fn rows_a_crash_left_without_a_head_are_believed_and_signed() {
     let folder = uncovered();
     let report = check(folder.path());
-    assert_eq!((report.is_verified(), report.sealed, report.covered, report.rows), (true, true, COVERED, ROWS));
+    assert_eq!(
+        (report.is_verified(), report.sealed, report.covered, report.rows),
+        (true, true, COVERED, ROWS)
+    );
     let (_, recovery) = Writer::open(&options(folder.path())).unwrap();
     assert_eq!(recovery.checkpoint.unwrap().size, ROWS);
 }
@@ -85,7 +88,15 @@ fn a_ledger_that_has_a_seal_does_not_lose_it() {
         tamper(folder.path(), gone);
         is_named(folder.path(), COVERED + 1);
     }
-    let folder = uncovered();
+}
+
+#[test]
+fn a_first_row_that_tells_of_an_older_format_is_refused() {
+    // More than a tile, so that the start does not hash its row anyway.
+    let (folder, mut writer) = ledger();
+    writer.append(NOW, &decisions(&writer, 0..300, 3)).unwrap();
+    writer.sign_head(NOW).unwrap();
+    drop(writer);
     let older = "UPDATE record SET body = replace(body, '\"format\":3', '\"format\":2') WHERE seq = 1";
     tamper(folder.path(), &format!("{older}; DROP TABLE tail; PRAGMA user_version = 2"));
     match Writer::open(&options(folder.path())) {
