@@ -1,11 +1,12 @@
 //! `largesse replay --under`: what would have been decided under another policy.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use domain::{Digest, Outcome};
-use ledger::{Keys, Reader, Row, Seq};
+use ledger::{Keys, Kind, Reader, Row, Seq};
 use policies::Bundle;
 use serde::Serialize;
 use sim::impact::{self, Assessment, Recorded, Wanted};
@@ -57,17 +58,22 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
     let count = recorded.events.iter().rposition(|taken| taken.seq.0 <= last).map_or(0, |at| at + 1);
     recorded.events.truncate(count + 1);
     let asked = asked(&reader, rows.as_ref())?;
+    let starts = reader.of_kinds(&[Kind::Start]).map_err(crate::ledger_errors)?;
+    // What only updated facts names no policy: it is that of the run.
+    let own = |row: &Row| {
+        let run = || starts.iter().rfind(|start| start.seq < row.seq).and_then(|start| start.bundle);
+        row.bundle.or_else(run).unwrap_or(bundle.digest())
+    };
     let mut said = BTreeMap::from([(bundle.digest(), said(args, &recorded, &bundle)?)]);
-    for digest in asked.iter().filter_map(|row| row.bundle) {
-        if !said.contains_key(&digest) {
+    for digest in asked.iter().map(&own) {
+        if let Entry::Vacant(place) = said.entry(digest) {
             let policy = runtime::opening::recorded_bundle(&reader, digest).map_err(crate::node_errors)?;
-            said.insert(digest, self::said(args, &recorded, &Arc::new(policy))?);
+            place.insert(self::said(args, &recorded, &Arc::new(policy))?);
         }
     }
-    let (mut lines, mut same, mut decided_by) = (Vec::new(), 0u64, bundle.digest());
+    let (mut lines, mut same) = (Vec::new(), 0u64);
     for row in asked {
-        // What only updated facts names no policy; it goes with the decision before it.
-        decided_by = row.bundle.unwrap_or(decided_by);
+        let decided_by = own(&row);
         let Some(line) = compared(row, &said[&decided_by], &said[&bundle.digest()]) else { continue };
         if line.computed == line.under && args.id.is_none() {
             same += 1;
