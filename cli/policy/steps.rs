@@ -139,13 +139,9 @@ pub fn submit(args: &Submit) -> Result {
     let bundle = super::check::must_hold(&args.bundle)?;
     let tests = super::test::must_pass(&args.bundle, &bundle)?;
     let canonical = String::from_utf8_lossy(bundle.canonical()).into_owned();
-    let step = Step::Submit {
-        bundle: bundle.digest(),
-        note: args.note.clone(),
-        tests: Some(Digest::of(tests.as_bytes())),
-    };
+    let step = Step::Submit { bundle: bundle.digest(), note: args.note.clone(), tests: Some(tests.digest()) };
     let found = args.keyed.place.find()?;
-    let along = Along { attachment: Some(canonical), tests: Some(tests) };
+    let along = Along { attachment: Some(canonical), tests: Some(tests.canonical()) };
     take_with(&args.keyed, &found, step, along, &format!("submitted {}", bundle.digest()))
 }
 

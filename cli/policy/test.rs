@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use policies::cases::{self, Case, Texts};
-use policies::{Bundle, Problem, Problems};
+use policies::{Bundle, Problems};
 
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result {
     let bundle = super::named(&args.bundle, args.dir.as_deref())?;
     let cases = match (Path::new(&args.bundle), &args.dir) {
-        (folder, _) if folder.is_dir() => read(&bundle, Texts::from_folder(folder))?,
+        (folder, _) if folder.is_dir() => read(folder, &bundle)?.1,
         (_, Some(dir)) => recorded(dir, &bundle)?,
         (_, None) => Vec::new(),
     };
@@ -81,10 +81,13 @@ fn not_taken_out(report: &cases::mutate::Report) -> Vec<String> {
     by_why.into_iter().map(line).collect()
 }
 
-/// The cases in a folder's texts.
-fn read(bundle: &Bundle, (texts, problems): (Texts, Vec<Problem>)) -> Result<Vec<Case>> {
-    let bad = |problems: Problems| Failure::found_bad(anyhow::anyhow!("{}", problems.render().trim_end()));
-    if problems.is_empty() { cases::of(&texts, bundle).map_err(bad) } else { Err(bad(Problems(problems))) }
+fn bad(problems: Problems) -> Failure {
+    Failure::found_bad(anyhow::anyhow!("{}", problems.render().trim_end()))
+}
+
+/// The tests in a bundle's folder.
+fn read(folder: &Path, bundle: &Bundle) -> Result<(Texts, Vec<Case>)> {
+    cases::read(folder, bundle).map_err(bad)
 }
 
 /// The cases a bundle was handed in with.
@@ -94,17 +97,15 @@ fn recorded(dir: &Path, bundle: &Bundle) -> Result<Vec<Case>> {
     let texts = texts.ok_or_else(|| {
         Failure::usage(format!("no tests of {} are recorded: it was not handed in with any", bundle.digest()))
     })?;
-    read(bundle, (texts, Vec::new()))
+    cases::of(&texts, bundle).map_err(bad)
 }
 
 /// Refuses a bundle whose own tests fail; gives the tests it passed, as they are handed in.
 ///
 /// # Errors
 /// Exit 3 with the first failure.
-pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<String> {
-    let (texts, problems) = Texts::from_folder(folder);
-    let canonical = texts.canonical();
-    let cases = read(bundle, (texts, problems))?;
+pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<Texts> {
+    let (texts, cases) = read(folder, bundle)?;
     if cases.is_empty() {
         return Err(Failure::found_bad(anyhow::anyhow!(
             "{} has no tests; write what the policy must answer in tests/*.toml (`largesse policy test --help`)",
@@ -113,7 +114,7 @@ pub fn must_pass(folder: &Path, bundle: &Bundle) -> Result<String> {
     }
     let failed = cases::run(bundle, &cases);
     match failed.first() {
-        None => Ok(canonical),
+        None => Ok(texts),
         Some(first) => Err(Failure::found_bad(anyhow::anyhow!(
             "{} of {} tests of the bundle fail, first {}:{} {}: {}; `largesse policy test {}` shows all",
             failed.len(),

@@ -14,7 +14,8 @@ use super::region::{EQUAL, GREATER, LESS, Region, order_of, orders_holding};
 use super::world;
 use crate::language::{Compare, Number, Truth};
 
-/// Most steps of all searches of one bundle: about a quarter of a second. A step is a part of a condition looked at
+/// Most steps of all searches of one bundle: about a quarter of a second, beside what it takes to lay out each question,
+/// which is not counted and is more where conditions are many and long. A step is a part of a condition looked at
 /// in a region. The starter bundle takes a few hundredths of it.
 const BUNDLE_STEPS_MAX: u64 = 24_000_000;
 /// Most steps of one question.

@@ -54,13 +54,14 @@ struct Said {
     rewards: Vec<(String, Option<Reason>)>,
 }
 
-/// Reads the cases in a bundle's `tests` folder; none when there is no such folder.
+/// Reads a bundle's `tests` folder, as text and as cases; none of either when there is no such folder.
 ///
 /// # Errors
 /// Every mistake in them, with its place.
-pub fn read(folder: &Path, bundle: &Bundle) -> Result<Vec<Case>, Problems> {
+pub fn read(folder: &Path, bundle: &Bundle) -> Result<(Texts, Vec<Case>), Problems> {
     let (texts, problems) = Texts::from_folder(folder);
-    ready(&texts, bundle, problems)
+    let cases = ready(&texts, bundle, problems)?;
+    Ok((texts, cases))
 }
 
 /// The cases in texts.

@@ -16,7 +16,7 @@ const HEADER: &str = "largesse-tests 1\n";
 /// Most files of tests that are read.
 const FILES_MAX: usize = 64;
 /// Most bytes of all files: two thousand cases of five hundred bytes. They travel and are kept as one row.
-pub const BYTES_MAX: usize = 1 << 20;
+const BYTES_MAX: usize = 1 << 20;
 /// How many folders deep tests that are not read are looked for; links may lead in a circle.
 const DEPTH_MAX: u8 = 4;
 
