@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use domain::{Digest, Outcome};
 use ledger::{Keys, Kind, Reader, Row, Seq};
+use models::Models;
 use policies::Bundle;
 use serde::Serialize;
 use sim::impact::{self, Assessment, Recorded, Wanted};
@@ -50,8 +51,8 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
     let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
     let bundle = Arc::new(crate::policy::named(other, Some(&args.dir))?);
     read_through(args, &reader, bundle.digest(), rows.as_ref())?;
-    let wanted =
-        Wanted { after: Seq::START, until: None, since: None, models: super::models(args)?.digest() };
+    let models = super::models(args)?;
+    let wanted = Wanted { after: Seq::START, until: None, since: None, models: models.digest() };
     let mut recorded = impact::read(&reader, &keys, wanted, |_, _| {}).map_err(Failure::runtime)?;
     let last = rows.as_ref().map_or(u64::MAX, |rows| *rows.end());
     // One event more than was asked for: timers fire when time goes on.
@@ -64,11 +65,11 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
         let run = || starts.iter().rfind(|start| start.seq < row.seq).and_then(|start| start.bundle);
         row.bundle.or_else(run).unwrap_or(bundle.digest())
     };
-    let mut said = BTreeMap::from([(bundle.digest(), said(args, &recorded, &bundle)?)]);
+    let mut said = BTreeMap::from([(bundle.digest(), said(models, &recorded, &bundle)?)]);
     for digest in asked.iter().map(&own) {
         if let Entry::Vacant(place) = said.entry(digest) {
             let policy = runtime::opening::recorded_bundle(&reader, digest).map_err(crate::node_errors)?;
-            place.insert(self::said(args, &recorded, &Arc::new(policy))?);
+            place.insert(self::said(super::models(args)?, &recorded, &Arc::new(policy))?);
         }
     }
     let (mut lines, mut same) = (Vec::new(), 0u64);
@@ -102,10 +103,10 @@ fn asked(reader: &Reader, rows: Option<&RangeInclusive<u64>>) -> Result<Vec<Row>
 }
 
 /// What a policy says to the recorded events.
-fn said(args: &Args, recorded: &Recorded, bundle: &Arc<Bundle>) -> Result<Said> {
+fn said(models: Models, recorded: &Recorded, bundle: &Arc<Bundle>) -> Result<Said> {
     let bar = output::progress("deciding again");
     bar.set_length(recorded.events.len() as u64);
-    let said = Assessment::alone(bundle, super::models(args)?, recorded, |done| bar.set_position(done));
+    let said = Assessment::alone(bundle, models, recorded, |done| bar.set_position(done));
     bar.finish_and_clear();
     said.map_err(Failure::runtime)
 }
