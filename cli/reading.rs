@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use domain::MemberId;
 use domain::statement::VERSION;
-use ledger::Reader;
 use ledger::person::PersonKey;
 use ledger::reading::{Reading, Unsigned};
+use ledger::{Keys, Reader};
 use runtime::requests::{Answer, JudgeError, Request};
 
 use crate::exit::{Failure, Result};
@@ -44,6 +44,7 @@ pub fn request(dir: &Path, who: &Who, command: &str, purpose: &str, whose: Whose
         None => None,
     };
     let Whose { member, row } = whose;
+    refuse_naming(dir, member, &purpose)?;
     let reading = Reading { purpose, command: command.to_owned(), member, row, case };
     if let Some(path) = &who.key {
         let key = PersonKey::load(path).map_err(Failure::usage)?;
@@ -51,6 +52,16 @@ pub fn request(dir: &Path, who: &Who, command: &str, purpose: &str, whose: Whose
     }
     let (id, at) = (uuid::Uuid::now_v7().simple().to_string(), runtime::clock::wall());
     Ok(Unsigned { v: VERSION, id, at, user: user(), reading }.into())
+}
+
+/// Refuses a purpose that names the person by their identifier, where that can be known: the row stays after an erasure.
+pub fn refuse_naming(dir: &Path, member: Option<MemberId>, purpose: &str) -> Result<()> {
+    // Without keys, or erased, nothing personal will be shown either; who shows it says why.
+    let raw = member.and_then(|member| Keys::open_in(dir, None).ok()?.identity(member).ok()?);
+    match raw {
+        Some(raw) if ledger::has_word(purpose, &raw) => Err(Failure::usage(ledger::Error::NamesMember)),
+        _ => Ok(()),
+    }
 }
 
 /// Records that somebody is about to be shown personal data; once this returns, the row is durable.

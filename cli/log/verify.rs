@@ -1,6 +1,6 @@
 //! `largesse log verify`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -35,13 +35,26 @@ pub struct Args {
 fn brought(args: &Args) -> Result<ledger::VerifyOptions> {
     let trusted = args.key.as_deref().map(given::key).transpose()?;
     let published = args.head.iter().map(|path| given::file(path)).collect::<Result<_>>()?;
-    // An auditor's copy has no keys, and then the end is as good as its newest head.
-    let keys = ledger::Keys::open_in(&args.dir, None).ok();
-    Ok(ledger::VerifyOptions { trusted, published, keys })
+    Ok(ledger::VerifyOptions { trusted, published, keys: None })
+}
+
+/// The ledger's own keys, or why they cannot be used. An auditor's copy has none, and then the end is as good as its newest
+/// head.
+fn own_keys(dir: &Path) -> std::result::Result<Option<ledger::Keys>, String> {
+    match ledger::Keys::open_in(dir, None) {
+        Ok(keys) => Ok(Some(keys)),
+        Err(_) if !dir.join("keys.db").exists() => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 pub fn run(args: &Args) -> Result {
-    let options = brought(args)?;
+    let mut options = brought(args)?;
+    let (keys, unusable) = match own_keys(&args.dir) {
+        Ok(keys) => (keys, None),
+        Err(why) => (None, Some(why)),
+    };
+    options.keys = keys;
     let bar = output::progress("verifying");
     let started = Instant::now();
     let report = ledger::verify(&args.dir, &options, |done, of| {
@@ -61,9 +74,9 @@ pub fn run(args: &Args) -> Result {
         ))?;
         if report.pruned > 0 {
             let pruned = grouped(report.pruned);
-            output::line(&format!(
-                "{pruned} rows were erased or pruned; what is left of them is what was left then"
-            ))?;
+            let as_left =
+                if report.is_verified() { "; what is left of them is what was left then" } else { "" };
+            output::line(&format!("{pruned} rows were erased or pruned{as_left}"))?;
         }
         let open = report.rows.saturating_sub(report.covered);
         if open > 0 && report.is_verified() {
@@ -76,6 +89,9 @@ pub fn run(args: &Args) -> Result {
                 "rows at the end without a signed head over them: {}; {word}",
                 grouped(open)
             ))?;
+        }
+        if let Some(why) = &unusable {
+            output::line(&format!("the seal over the end of the log was not checked: {why}"))?;
         }
         for finding in &report.findings {
             let place = finding.seq.map_or_else(|| "ledger".to_owned(), |seq| format!("row {seq}"));
@@ -93,6 +109,7 @@ pub fn run(args: &Args) -> Result {
         output::json(&json!({
             "verified": report.is_verified(), "rows": report.rows, "heads": report.heads, "root": report.root,
             "pruned": report.pruned, "covered": report.covered, "sealed": report.sealed,
+            "seal_not_checked": unusable,
             "first_bad": report.first_bad.map(|seq| seq.0), "findings": findings,
         }))?;
     }

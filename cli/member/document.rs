@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use domain::{Digest, MemberId};
-use ledger::{Keys, Kind, Reader, Row, Seq};
+use ledger::{Keys, Kind, Reader, Row};
 use policies::Bundle;
 use serde_json::{Value, json};
 
 use crate::exit::{Failure, Result};
 use crate::log;
 
-/// Rows read at a time.
-const PAGE_ROWS: u32 = 1_000;
 /// The version of the JSON form.
 const VERSION: u32 = 1;
 
@@ -29,7 +27,7 @@ impl Export {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn of(reader: &Reader, keys: &Keys, member: MemberId) -> Result<Export> {
-        let rows = rows(reader, member)?;
+        let rows = reader.rows_of(member).map_err(crate::ledger_errors)?;
         let identifier = super::export::identifier(keys, member)?;
         let (mut all, mut bundles) = (Vec::new(), BTreeMap::new());
         let mut text = vec![
@@ -62,18 +60,6 @@ impl Export {
             "schema": VERSION, "identifier": identifier, "member": member, "rows": all, "policies": policies(&bundles),
         });
         Ok(Export { json, text: text.join("\n"), rows: rows.len() })
-    }
-}
-
-fn rows(reader: &Reader, member: MemberId) -> Result<Vec<Row>> {
-    let (mut rows, mut seq) = (Vec::new(), Seq::START);
-    loop {
-        let page = reader.member_after(member, seq, PAGE_ROWS).map_err(crate::ledger_errors)?;
-        match page.last() {
-            Some(last) => seq = last.seq,
-            None => return Ok(rows),
-        }
-        rows.extend(page);
     }
 }
 

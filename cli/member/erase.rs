@@ -92,7 +92,7 @@ fn errors(error: ledger::Error) -> Failure {
     use ledger::{Error, KeyError};
     match error {
         Error::Keys(KeyError::Erased(_)) | Error::Held { .. } => Failure::found_bad(error),
-        Error::UnknownMember(_) | Error::TooLarge { .. } => Failure::usage(error),
+        Error::UnknownMember(_) | Error::TooLarge { .. } | Error::NamesMember => Failure::usage(error),
         Error::ReadMeanwhile => Failure::unavailable(error),
         other => crate::ledger_errors(other),
     }

@@ -18,7 +18,6 @@ use crate::hold;
 use crate::keys::{KeyError, Keys, random};
 use crate::kind::Kind;
 use crate::reader::Reader;
-use crate::row::Row;
 use crate::writer::{Checkpoint, Writer};
 
 /// Rows read at a time.
@@ -37,8 +36,8 @@ pub struct Erased {
     pub rows: u64,
     /// Refused events of the member whose text was taken out.
     pub dead_letters: u64,
-    /// Rows of others whose event id holds the member's identifier as a word. They stay: an id is the publishing service's,
-    /// and a short identifier is part of many.
+    /// Rows that hold the member's identifier as a word where it stays: the event id of somebody else, which is the publishing
+    /// service's, or what people wrote in a purpose, a reason or a case. A short identifier is part of many.
     pub mentions: u64,
     /// A head that became due. Publish it.
     pub checkpoint: Option<Checkpoint>,
@@ -60,10 +59,11 @@ impl Writer {
             return Err(Error::UnknownMember(member.to_string()));
         }
         hold::refuse_held(&self.connection, Some(member))?;
-        check_purpose(purpose)?;
+        let raw = self.keys.identity(member)?;
+        check_purpose(purpose, raw.as_deref())?;
+        let about = rows_about(&self.connection, member)?;
         let reader = self.reader()?;
-        let about = rows_about(&reader, member)?;
-        let (letters, mentions) = match self.keys.identity(member)? {
+        let (letters, mentions) = match raw {
             Some(raw) => {
                 (letters_of(&reader, &self.keys, &raw)?, mentions_of(&self.connection, member, &raw)?)
             }
@@ -116,44 +116,39 @@ impl Writer {
     }
 }
 
-/// Refuses a purpose or reason that says nothing, or too much.
-pub(crate) fn check_purpose(purpose: &str) -> Result<(), Error> {
+/// Refuses a purpose or reason that says too much: it stays for ever, and so would the identifier of whom it is about.
+pub(crate) fn check_purpose(purpose: &str, raw: Option<&str>) -> Result<(), Error> {
     let (found, max) = (purpose.len(), PURPOSE_BYTES_MAX);
-    if found > max { Err(Error::TooLarge { what: "a purpose", found, max }) } else { Ok(()) }
-}
-
-/// Rows about a member that hold something to take out.
-fn rows_about(reader: &Reader, member: MemberId) -> Result<BTreeSet<u64>, Error> {
-    let (mut found, mut seq) = (BTreeSet::new(), Seq::START);
-    loop {
-        let page = reader.member_after(member, seq, PAGE_ROWS)?;
-        let holds = |row: &&Row| row.event_id.is_some() || row.sealed.is_some();
-        found.extend(page.iter().filter(holds).map(|row| row.seq.0));
-        match page.last() {
-            Some(last) => seq = last.seq,
-            None => return Ok(found),
-        }
+    if found > max {
+        return Err(Error::TooLarge { what: "a purpose", found, max });
+    }
+    match raw {
+        Some(raw) if has_word(purpose, raw) => Err(Error::NamesMember),
+        _ => Ok(()),
     }
 }
 
-/// How many rows of others have an event id that holds an identifier, not as a part of a longer word.
+/// Rows about a member that hold something to take out: by the rows themselves, for nothing less proves that none is left.
+fn rows_about(connection: &Connection, member: MemberId) -> Result<BTreeSet<u64>, Error> {
+    let sql = "SELECT seq FROM record WHERE member = ?1 AND (event_id IS NOT NULL OR sealed IS NOT NULL)";
+    let mut statement = connection.prepare(sql)?;
+    let seqs = statement.query_map([member.0], |row| row.get::<_, i64>(0))?;
+    Ok(seqs.map(|seq| seq.map(i64::unsigned_abs)).collect::<Result<_, _>>()?)
+}
+
+/// How many rows hold an identifier as a word where it stays: in the event id of somebody else, or in what people wrote.
 fn mentions_of(connection: &Connection, member: MemberId, raw: &str) -> Result<u64, Error> {
     let sql = "SELECT event_id FROM record
-               WHERE event_id IS NOT NULL AND instr(event_id, ?1) > 0 AND member IS NOT ?2";
+               WHERE event_id IS NOT NULL AND instr(event_id, ?1) > 0 AND member IS NOT ?2
+               UNION ALL SELECT body FROM record INDEXED BY record_by_kind
+               WHERE kind NOT IN (10, 11) AND instr(body, ?1) > 0";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query((raw, member.0))?;
     let mut found = 0;
     while let Some(row) = rows.next()? {
-        found += u64::from(holds_word(&row.get::<_, String>(0)?, raw));
+        found += u64::from(has_word(&row.get::<_, String>(0)?, raw));
     }
     Ok(found)
-}
-
-fn holds_word(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
-        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
-    })
 }
 
 /// Refused events that name a member: they are sealed under the program's key, for nobody knew whose they were.
@@ -212,7 +207,8 @@ fn holds(value: &Value, raw: &str) -> bool {
     }
 }
 
-fn has_word(text: &str, raw: &str) -> bool {
+/// Whether a text holds a word, not as a part of a longer one.
+pub fn has_word(text: &str, raw: &str) -> bool {
     let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
     !raw.is_empty()
         && text.match_indices(raw).any(|(at, _)| {

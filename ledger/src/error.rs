@@ -69,6 +69,11 @@ pub enum Error {
     UnknownBudget(String),
     #[error("{what} has {found} bytes or items, at most {max} are accepted")]
     TooLarge { what: &'static str, found: usize, max: usize },
+    #[error(
+        "the text names the person by their identifier, and it would stay in the log for ever, after an erasure too; say it \
+         without the identifier"
+    )]
+    NamesMember,
     #[error("no space is left for the ledger; nothing of the batch was written: free space and try again")]
     DiskFull,
     #[error("the statement ran longer than {0} ms; narrow the filter or the range")]
@@ -134,6 +139,7 @@ impl Error {
             Error::Overspent { .. } => "LEDGER_OVERSPENT",
             Error::UnknownBudget(_) => "LEDGER_UNKNOWN_BUDGET",
             Error::TooLarge { .. } => "LEDGER_TOO_LARGE",
+            Error::NamesMember => "LEDGER_NAMES_MEMBER",
             Error::DiskFull => "LEDGER_DISK_FULL",
             Error::Timeout(_) => "LEDGER_TIMEOUT",
             Error::Stopped(_) => "LEDGER_STOPPED",

@@ -67,7 +67,8 @@ impl Writer {
         step: &str,
         reason: &str,
     ) -> Result<Appended, Error> {
-        check_purpose(reason)?;
+        let raw = member.map(|member| self.keys.identity(member)).transpose()?.flatten();
+        check_purpose(reason, raw.as_deref())?;
         let body = json!({ "v": 1, "step": step, "reason": reason });
         let mut entry = Entry::new(Kind::Hold, random()?, body.to_string());
         entry.member = member;

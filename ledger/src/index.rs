@@ -23,7 +23,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use find::{Table, find_event, table_rows};
-pub(crate) use fingerprint::{Expected, Fingerprint};
+pub(crate) use fingerprint::IndexCheck;
 pub(crate) use forget::forget_event;
 pub(crate) use tail::{OwnTail, SharedTail};
 
@@ -94,7 +94,7 @@ pub(crate) struct Index {
 impl Index {
     /// Reads the tail of a ledger with `size` rows.
     pub(crate) fn load(connection: &Connection, size: u64, turn_rows: u64) -> Result<Index, Error> {
-        let through = load_through(connection)?;
+        let through = load_through(connection, size)?;
         let mut tail = Tail::default();
         load_tail(connection, &mut tail, &through, size)?;
         for (filter, through) in tail.stored.iter_mut().zip(&through) {

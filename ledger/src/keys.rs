@@ -12,6 +12,7 @@ mod signing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::MemberId;
@@ -19,15 +20,23 @@ use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
 
 pub(crate) use files::sync_folder;
-use files::{check, read_master, refuse_exposed, restrict, secret, set_up, write_master};
+use files::{check, pseudonym_key, read_master, refuse_exposed, restrict, secret, set_up, write_master};
 
 use crate::seal::DataKey;
 
 /// `application_id` of keys.db: "LGSK".
 const APPLICATION_ID: i64 = 0x4C47_534B;
-/// Format of keys.db written by this build. In format 1 a pseudonym was computed from the program's own identifier, so it
-/// could be computed again; those members keep theirs.
-const FORMAT: i64 = 2;
+/// In format 1 a pseudonym was computed from the program's own identifier, so it could be computed again; those members keep
+/// theirs.
+const NAMES_FORMAT: i64 = 2;
+/// In format 3 the pseudonym key is wrapped anew: that it opens as [`SEALED`] says that the end of the log is sealed.
+const FORMAT: i64 = 3;
+
+/// What a secret is wrapped as.
+const SECRET: &[u8] = b"secret";
+/// What the pseudonym key is wrapped as once the ledger's end is sealed ([`crate::tail`]). Nobody without the master key can
+/// take that back.
+const SEALED: &[u8] = b"secret of a sealed log";
 
 /// Most new keys held in memory until the writer makes them durable; more than any admission limit in flight.
 pub const PENDING_KEYS_MAX: usize = 65_536;
@@ -87,6 +96,8 @@ pub struct Keys(Arc<Inner>);
 struct Inner {
     master: DataKey,
     pseudonym: Zeroizing<[u8; 32]>,
+    /// Whether the end of their log is sealed.
+    seal: AtomicBool,
     program: DataKey,
     ledger_id: [u8; 16],
     /// Two connections, so that looking up a key never waits for another key's fsync.
@@ -148,7 +159,8 @@ impl Keys {
         connection.execute_batch(NAMES_SCHEMA)?;
         for name in ["pseudonym", "signing", "program", "ledger"] {
             let secret = Zeroizing::new(random::<32>()?);
-            let wrapped = key.seal_bytes(b"secret", name.as_bytes(), &*secret);
+            let purpose = if name == "pseudonym" { SEALED } else { SECRET };
+            let wrapped = key.seal_bytes(purpose, name.as_bytes(), &*secret);
             connection
                 .execute("INSERT INTO secret (name, wrapped) VALUES (?1, ?2)", params![name, wrapped])?;
         }
@@ -179,11 +191,13 @@ impl Keys {
             names::upgrade(writing)?;
         }
         let secret = |name: &str| secret(&reading, &master_key, name, database);
-        let (pseudonym, program, ledger) = (secret("pseudonym")?, secret("program")?, secret("ledger")?);
+        let (pseudonym, seal) = pseudonym_key(&reading, &master_key, database)?;
+        let (program, ledger) = (secret("program")?, secret("ledger")?);
         let mut ledger_id = [0; 16];
         ledger_id.copy_from_slice(&ledger[..16]);
         Ok(Keys(Arc::new(Inner {
             pseudonym,
+            seal: AtomicBool::new(seal),
             program: DataKey::from_bytes(*program),
             ledger_id,
             master: master_key,

@@ -61,7 +61,7 @@ pub use canon::Public;
 pub use entry::{
     BODY_BYTES_MAX, DEBITS_MAX, Debit, Entry, NAME_BYTES_MAX, SEALED_BYTES_MAX, Seq, Snapshot, State,
 };
-pub use erase::{Erased, Named, PURPOSE_BYTES_MAX, named};
+pub use erase::{Erased, Named, PURPOSE_BYTES_MAX, has_word, named};
 pub use error::Error;
 pub use files::Files;
 pub use filter::Filter;

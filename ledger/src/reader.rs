@@ -246,6 +246,15 @@ impl Reader {
         Ok(rows)
     }
 
+    /// Every row of a member, oldest first, by the rows themselves: an index that somebody changed hides nothing. It reads the
+    /// whole ledger.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn rows_of(&self, member: MemberId) -> Result<Vec<Row>, Error> {
+        self.rows(&format!("SELECT {COLUMNS} FROM record WHERE member = ?1 ORDER BY seq"), [member.0])
+    }
+
     /// The newest row about what a member did or was decided about them, up to `until`.
     ///
     /// # Errors

@@ -80,8 +80,9 @@ impl Writer {
         }
         let balances = Balances::load(&connection)?;
         balances.compare_with_log(&connection)?;
-        let upgraded_from = upgrade(&mut connection)?;
-        tail::check(&connection, &keys)?;
+        tail::check(&connection, &keys, filed)?;
+        upgrade(&mut connection, &keys, &state.tree)?;
+        let upgraded_from = unrecorded_upgrade(&connection)?;
         let mut writer = Writer {
             unfiled: unfiled(&connection, filed)?,
             relays: load_relays(&connection)?,
@@ -121,21 +122,38 @@ impl Writer {
 }
 
 /// Brings a ledger of an older build to this build's format, all of it or nothing. Rows, tree and heads stay as they are.
-fn upgrade(connection: &mut Connection) -> Result<Option<i64>, Error> {
+fn upgrade(connection: &mut Connection, keys: &Keys, tree: &Frontier) -> Result<(), Error> {
     let found = schema::format(connection)?;
     let transaction = connection.transaction()?;
     schema::name_codes(&transaction)?;
-    if found == schema::FORMAT {
-        transaction.commit()?;
-        return Ok(None);
+    if found < schema::FORMAT {
+        schema::make(&transaction, found, schema::FORMAT)?;
+        columns::fill(&transaction)?;
+        tail::write(&transaction, keys, tree)?;
     }
-    schema::make(&transaction, found, schema::FORMAT)?;
-    columns::fill(&transaction)?;
     transaction.commit()?;
-    Ok(Some(found))
+    // After the seal, which a crash in between leaves for the next start to promise.
+    Ok(keys.promise_seal()?)
 }
 
-/// The row of an upgrade: from it on the ledger is held to what its new format promises ([`tail`]).
+/// The format the rows tell of, where it is older than the file's: an upgrade whose row is still to be written.
+fn unrecorded_upgrade(connection: &Connection) -> Result<Option<i64>, Error> {
+    let kind = Kind::Upgrade.number();
+    let mut statement = connection.prepare(&format!(
+        "SELECT body FROM record WHERE seq = 1
+         UNION ALL SELECT body FROM record INDEXED BY record_by_kind WHERE kind = {kind} AND kind NOT IN (10, 11)"
+    ))?;
+    let bodies = statement.query_map([], |row| row.get::<_, Option<String>>(0))?;
+    let mut newest = 0;
+    for body in bodies {
+        let body: Option<serde_json::Value> = body?.and_then(|body| serde_json::from_str(&body).ok());
+        let format = body.and_then(|body| body["format"].as_i64());
+        newest = newest.max(format.ok_or_else(|| Error::Damaged("a row names no format".to_owned()))?);
+    }
+    Ok((newest < schema::FORMAT).then_some(newest))
+}
+
+/// The row that records an upgrade.
 fn upgrade_entry(from: i64) -> Result<Entry, Error> {
     let body = serde_json::json!({ "v": 1, "from": from, "format": schema::FORMAT });
     Ok(Entry::new(Kind::Upgrade, random()?, body.to_string()))
@@ -317,4 +335,35 @@ pub(crate) fn last_seq(connection: &Connection) -> Result<Seq, Error> {
     let mut statement = connection.prepare_cached("SELECT ifnull(max(seq), 0) FROM record")?;
     let seq: i64 = statement.query_row([], |row| row.get(0))?;
     Ok(Seq(seq.unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn an_upgrade_that_was_cut_short_before_its_row_is_recorded_by_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/format-1")).unwrap() {
+            let file = file.unwrap();
+            let to = folder.path().join(file.file_name());
+            std::fs::copy(file.path(), &to).unwrap();
+            std::fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+        }
+        let files = Files::of(folder.path(), None);
+        let keys = open_keys(&files).unwrap();
+        let mut connection = schema::connect(&files.database, Access::Write).unwrap();
+        let tree = load_head(&connection).unwrap().tree;
+        assert!(!keys.has_seal());
+        upgrade(&mut connection, &keys, &tree).unwrap();
+        drop((connection, keys));
+        let options = Options::new(folder.path(), "largesse/format-1/0", Timestamp(2_000_000_000_000_000));
+        let recovery = Writer::open(&options).unwrap().1;
+        assert_eq!((recovery.upgraded_from, recovery.rows), (Some(1), 125));
+        assert!(open_keys(&files).unwrap().has_seal());
+        assert_eq!(Writer::open(&options).unwrap().1.upgraded_from, None, "once");
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A head is signed once a second. Whoever can write to the file could add an approval or an objection behind the newest one, or
 //! take rows away there, while no node runs; the next start would sign for what it finds. So every transaction that
-//! adds rows leaves the number of rows and their root under a MAC, with a key that only keys.db can give. A ledger says that
-//! it has such a seal in rows that heads do cover: its first row, or the one of its upgrade. Start at [`check`].
+//! adds rows leaves the number of rows and their root under a MAC, with a key that only keys.db can give. That a ledger has such
+//! a seal is said by keys.db, too, where nobody without the master key takes it back. Start at [`check`].
 
 use domain::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -11,9 +11,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::kind::Kind;
-use crate::merkle::{self, Frontier};
-use crate::row::{self, COLUMNS};
+use crate::merkle::Frontier;
+use crate::schema;
 use crate::seal::hmac;
 use crate::tree::StoredNodes;
 
@@ -35,18 +34,17 @@ pub(crate) fn write(connection: &Connection, keys: &Keys, tree: &Frontier) -> Re
     Ok(())
 }
 
-/// Whether the end of the log is sealed, which ledgers of older formats are not; if so, it ends where its writer ended it,
-/// with the rows it wrote.
+/// Whether the end of the log is sealed, which it is not before its ledger was brought to format 3; if so, it ends where its
+/// writer ended it, with the rows it wrote. `covered` rows are under a head that was checked.
 ///
 /// # Errors
 /// [`Error::Tail`] with the first row that is not as it was written.
-pub(crate) fn check(connection: &Connection, keys: &Keys) -> Result<bool, Error> {
-    if !is_sealed(connection)? {
+pub(crate) fn check(connection: &Connection, keys: &Keys, covered: u64) -> Result<bool, Error> {
+    if schema::format(connection)? < FIRST_FORMAT && !keys.has_seal() {
         return Ok(false);
     }
     let (found, tail) = (crate::recovery::last_seq(connection)?, read(connection)?);
     let wrong = |seq: u64, why: &str| Err(Error::Tail { seq: Seq(seq), why: why.to_owned() });
-    let covered = newest_head(connection)?;
     let Some(tail) = tail else { return wrong(covered + 1, "the seal over the end of the log is gone") };
     let sealed = tail.size.min(found.0);
     let is_ours = tail.size == sealed && {
@@ -63,35 +61,6 @@ pub(crate) fn check(connection: &Connection, keys: &Keys) -> Result<bool, Error>
     }
 }
 
-/// Whether this ledger's writers have sealed its end from some row on: the first, or that of an upgrade.
-fn is_sealed(connection: &Connection) -> Result<bool, Error> {
-    check_first_row(connection)?;
-    let sql = "SELECT max(body ->> '$.format') FROM record WHERE seq = 1
-               OR seq IN (SELECT seq FROM record INDEXED BY record_by_kind WHERE kind = ?1 AND kind NOT IN (10, 11))";
-    let format: Option<i64> =
-        connection.query_row(sql, [i64::from(Kind::Upgrade.number())], |row| row.get(0))?;
-    Ok(format.is_some_and(|format| format >= FIRST_FORMAT))
-}
-
-/// The first row is under every head; one that was changed to tell of an older format is not.
-fn check_first_row(connection: &Connection) -> Result<(), Error> {
-    let size = newest_head(connection)?;
-    if size == 0 {
-        return Ok(());
-    }
-    let sql = format!("SELECT {COLUMNS} FROM record WHERE seq = 1");
-    let leaf = connection.query_row(&sql, [], |stored| {
-        let sealed = stored.get_ref(row::SEALED_DIGEST)?.as_blob_or_null()?;
-        Ok(row::public(stored)?.leaf(sealed, &mut Vec::new()))
-    })?;
-    let nodes = StoredNodes(connection);
-    let (path, root) = (merkle::inclusion(&nodes, 0, size)?, Frontier::load(&nodes, size)?.root());
-    if merkle::included(&leaf, 0, size, &path, &root) {
-        return Ok(());
-    }
-    Err(Error::Damaged("the first row is not the one the heads were signed over".to_owned()))
-}
-
 fn read(connection: &Connection) -> Result<Option<Tail>, Error> {
     if !connection.table_exists(None, "tail")? {
         return Ok(None);
@@ -100,11 +69,6 @@ fn read(connection: &Connection) -> Result<Option<Tail>, Error> {
         Ok(Tail { size: row.get::<_, i64>(0)?.unsigned_abs(), mac: row.get(1)? })
     });
     Ok(tail.optional()?)
-}
-
-fn newest_head(connection: &Connection) -> Result<u64, Error> {
-    let sql = "SELECT ifnull(max(size), 0) FROM checkpoint";
-    Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 fn mac(keys: &Keys, size: u64, root: &Digest) -> [u8; 32] {

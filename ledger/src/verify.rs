@@ -144,12 +144,13 @@ pub fn verify(
 /// Holds the end of the log to its seal, as it is now.
 fn check_tail(connection: &Connection, keys: &Keys, report: &mut Report) -> Result<(), Error> {
     let snapshot = connection.unchecked_transaction()?;
-    match tail::check(&snapshot, keys) {
+    match tail::check(&snapshot, keys, report.covered) {
         Ok(sealed) => report.sealed = sealed,
         // Where the rescan met the same change, it knows the row better.
         Err(Error::Tail { seq, why }) => report.find(report.first_bad.is_none().then_some(seq), why),
-        // The scan meets the same damage and says where it is.
-        Err(Error::Damaged(_) | Error::Sqlite(_)) => {}
+        Err(error @ (Error::Damaged(_) | Error::Sqlite(_))) => {
+            report.find(None, format!("the seal over the end of the log cannot be checked: {error}"));
+        }
         Err(error) => return Err(error),
     }
     Ok(snapshot.commit()?)
@@ -211,7 +212,7 @@ fn collect_heads(
     for note in &options.published {
         add(keys.open(note), "that was published", report);
     }
-    heads_are_filed(&heads, report);
+    heads_are_filed(&heads, through, report);
     Ok(heads)
 }
 
@@ -245,18 +246,21 @@ fn keys_to_check_with(
     Ok(trusted)
 }
 
-/// Every head of the database is in the file, too; only the newest may still be on its way there.
-fn heads_are_filed(heads: &Heads, report: &mut Report) {
+/// Every head of the database is in the file, too; only the newest may still be on its way there. And one in the file was in
+/// the database first.
+fn heads_are_filed(heads: &Heads, through: u64, report: &mut Report) {
     let is = |place: &str, at: &[(Head, &'static str)]| at.iter().any(|(_, found)| *found == place);
-    let stored = heads.iter().filter(|(_, at)| is(IN_DATABASE, at));
-    let unfiled: Vec<u64> =
-        stored.rev().skip(1).filter(|(_, at)| !is(IN_FILE, at)).map(|(size, _)| *size).collect();
-    if let (Some(last), Some(first)) = (unfiled.first(), unfiled.last()) {
-        let count = unfiled.len();
-        report.find(
-            None,
-            format!("{count} heads, of {first} to {last} rows, are missing from the checkpoint file"),
-        );
+    let missing = |from: &str, skip: usize, to: &str| -> Vec<u64> {
+        let there = heads.range(..=through).rev().filter(|(_, at)| is(from, at)).skip(skip);
+        there.filter(|(_, at)| !is(to, at)).map(|(size, _)| *size).collect()
+    };
+    let unfiled = (missing(IN_DATABASE, 1, IN_FILE), "missing from the checkpoint file");
+    let unknown = (missing(IN_FILE, 0, IN_DATABASE), "in the checkpoint file and missing from the database");
+    for (sizes, what) in [unfiled, unknown] {
+        if let (Some(last), Some(first)) = (sizes.first(), sizes.last()) {
+            let count = sizes.len();
+            report.find(None, format!("heads, {count} of them, of {first} to {last} rows, are {what}"));
+        }
     }
 }
 

@@ -1,68 +1,182 @@
-//! Whether the index tables hold exactly what the rows say, without sorting or keeping anything.
+//! Whether the index holds exactly what the rows say, without sorting the rows or keeping them.
+//!
+//! Slices that were written are compared by a sum over their pairs; its key is drawn anew for each check, so nobody can
+//! prepare other pairs with the same sum. What is not written yet is in `recent` and compared row by row.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
 use rusqlite::Connection;
 
 use super::tail::load_through;
-use super::{ABSENT, slice_of, stored_hashes};
+use super::{ABSENT, Hashes, SLICES, slice_of, stored_hashes, unpair};
+use crate::entry::Seq;
 use crate::error::Error;
 
-/// A fingerprint of both tables and of the rows that belong into them, for `verify`.
+/// A sum over pairs of hash and row, and how many there are.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
-    events: (u64, u64),
-    members: (u64, u64),
+struct Sum(u64, u64);
+
+impl Sum {
+    fn fold(&mut self, key: &RandomState, hash: u64, seq: u64) {
+        self.0 = self.0.wrapping_add(key.hash_one((hash, seq)));
+        self.1 += 1;
+    }
 }
 
-impl Fingerprint {
-    fn fold(sum: &mut (u64, u64), hash: u64, seq: u64) {
-        // A sum of well-mixed pairs is independent of order, and no accident keeps it.
-        let mixed = (hash ^ seq.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        sum.0 = sum.0.wrapping_add(mixed ^ mixed >> 29);
-        sum.1 += 1;
+/// The index as it was at the start of a check, and what the rows say that it should be.
+#[derive(Debug)]
+pub(crate) struct IndexCheck {
+    key: RandomState,
+    through: Vec<u64>,
+    found: [Sum; 2],
+    expected: [Sum; 2],
+    recent: Recent,
+    /// Rows of one event, as the index has it.
+    twice: Vec<(Seq, Seq)>,
+    wrong: Option<String>,
+}
+
+impl IndexCheck {
+    /// Reads the index of a ledger with `size` rows, inside a snapshot.
+    pub(crate) fn begin(connection: &Connection, size: u64) -> Result<IndexCheck, Error> {
+        let (through, wrong) = match load_through(connection, size) {
+            Ok(through) => (through, None),
+            Err(Error::Damaged(what)) => (vec![0; SLICES], Some(what)),
+            Err(error) => return Err(error),
+        };
+        let recent = Recent::load(connection, &through, size)?;
+        let mut check = IndexCheck {
+            key: RandomState::new(),
+            through,
+            found: Default::default(),
+            expected: Default::default(),
+            recent,
+            twice: Vec::new(),
+            wrong,
+        };
+        check.read_tables(connection)?;
+        Ok(check)
     }
 
-    /// Folds what the tables hold.
-    pub(crate) fn of_tables(connection: &Connection) -> Result<Fingerprint, Error> {
-        let mut fingerprint = Fingerprint::default();
-        let table = |sql: &str, sum: &mut (u64, u64)| -> Result<(), Error> {
+    fn read_tables(&mut self, connection: &Connection) -> Result<(), Error> {
+        let mut waiting = self.recent.events(&self.through);
+        let mut before = None;
+        for (at, sql) in
+            ["SELECT hash, seq FROM event_index ORDER BY hash, seq", "SELECT hash, seq FROM member_index"]
+                .into_iter()
+                .enumerate()
+        {
             let mut statement = connection.prepare(sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                Fingerprint::fold(
-                    sum,
-                    row.get::<_, i64>(0)?.cast_unsigned(),
-                    row.get::<_, i64>(1)?.unsigned_abs(),
-                );
+                let (hash, seq) =
+                    (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.unsigned_abs());
+                self.found[at].fold(&self.key, hash, seq);
+                if at == 0 {
+                    let same = before.replace((hash, seq)).filter(|(other, _)| *other == hash);
+                    self.twice.extend(same.map(|(_, other)| (Seq(other), Seq(seq))));
+                    // Taken out, so that what is left are events of the tail alone.
+                    let later = waiting.remove(&hash).unwrap_or_default();
+                    self.twice.extend(later.into_iter().map(|later| (Seq(seq), Seq(later))));
+                }
             }
-            Ok(())
-        };
-        table("SELECT hash, seq FROM event_index", &mut fingerprint.events)?;
-        table("SELECT hash, seq FROM member_index", &mut fingerprint.members)?;
-        Ok(fingerprint)
-    }
-}
-
-/// What the tables should hold, folded from the rows.
-#[derive(Debug)]
-pub(crate) struct Expected {
-    through: Vec<u64>,
-    pub(crate) fingerprint: Fingerprint,
-}
-
-impl Expected {
-    pub(crate) fn begin(connection: &Connection) -> Result<Expected, Error> {
-        Ok(Expected { through: load_through(connection)?, fingerprint: Fingerprint::default() })
+        }
+        for rows in waiting.into_values() {
+            self.twice.extend(rows.windows(2).map(|two| (Seq(two[0]), Seq(two[1]))));
+        }
+        Ok(())
     }
 
+    /// Takes the next row in.
     pub(crate) fn fold(&mut self, seq: u64, event: Option<&str>, member: Option<&[u8]>) {
         let hashes = stored_hashes(event, member);
-        let belongs = |hash: u64| hash != ABSENT && seq <= self.through[slice_of(hash)];
-        let (event, member) = (belongs(hashes.event), belongs(hashes.member));
-        if event {
-            Fingerprint::fold(&mut self.fingerprint.events, hashes.event, seq);
+        for (sum, hash) in self.expected.iter_mut().zip([hashes.event, hashes.member]) {
+            if hash != ABSENT && seq <= self.through[slice_of(hash)] {
+                sum.fold(&self.key, hash, seq);
+            }
         }
-        if member {
-            Fingerprint::fold(&mut self.fingerprint.members, hashes.member, seq);
+        self.recent.compare(seq, hashes);
+    }
+
+    /// Where the index differs from the rows, and rows that were written about one event.
+    pub(crate) fn finish(self, connection: &Connection) -> Result<(Option<String>, Vec<(Seq, Seq)>), Error> {
+        let mut twice = Vec::new();
+        let sql = "SELECT a.event_id = b.event_id FROM record a, record b WHERE a.seq = ?1 AND b.seq = ?2";
+        let mut is_same = connection.prepare(sql)?;
+        for (one, other) in self.twice.into_iter().filter(|(one, other)| one != other) {
+            let mut rows = is_same.query([one.0.cast_signed(), other.0.cast_signed()])?;
+            if let Some(row) = rows.next()?
+                && row.get::<_, Option<bool>>(0)? == Some(true)
+            {
+                twice.push((one.min(other), one.max(other)));
+            }
+        }
+        let differs = || "the index of events and members differs from the log".to_owned();
+        let wrong = self.wrong.or(self.recent.wrong);
+        Ok((wrong.or_else(|| (self.found != self.expected).then(differs)), twice))
+    }
+}
+
+/// Hashes of rows that not all slices hold yet, in order from the row after `begin`.
+#[derive(Debug)]
+struct Recent {
+    begin: u64,
+    hashes: Vec<Hashes>,
+    wrong: Option<String>,
+}
+
+impl Recent {
+    fn load(connection: &Connection, through: &[u64], size: u64) -> Result<Recent, Error> {
+        // The first row is about nobody, and has no hashes.
+        let begin = through.iter().min().copied().unwrap_or(0).max(1);
+        let mut recent = Recent { begin, hashes: Vec::new(), wrong: None };
+        let mut statement =
+            connection.prepare("SELECT last, hashes FROM recent WHERE last > ?1 ORDER BY last")?;
+        let mut rows = statement.query([begin.cast_signed()])?;
+        while let Some(row) = rows.next()? {
+            let (last, bytes) = (row.get::<_, i64>(0)?.unsigned_abs(), row.get_ref(1)?);
+            let bytes = bytes.as_blob().map_err(rusqlite::Error::from)?;
+            let next = begin + 1 + recent.hashes.len() as u64;
+            let first = (last + 1).checked_sub(bytes.len() as u64 / 16);
+            // Only the first batch may reach back to rows that every slice holds.
+            let skip = match first {
+                Some(first) if first == next => 0,
+                Some(first) if first < next && recent.hashes.is_empty() => next - first,
+                _ => return Ok(recent.broken(next)),
+            };
+            if last > size || bytes.len() % 16 != 0 {
+                return Ok(recent.broken(next));
+            }
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+            recent.hashes.extend(bytes.chunks_exact(16).skip(skip).map(unpair));
+        }
+        let end = begin + recent.hashes.len() as u64;
+        if end < size { Ok(recent.broken(end + 1)) } else { Ok(recent) }
+    }
+
+    fn broken(self, seq: u64) -> Recent {
+        let wrong =
+            Some(format!("the index of the newest rows has a gap before row {seq}, or one row twice"));
+        Recent { wrong, ..self }
+    }
+
+    /// Rows per event that are not in the tables.
+    fn events(&self, through: &[u64]) -> HashMap<u64, Vec<u64>> {
+        let mut events: HashMap<u64, Vec<u64>> = HashMap::new();
+        for (seq, hashes) in (self.begin + 1..).zip(&self.hashes) {
+            if hashes.event != ABSENT && seq > through[slice_of(hashes.event)] {
+                events.entry(hashes.event).or_default().push(seq);
+            }
+        }
+        events
+    }
+
+    fn compare(&mut self, seq: u64, found: Hashes) {
+        let at = seq.checked_sub(self.begin + 1).and_then(|at| usize::try_from(at).ok());
+        let Some(stored) = at.and_then(|at| self.hashes.get(at)) else { return };
+        if self.wrong.is_none() && (stored.event, stored.member) != (found.event, found.member) {
+            self.wrong = Some(format!("the index of the newest rows differs from the log at row {seq}"));
         }
     }
 }

@@ -103,14 +103,22 @@ impl SharedTail {
 }
 
 /// Up to which row each slice is in the tables.
-pub(super) fn load_through(connection: &Connection) -> Result<Vec<u64>, Error> {
+///
+/// # Errors
+/// [`Error::Damaged`] for a slice there is not, or one beyond the last row: later rows would never be found.
+pub(super) fn load_through(connection: &Connection, size: u64) -> Result<Vec<u64>, Error> {
     let mut through = vec![0; SLICES];
     let mut statement = connection.prepare_cached("SELECT slice, through FROM index_slice")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let slice = usize::try_from(row.get::<_, i64>(0)?).ok();
-        if let Some(place) = slice.and_then(|slice| through.get_mut(slice)) {
-            *place = row.get::<_, i64>(1)?.unsigned_abs();
+        let (slice, reached) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+        let place = usize::try_from(slice).ok().and_then(|slice| through.get_mut(slice));
+        match place.filter(|_| reached <= size) {
+            Some(place) => *place = reached,
+            None => {
+                let what = format!("the index says that slice {slice} reaches to row {reached} of {size}");
+                return Err(Error::Damaged(what));
+            }
         }
     }
     Ok(through)
@@ -124,7 +132,8 @@ pub(super) fn load_tail(
     size: u64,
 ) -> Result<(), Error> {
     let begin = through.iter().min().copied().unwrap_or(0).max(tail.through);
-    let mut expected = begin + 1;
+    // The first row is about no event and no member.
+    let mut expected = (begin + 1).max(2);
     let mut statement =
         connection.prepare_cached("SELECT last, hashes FROM recent WHERE last > ?1 ORDER BY last")?;
     let mut rows = statement.query([begin.cast_signed()])?;
@@ -145,7 +154,7 @@ pub(super) fn load_tail(
     if expected <= size { load_from_rows(connection, tail, through, expected) } else { Ok(()) }
 }
 
-/// The slow way, for rows whose hashes are not in `recent`: the first row, and whatever another tool removed.
+/// The slow way, for rows whose hashes are not in `recent`: whatever another tool removed.
 fn load_from_rows(connection: &Connection, tail: &mut Tail, through: &[u64], from: u64) -> Result<(), Error> {
     let mut statement =
         connection.prepare("SELECT seq, event_id, member FROM record WHERE seq >= ?1 ORDER BY seq")?;
@@ -176,7 +185,7 @@ impl OwnTail {
             if self.0.len as u64 > 2 * ROTATION_ROWS {
                 self.0 = Tail::default();
             }
-            let through = load_through(connection)?;
+            let through = load_through(connection, size)?;
             load_tail(connection, &mut self.0, &through, size)?;
             self.0.through = size;
         }

@@ -8,7 +8,7 @@ use domain::digest::{hex, unhex};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use zeroize::Zeroizing;
 
-use super::{APPLICATION_ID, FORMAT, KeyError, io, random, unusable};
+use super::{APPLICATION_ID, FORMAT, KeyError, SEALED, SECRET, io, random, unusable};
 use crate::seal::DataKey;
 
 /// Durable, and nothing deleted stays readable in the file.
@@ -42,11 +42,33 @@ pub(super) fn secret(
     name: &str,
     path: &Path,
 ) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    unwrap(connection, master, SECRET, name, path)
+}
+
+/// The pseudonym key, and whether it is wrapped as that of a log whose end is sealed.
+pub(super) fn pseudonym_key(
+    connection: &Connection,
+    master: &DataKey,
+    path: &Path,
+) -> Result<(Zeroizing<[u8; 32]>, bool), KeyError> {
+    match unwrap(connection, master, SEALED, "pseudonym", path) {
+        Err(KeyError::OtherLedger(_)) => Ok((secret(connection, master, "pseudonym", path)?, false)),
+        other => Ok((other?, true)),
+    }
+}
+
+fn unwrap(
+    connection: &Connection,
+    master: &DataKey,
+    purpose: &[u8],
+    name: &str,
+    path: &Path,
+) -> Result<Zeroizing<[u8; 32]>, KeyError> {
     let wrapped: Vec<u8> = connection
         .query_row("SELECT wrapped FROM secret WHERE name = ?1", [name], |row| row.get(0))
         .optional()?
         .ok_or_else(|| unusable(path, format!("the {name} key is not there")))?;
-    let bytes = master.open_bytes(b"secret", name.as_bytes(), &wrapped);
+    let bytes = master.open_bytes(purpose, name.as_bytes(), &wrapped);
     let bytes = bytes.map_err(|_| KeyError::OtherLedger(path.to_owned()))?;
     let bytes: [u8; 32] =
         bytes.try_into().map_err(|_| unusable(path, format!("the {name} key has the wrong length")))?;

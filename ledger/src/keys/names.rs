@@ -7,7 +7,7 @@
 use domain::MemberId;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{FORMAT, Handle, KeyError, Keys, NAMES_SCHEMA, Pending, lock, random, unusable};
+use super::{Handle, KeyError, Keys, NAMES_FORMAT, NAMES_SCHEMA, Pending, lock, random, unusable};
 use crate::seal::{DataKey, hmac};
 
 /// Members remembered without asking keys.db; beyond it all are forgotten. About 5 MB.
@@ -16,12 +16,12 @@ const MET_MAX: usize = 65_536;
 /// Adds what a keys.db of format 1 lacks.
 pub(super) fn upgrade(connection: &Connection) -> Result<(), KeyError> {
     let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if format >= FORMAT {
+    if format >= NAMES_FORMAT {
         return Ok(());
     }
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(NAMES_SCHEMA)?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.pragma_update(None, "user_version", NAMES_FORMAT)?;
     Ok(transaction.commit()?)
 }
 
@@ -68,7 +68,7 @@ impl Keys {
         // A file that was never opened for writing by this build has no names yet.
         let named = match reading.prepare_cached("SELECT member FROM member_name WHERE handle = ?1") {
             Ok(mut statement) => statement.query_row([handle], |row| row.get(0)).optional()?,
-            Err(_) if format(&reading)? < FORMAT => None,
+            Err(_) if format(&reading)? < NAMES_FORMAT => None,
             Err(error) => return Err(error.into()),
         };
         if let Some(member) = named {

@@ -2,11 +2,12 @@
 //! force is told by the ledger's rows.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
-use super::{KeyError, Keys, lock, random, secret, unusable};
+use super::{FORMAT, KeyError, Keys, SEALED, SECRET, lock, random, secret, unusable};
 use crate::note::{NoteSigner, Verifier};
 use crate::seal::hmac;
 
@@ -46,7 +47,7 @@ impl Keys {
         let seed = Zeroizing::new(random::<32>()?);
         let signer = NoteSigner::new(origin, &seed);
         let name = name_of(signer.verifier());
-        let wrapped = self.0.master.seal_bytes(b"secret", name.as_bytes(), &*seed);
+        let wrapped = self.0.master.seal_bytes(SECRET, name.as_bytes(), &*seed);
         self.writing()?
             .execute("INSERT INTO secret (name, wrapped) VALUES (?1, ?2)", params![name, wrapped])?;
         Ok(signer)
@@ -56,6 +57,26 @@ impl Keys {
     /// restored keys.db changes; no identifier of a program is a byte of 0xFF and then text.
     pub(crate) fn tail_key(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(hmac(&self.0.pseudonym, &[b"\xfflargesse-tail 1\n"]))
+    }
+
+    /// Whether the end of these keys' log is sealed.
+    pub(crate) fn has_seal(&self) -> bool {
+        self.0.seal.load(Ordering::Acquire)
+    }
+
+    /// Says from here on that the end of the log is sealed; durable when this returns.
+    pub(crate) fn promise_seal(&self) -> Result<(), KeyError> {
+        if self.has_seal() {
+            return Ok(());
+        }
+        let wrapped = self.0.master.seal_bytes(SEALED, b"pseudonym", &*self.0.pseudonym);
+        let writing = self.writing()?;
+        let transaction = writing.unchecked_transaction()?;
+        transaction.execute("UPDATE secret SET wrapped = ?1 WHERE name = 'pseudonym'", [wrapped])?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()?;
+        self.0.seal.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Destroys every signing key but this one: those that were retired, and those no row ever named.

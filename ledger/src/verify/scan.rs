@@ -12,7 +12,7 @@ use crate::counter::Recount;
 use crate::cut::{self, Claim, Kept, is_shaped};
 use crate::entry::Seq;
 use crate::error::Error;
-use crate::index::{Expected, Fingerprint};
+use crate::index::IndexCheck;
 use crate::merkle::Frontier;
 use crate::posting::Audit;
 use crate::recovery::last_seq;
@@ -31,8 +31,8 @@ pub(super) struct Scan<'c> {
     /// Rows there were at the start.
     pub(super) through: u64,
     /// Whether the balances and counts in the tables belong to exactly these rows.
-    quiet: Option<(Balances, Recount, Fingerprint)>,
-    indexed: Expected,
+    quiet: Option<(Balances, Recount)>,
+    index: Option<IndexCheck>,
     columns: ColumnCheck,
     tree: Frontier,
     audit: Audit,
@@ -44,15 +44,18 @@ pub(super) struct Scan<'c> {
     /// That row.
     claimed_at: Option<Seq>,
     kept: Kept,
+    /// The first row after the last head that passed as cut, so that its stored leaf was taken for true.
+    believed: Option<Seq>,
+    /// The tree of the stored leaves, from the first one on that is not what its row hashes to.
+    stored: Option<Frontier>,
 }
 
 impl<'c> Scan<'c> {
     pub(super) fn begin(connection: &'c Connection, report: Report) -> Result<Scan<'c>, Error> {
         let snapshot = connection.unchecked_transaction()?;
         let through = last_seq(connection)?.0;
-        let tables = Fingerprint::of_tables(connection)?;
-        let quiet = Some((Balances::load(connection)?, Recount::load(connection)?, tables));
-        let indexed = Expected::begin(connection)?;
+        let quiet = Some((Balances::load(connection)?, Recount::load(connection)?));
+        let index = Some(IndexCheck::begin(connection, through)?);
         let columns = ColumnCheck::begin(connection)?;
         let (claimed_at, claim) = cut::newest(connection)?.unzip();
         snapshot.commit()?;
@@ -61,7 +64,7 @@ impl<'c> Scan<'c> {
             report,
             through,
             quiet,
-            indexed,
+            index,
             columns,
             tree: Frontier::default(),
             audit: Audit::default(),
@@ -71,6 +74,8 @@ impl<'c> Scan<'c> {
             claim,
             claimed_at,
             kept: Kept::default(),
+            believed: None,
+            stored: None,
         })
     }
 
@@ -128,9 +133,9 @@ impl<'c> Scan<'c> {
         let public = match row::public(stored) {
             Ok(public) => public,
             Err(error) => {
-                let seq: i64 = stored.get(0)?;
-                self.report.find(Some(Seq(seq.unsigned_abs())), format!("unreadable: {error}"));
-                return Ok(seq);
+                // Its number may be what is damaged; where it stands is where the next row belongs.
+                self.report.find(Some(Seq(last.unsigned_abs() + 1)), format!("unreadable: {error}"));
+                return Ok(stored.get::<_, i64>(0)?.max(last + 1));
             }
         };
         let seq = Seq(public.seq.unsigned_abs());
@@ -140,13 +145,21 @@ impl<'c> Scan<'c> {
         }
         self.report.rows += 1;
         if public.recorded_at < self.recorded_at {
-            self.report.find(Some(seq), "recorded before the row before it");
+            // One of the two is wrong; what was cut has no leaf of its own to speak for it.
+            let before = Seq(seq.0.saturating_sub(1));
+            match self.kept.last == Some(before) {
+                true => self.report.find(Some(before), "recorded after the row after it"),
+                false => self.report.find(Some(seq), "recorded before the row before it"),
+            }
         }
         self.recorded_at = public.recorded_at;
-        self.indexed.fold(seq.0, public.event_id, public.member);
+        if let Some(index) = &mut self.index {
+            index.fold(seq.0, public.event_id, public.member);
+        }
         self.columns.fold(self.connection, &public, &mut self.report)?;
         self.counts.add(public.kind, public.outcome, public.reason);
         let leaf = self.leaf(stored, &public, seq)?;
+        self.push_stored(stored, &leaf)?;
         self.push(leaf, seq)?;
         if let Some(debits) = public.debits
             && let Err(why) = self.audit.fold(debits, seq)
@@ -200,7 +213,22 @@ impl<'c> Scan<'c> {
         let claimed = Digest(claimed?.try_into().ok()?);
         let is_cut = self.kept.fold(seq, &claimed, leaf, has_digest && !has_sealed);
         self.report.pruned += u64::from(is_cut);
+        if is_cut {
+            self.believed.get_or_insert(seq);
+        }
         is_cut.then_some(claimed)
+    }
+
+    fn push_stored(&mut self, row: &rusqlite::Row<'_>, leaf: &Digest) -> Result<(), Error> {
+        let stored = row.get_ref(row::LEAF)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+        let stored = stored.and_then(|bytes| bytes.try_into().ok()).map_or(Digest([0; 32]), Digest);
+        if self.stored.is_none() && stored != *leaf {
+            self.stored = Some(self.tree.clone());
+        }
+        if let Some(tree) = &mut self.stored {
+            tree.push(stored, |_, _, _| ());
+        }
+        Ok(())
     }
 
     /// Extends the tree and compares the stored nodes that are now full.
@@ -236,13 +264,20 @@ impl<'c> Scan<'c> {
     fn compare_heads(&mut self, heads: &Heads, last: i64) {
         let size = last.unsigned_abs();
         let Some(at) = heads.get(&size) else { return };
-        let root = self.tree.root();
+        let (root, believed) = (self.tree.root(), self.believed.take());
+        let stored = self.stored.as_ref().map(|tree| (tree.size(), tree.root()));
         for (head, place) in at {
             if head.root != root || self.tree.size() != size {
-                // The row before the last good head is the first that can differ; a bad row already names it.
+                // The row after the last good head is the first that can differ. A bad row already names it, unless the stored
+                // leaves are others, too, and a row before it only passed as cut.
                 let first = Seq(self.good_head_before(heads, size) + 1);
+                let named = match (self.report.first_bad, stored) {
+                    (None, _) => Some(first),
+                    (Some(_), Some((rows, root))) if rows == size && root != head.root => believed,
+                    (Some(_), _) => None,
+                };
                 self.report.find(
-                    self.report.first_bad.is_none().then_some(first),
+                    named,
                     format!("rows {first} to {size} are not those of the head of {size} rows {place}"),
                 );
             } else {
@@ -273,16 +308,22 @@ impl<'c> Scan<'c> {
         self.stray_nodes()?;
         self.columns.finish(self.connection, &mut self.report)?;
         self.compare_kept()?;
-        if let Some((balances, counts, tables)) = self.quiet.take() {
+        if let Some((balances, counts)) = self.quiet.take() {
             if let Some(budget) = self.audit.drift(&balances) {
                 self.report
                     .find(None, format!("the table's balance of budget {budget:?} differs from the log"));
             }
-            if tables != self.indexed.fingerprint {
-                self.report.find(None, "the index of events and members differs from the log");
-            }
             if counts != self.counts {
                 self.report.find(None, "the table of row counts differs from the log");
+            }
+        }
+        if let Some(index) = self.index.take() {
+            let (differs, twice) = index.finish(self.connection)?;
+            if let Some(what) = differs {
+                self.report.find(None, what);
+            }
+            for (first, again) in twice {
+                self.report.find(Some(again), format!("the event of row {first} was taken a second time"));
             }
         }
         Ok(())
@@ -303,8 +344,9 @@ impl<'c> Scan<'c> {
             (Some(first), Some(last)) => format!("of rows {first} to {last} "),
             _ => String::new(),
         };
+        // Which of them it is, nobody can say; a row the rescan met is a better answer than the first of them.
         self.report.find(
-            first,
+            first.filter(|_| self.report.first_bad.is_none()),
             format!("what is left {between}after erasing and pruning is not what was left then"),
         );
         Ok(())

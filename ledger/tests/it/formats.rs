@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use domain::Outcome;
-use ledger::{Error, Facet, Filter, Keys, Kind, Options, Reader, VerifyOptions, Writer, verify};
+use ledger::{Facet, Filter, Keys, Kind, Options, Reader, VerifyOptions, Writer, verify};
 
 use crate::support::*;
 
@@ -78,12 +78,17 @@ fn a_writer_brings_a_ledger_of_format_1_to_the_present_one() {
 
 #[test]
 fn an_upgrade_makes_the_columns_of_every_whole_block() {
-    let (folder, mut writer) = ledger();
-    for from in (0..20_000).step_by(500) {
+    let folder = copy_of(Path::new(FOLDER));
+    let options = Options::new(folder.path(), "largesse/format-1/0", NOW);
+    let mut writer = Writer::open(&options).unwrap().0;
+    for from in (1_000..21_000).step_by(500) {
         writer.append(NOW, &decisions(&writer, from..from + 500, 40)).unwrap();
     }
     drop(writer);
-    // As a build of format 1 left it.
+    // As a build of format 1 left it: with its keys, which know of no seal.
+    let keys = folder.path().join("keys.db");
+    std::fs::copy(Path::new(FOLDER).join("keys.db"), &keys).unwrap();
+    std::fs::set_permissions(&keys, Permissions::from_mode(0o600)).unwrap();
     intruder(folder.path())
         .execute_batch(
             "DROP TABLE tail;
@@ -94,9 +99,8 @@ fn an_upgrade_makes_the_columns_of_every_whole_block() {
         .unwrap();
     let vip = Filter { segment: Some("vip".into()), limit: 10_000, ..Filter::default() };
     let before = Reader::open(folder.path()).unwrap().seqs(&vip).unwrap();
-    assert_eq!(before.len(), 6_667);
-    // Its first row says that it was made by a newer build, so it is not believed, but it was brought to its format.
-    assert!(matches!(Writer::open(&options(folder.path())), Err(Error::Tail { .. })));
+    assert!(before.len() > 6_600);
+    Writer::open(&options).unwrap();
     assert_eq!(format_of(folder.path()), 3);
     assert_eq!(Reader::open(folder.path()).unwrap().seqs(&vip).unwrap(), before);
     assert_eq!(verify(folder.path(), &VerifyOptions::default(), |_, _| ()).unwrap().findings, []);

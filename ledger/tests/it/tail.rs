@@ -89,17 +89,34 @@ fn a_ledger_that_has_a_seal_does_not_lose_it() {
 }
 
 #[test]
-fn a_first_row_that_tells_of_an_older_format_is_refused() {
-    // More than a tile, so that the start does not hash its row anyway.
+fn nothing_in_the_database_tells_that_a_ledger_has_no_seal() {
     let (folder, mut writer) = ledger();
     writer.append(NOW, &decisions(&writer, 0..300, 3)).unwrap();
     writer.sign_head(NOW).unwrap();
     drop(writer);
     let older = "UPDATE record SET body = replace(body, '\"format\":3', '\"format\":2') WHERE seq = 1";
-    tamper(folder.path(), &format!("{older}; DROP TABLE tail; PRAGMA user_version = 2"));
+    let no_heads = "DELETE FROM checkpoint";
+    tamper(folder.path(), &format!("{older}; {no_heads}; DROP TABLE tail; PRAGMA user_version = 2"));
+    std::fs::write(folder.path().join("checkpoints.txt"), "").unwrap();
     match Writer::open(&options(folder.path())) {
-        Err(Error::Damaged(why)) => assert!(why.contains("first row"), "{why}"),
+        Err(Error::Tail { seq, .. }) => assert_eq!(seq, Seq(1), "nothing is under a head any more"),
         other => panic!("{:?}", other.map(|(_, recovery)| recovery)),
     }
     assert_eq!(check(folder.path()).first_bad, Some(Seq(1)));
+}
+
+#[test]
+fn a_seal_that_cannot_be_read_is_a_finding() {
+    let folder = uncovered();
+    tamper(folder.path(), "PRAGMA ignore_check_constraints = ON; UPDATE tail SET mac = x'00'");
+    let report = check(folder.path());
+    assert!(!report.sealed && report.findings[0].what.contains("cannot be checked"), "{:?}", report.findings);
+}
+
+#[test]
+fn heads_that_are_gone_from_the_database_are_missed() {
+    let folder = uncovered();
+    tamper(folder.path(), "DELETE FROM checkpoint WHERE size = (SELECT min(size) FROM checkpoint)");
+    let findings = check(folder.path()).findings;
+    assert!(findings[0].what.contains("missing from the database"), "{findings:?}");
 }

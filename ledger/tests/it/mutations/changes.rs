@@ -73,9 +73,9 @@ const EDITS: [&str; 25] = [
 pub(super) fn mutate(log: &Log, folder: &Path, random: &mut Random) -> Change {
     let (size, seq) = (log.size, 1 + random.below(log.size));
     match random.below(if size > 256 {
-        14
+        15
     } else if size > 2 {
-        13
+        14
     } else {
         8
     }) {
@@ -95,6 +95,7 @@ pub(super) fn mutate(log: &Log, folder: &Path, random: &mut Random) -> Change {
         10 => truncate(folder, seq.min(size - 1)),
         11 => restore(log, folder, random),
         12 => hash_anew(log, folder, seq),
+        13 => hide(folder, size, random),
         _ => edit_node(folder, size, random),
     }
 }
@@ -197,6 +198,31 @@ fn hash_anew(log: &Log, folder: &Path, seq: u64) -> Change {
     tamper(folder, &format!("UPDATE record SET segment = 'mended' WHERE seq = {seq}"));
     mend(folder, seq.cast_signed());
     change(format!("row {seq} edited and hashed anew"), Expect::Row(log.head_before(seq) + 1))
+}
+
+/// The index says something else than the rows, which stay as they are: what it leaves out is found by nobody who asks.
+fn hide(folder: &Path, size: u64, random: &mut Random) -> Change {
+    let sql = match random.below(6) {
+        0 => format!("DELETE FROM recent; INSERT INTO recent VALUES ({size}, zeroblob(16 * {size}))"),
+        1 => {
+            "UPDATE recent SET hashes = zeroblob(length(hashes)) WHERE last = (SELECT max(last) FROM recent)"
+                .to_owned()
+        }
+        2 => "DELETE FROM recent WHERE last = (SELECT max(last) FROM recent)".to_owned(),
+        3 => "INSERT INTO member_index VALUES (random(), 2)".to_owned(),
+        // Which slice reaches how far is no news where no row is in it.
+        4 => return by_sql(folder, reach("slice", size), Expect::Found),
+        _ => return by_sql(folder, reach("7", 1_000_000), Expect::Found),
+    };
+    by_sql(folder, sql, Expect::Bytes)
+}
+
+/// Says that slices reach to a row.
+fn reach(slices: &str, row: u64) -> String {
+    format!(
+        "WITH RECURSIVE n (slice) AS (SELECT 0 UNION SELECT slice + 1 FROM n WHERE slice < 255)
+         INSERT OR REPLACE INTO index_slice SELECT {slices}, {row} FROM n"
+    )
 }
 
 fn edit_node(folder: &Path, size: u64, random: &mut Random) -> Change {
