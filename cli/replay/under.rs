@@ -58,7 +58,10 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
     // One event more than was asked for: timers fire when time goes on.
     let count = recorded.events.iter().rposition(|taken| taken.seq.0 <= last).map_or(0, |at| at + 1);
     recorded.events.truncate(count + 1);
-    let asked = asked(&reader, rows.as_ref())?;
+    let Asked { rows: asked, gone } = asked(&reader, rows.as_ref())?;
+    if args.id.is_some() && asked.is_empty() {
+        return Err(nothing_to_compare(gone));
+    }
     let starts = reader.of_kinds(&[Kind::Start]).map_err(crate::ledger_errors)?;
     // What only updated facts names no policy: it is that of the run.
     let own = |row: &Row| {
@@ -72,34 +75,67 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
             place.insert(self::said(super::models(args)?, &recorded, &Arc::new(policy))?);
         }
     }
-    let (mut lines, mut same) = (Vec::new(), 0u64);
+    let (mut lines, mut counts) = (Vec::new(), Counts { gone, ..Counts::default() });
     for row in asked {
         let decided_by = own(&row);
         let Some(line) = compared(row, &said[&decided_by], &said[&bundle.digest()]) else { continue };
+        counts.compared += 1;
+        counts.as_recorded += u64::from(line.computed == line.recorded);
         if line.computed == line.under && args.id.is_none() {
-            same += 1;
+            counts.same += 1;
         } else {
             lines.push(line);
         }
     }
-    show(args, bundle.digest(), &lines, same)?;
+    show(args, bundle.digest(), &lines, &counts)?;
     Ok(Verdict::Ok)
 }
 
-/// The asked rows about members.
-fn asked(reader: &Reader, rows: Option<&RangeInclusive<u64>>) -> Result<Vec<Row>> {
+/// How the asked rows came out.
+#[derive(Default)]
+struct Counts {
+    compared: u64,
+    same: u64,
+    /// What the own policy gives for so many is what was recorded.
+    as_recorded: u64,
+    gone: u64,
+}
+
+/// The asked rows about events of members.
+#[derive(Default)]
+struct Asked {
+    rows: Vec<Row>,
+    /// Those of them that were erased or pruned: nobody can decide them again.
+    gone: u64,
+}
+
+fn asked(reader: &Reader, rows: Option<&RangeInclusive<u64>>) -> Result<Asked> {
     let (first, last) = rows.map_or((1, u64::MAX), |rows| (*rows.start(), *rows.end()));
-    let (mut asked, mut after) = (Vec::new(), Seq(first.saturating_sub(1)));
+    let (mut asked, mut after) = (Asked::default(), Seq(first.saturating_sub(1)));
     loop {
         let page = reader.after(after, PAGE_ROWS).map_err(crate::ledger_errors)?;
         let newest = page.last().map(|row| row.seq);
-        let about = |row: &Row| row.seq.0 <= last && row.member.is_some() && row.event_id.is_some();
-        asked.extend(page.into_iter().filter(about).map(|row| Row { body: None, sealed: None, ..row }));
+        let is_event = |row: &Row| row.seq.0 <= last && matches!(row.kind, Kind::Decision | Kind::Observed);
+        for row in page.into_iter().filter(is_event) {
+            if row.is_pruned() || row.event_id.is_none() {
+                asked.gone += 1;
+            } else {
+                asked.rows.push(Row { body: None, sealed: None, ..row });
+            }
+        }
         match newest {
             Some(newest) if newest.0 < last => after = newest,
             Some(_) | None => return Ok(asked),
         }
     }
+}
+
+fn nothing_to_compare(gone: u64) -> Failure {
+    Failure::usage(if gone > 0 {
+        "the row was erased or pruned: nobody can say what another policy would have made of it"
+    } else {
+        "the row is about no event of a member; `--under` compares what became of those"
+    })
 }
 
 /// What a policy says to the recorded events.
@@ -111,9 +147,12 @@ fn said(models: Models, recorded: &Recorded, bundle: &Arc<Bundle>) -> Result<Sai
     said.map_err(Failure::runtime)
 }
 
-fn show(args: &Args, under: Digest, lines: &[Line], same: u64) -> Result<()> {
+fn show(args: &Args, under: Digest, lines: &[Line], counts: &Counts) -> Result<()> {
     if args.output == Document::Json {
-        return output::json(&serde_json::json!({ "under": under, "same": same, "different": lines }));
+        return output::json(&serde_json::json!({
+            "under": under, "compared": counts.compared, "same": counts.same, "as_recorded": counts.as_recorded,
+            "erased_or_pruned": counts.gone, "different": lines,
+        }));
     }
     let mut table = output::plain_table();
     table.set_header(["row", "event", "recorded", "computed", "under the other policy", "its reason"]);
@@ -135,8 +174,19 @@ fn show(args: &Args, under: Digest, lines: &[Line], same: u64) -> Result<()> {
     if args.id.is_some() {
         return Ok(());
     }
-    let (different, same) = (output::grouped(lines.len() as u64), output::grouped(same));
-    output::line(&format!("{different} come out differently under {}, {same} the same", under.short()))
+    let (different, same) = (output::grouped(lines.len() as u64), output::grouped(counts.same));
+    output::line(&format!("{different} come out differently under {}, {same} the same", under.short()))?;
+    output::line(&format!(
+        "of {} compared, {} come out computed as they were recorded",
+        output::grouped(counts.compared),
+        output::grouped(counts.as_recorded)
+    ))?;
+    match counts.gone {
+        0 => Ok(()),
+        gone => {
+            output::line(&format!("{} were erased or pruned and are not compared", output::grouped(gone)))
+        }
+    }
 }
 
 /// Outcomes under rules that somebody made up answer questions about what members' facts are; so that is a reading.

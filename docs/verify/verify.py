@@ -42,6 +42,22 @@ def decimal(text):
     return int(text)
 
 
+def strict(text, *names):
+    """The object in a text; one with a field twice, or with others than these, says two things to two readers."""
+
+    def fields(pairs):
+        need(len(pairs) == len(dict(pairs)), "a field stands in it twice")
+        return dict(pairs)
+
+    found = json.loads(text, object_pairs_hook=fields)
+    need(isinstance(found, dict) and set(found) == set(names), f"not an object of {', '.join(names)}")
+    return found
+
+
+def is_number(value):
+    return type(value) is int  # neither true nor 1.0
+
+
 # --- keys and signed notes -----------------------------------------------------------------------------------------------
 
 
@@ -218,7 +234,9 @@ def check_proof(text, keys, pinned):
     lines = front.split("\n")
     need(blank and len(lines) >= 3 and lines[0] == "c2sp.org/tlog-proof@v1", "not a tlog-proof file")
     need(lines[1].startswith("extra ") and lines[2].startswith("index "), "the proof carries no record or no index")
-    extra, index = json.loads(unbase64(lines[1].removeprefix("extra "))), decimal(lines[2].removeprefix("index "))
+    extra = strict(unbase64(lines[1].removeprefix("extra ")), "v", "record", "sealed_digest", "leaf", "rotations")
+    need(is_number(extra["v"]) and extra["v"] == 1, f"the proof is of form {extra['v']}, this verifier knows form 1")
+    index = decimal(lines[2].removeprefix("index "))
     record, sealed = unbase64(extra["record"]), bytes.fromhex(extra["sealed_digest"] or "")
     row = columns(record)
     need(row["seq"] == index + 1, f"the leaf does not match: the record is row {row['seq']}, the proof is for row {index + 1}")
@@ -240,10 +258,12 @@ KINDS = {"run": {2}, "policy": {3}, "models": {4}, "decision": {11}, "negotiatio
 
 
 def check_evidence(text, keys, pinned):
-    evidence = json.loads(text)
-    need(evidence["v"] == 1, f"the file is of form {evidence['v']}, this verifier knows form 1")
+    evidence = strict(text, "v", "about", "items")
+    need(is_number(evidence["v"]) and evidence["v"] == 1, f"the file is of form {evidence['v']}, this verifier knows form 1")
     items, about = evidence["items"], evidence["about"]
     need(items and about, "the file is about no decision")
+    need(all(is_number(seq) for seq in [*about, *(item["row"] for item in items)]), "a row's number is none")
+    need(all(set(item) == {"what", "row", "proof"} for item in items), "an item has other fields than what, row and proof")
     rows, heads = {}, set()
     for item in items:
         row, head = check_proof(item["proof"], keys, pinned)
@@ -264,6 +284,8 @@ def check_evidence(text, keys, pinned):
         need(rests_on("policy", "bundle"), f"the policy of decision {seq} is not in the file")
         need(decision["models"] is None or rests_on("models", "models"), f"the models of decision {seq} are not in the file")
         need(any(row["kind"] in KINDS["run"] and row["seq"] < seq and row["epoch"] == decision["epoch"] for row in rows.values()), f"the run of decision {seq} is not in the file")
+        prices = [str(row["seq"]) for row in rows.values() if row["kind"] in KINDS["negotiation"] and row["seq"] < seq]
+        print(f"decision {seq}: " + (f"negotiations in the file: {', '.join(prices)}" if prices else "no negotiation in the file"))
     print(f"proven: decisions {about} with their run, models and policy; whether steps or certificates are missing only the log tells")
 
 

@@ -83,11 +83,11 @@ fn end_of_last(bytes: &[u8]) -> Option<usize> {
     windows.enumerate().rev().find(|(_, window)| *window == SEPARATOR).map(|(at, _)| at + SEPARATOR.len())
 }
 
-/// Reads every note of a checkpoint file in order and hands each head, or what is wrong with it, to `each`.
+/// Reads every note of a checkpoint file in order and hands each head, or what is wrong with it, to `each`, with its note.
 pub(crate) fn read_all(
     path: &Path,
     keys: &KeyHistory,
-    mut each: impl FnMut(Result<Head, NoteError>),
+    mut each: impl FnMut(Result<Head, NoteError>, &str),
 ) -> Result<(), Error> {
     let io = |error| Error::io("read the checkpoint file", path, error);
     let mut reader = BufReader::new(File::open(path).map_err(io)?);
@@ -100,7 +100,7 @@ pub(crate) fn read_all(
         empty = if note.len() - before == 1 { empty + 1 } else { 0 };
         if empty == 2 || note.len() > NOTE_BYTES_MAX {
             note.truncate(note.trim_end_matches('\n').len() + 1);
-            each(keys.open(&note));
+            each(keys.open(&note), &note);
             note.clear();
             empty = 0;
         }
@@ -135,7 +135,8 @@ mod tests {
             assert_eq!(std::fs::read(&path).unwrap(), two, "cut at {cut}");
         }
         let (mut sizes, mut bad) = (Vec::new(), 0);
-        read_all(&path, &keys, |head| head.map_or_else(|_| bad += 1, |head| sizes.push(head.size))).unwrap();
+        read_all(&path, &keys, |head, _| head.map_or_else(|_| bad += 1, |head| sizes.push(head.size)))
+            .unwrap();
         assert_eq!((sizes, bad), (vec![1, 2], 0));
     }
 

@@ -205,7 +205,7 @@ fn collect_heads(
         add(opened, IN_DATABASE, report);
     }
     if files.heads.exists() {
-        head_file::read_all(&files.heads, &keys, |opened| add(opened, IN_FILE, report))?;
+        head_file::read_all(&files.heads, &keys, |opened, _| add(opened, IN_FILE, report))?;
     } else {
         report.find(None, "the checkpoint file is missing");
     }

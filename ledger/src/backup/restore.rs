@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use domain::digest::hex;
+use rusqlite::params;
 
 use super::{
     Copied, PARTIAL, PEOPLE, Progress, Staging, copy_database, copy_file, prove, restrict, with_ending,
@@ -14,8 +15,8 @@ use crate::head_file;
 use crate::keys::{KeyError, Keys};
 use crate::lock::refuse_in_use;
 use crate::reader::Reader;
-use crate::recovery::meta_text;
-use crate::schema;
+use crate::recovery::{last_seq, meta_text};
+use crate::schema::{self, Access};
 use crate::verify::{VerifyOptions, folder_keys};
 
 /// Where keys are put back from; a backup has none.
@@ -47,18 +48,20 @@ pub fn restore(
     let staged = Files::of(&staging.0, None);
     copy_database(&source.database, &staged.database, |done, of| progress(Progress::Copying(done, of)))?;
     if target.heads.exists() {
-        copy_file(&target.heads, &staged.heads)?
+        copy_file(&target.heads, &staged.heads)?;
+        take_heads(&staged)?
     } else {
         write_heads(&staged)?
     }
     copy_file(&source.verifier, &staged.verifier)?;
     copy_file(&from.join(PEOPLE), &staging.0.join(PEOPLE))?;
     let trusted = target.verifier.exists().then(|| folder_keys(&target.verifier)).transpose()?;
-    let options = VerifyOptions { trusted, ..VerifyOptions::default() };
+    let keys = match keys {
+        Some(keys) => Some(put_keys(&staged, keys)?),
+        None => keys_there(&target)?,
+    };
+    let options = VerifyOptions { trusted, keys, ..VerifyOptions::default() };
     let (rows, root) = prove(&reader, &staging.0, &options, &mut progress)?;
-    if let Some(keys) = keys {
-        put_keys(&staged, keys)?;
-    }
     let mut files = staging.files()?;
     for rest in ["-wal", "-shm"] {
         // Empty: what readers of the lost ledger left.
@@ -74,6 +77,24 @@ pub fn restore(
     }
     crate::keys::sync_folder(&target.database)?;
     Ok(Copied { rows, root, files, wal_bytes: 0 })
+}
+
+/// Heads that were filed after the backup was made, over rows it has: the database is to know them, too.
+fn take_heads(staged: &Files) -> Result<(), Error> {
+    let connection = schema::connect(&staged.database, Access::Write)?;
+    let (history, size) = (crate::rotate::recorded(&connection)?, last_seq(&connection)?);
+    let sql = "INSERT INTO checkpoint (size, root, time, note) SELECT ?1, ?2, recorded_at, ?3 FROM record
+               WHERE seq = ?1 AND ?1 > (SELECT ifnull(max(size), 0) FROM checkpoint)";
+    let mut notes = Vec::new();
+    head_file::read_all(&staged.heads, &history, |head, note| {
+        // What cannot be opened, or is of other rows, is named by the check of the copy.
+        notes.extend(head.ok().filter(|head| head.size <= size.0).map(|head| (head, note.to_owned())));
+    })?;
+    for (head, note) in notes {
+        connection.execute(sql, params![head.size.cast_signed(), head.root.0, note])?;
+    }
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.close().map_err(|(_, error)| Error::from(error))
 }
 
 /// Refuses a folder that holds a ledger, or parts of another one.
@@ -108,7 +129,7 @@ fn refuse_older(reader: &Reader, target: &Files, to: &Path) -> Result<(), Error>
         return Ok(());
     }
     let (rows, mut published) = (reader.size()?, 0);
-    head_file::read_all(&target.heads, &reader.key_history()?, |head| {
+    head_file::read_all(&target.heads, &reader.key_history()?, |head, _| {
         // What cannot be opened here is named by the check of the copy.
         published = published.max(head.map_or(0, |head| head.size));
     })?;
@@ -123,7 +144,7 @@ fn refuse_older(reader: &Reader, target: &Files, to: &Path) -> Result<(), Error>
 }
 
 /// Puts keys beside the staged ledger and makes sure that they are its own.
-fn put_keys(staged: &Files, from: &KeysFrom) -> Result<(), Error> {
+fn put_keys(staged: &Files, from: &KeysFrom) -> Result<Keys, Error> {
     copy_database(&from.keys, &staged.keys, |_, _| ())?;
     copy_file(&from.master_key, &staged.master_key)?;
     restrict(&staged.keys)?;
@@ -132,5 +153,14 @@ fn put_keys(staged: &Files, from: &KeysFrom) -> Result<(), Error> {
     if meta_text(&schema::open_to_read(&staged.database)?, "ledger")? != hex(&keys.ledger_id()) {
         return Err(KeyError::OtherLedger(from.keys.clone()).into());
     }
-    Ok(())
+    Ok(keys)
+}
+
+/// Keys that lie there already: with them the end of the copy is held to its seal.
+fn keys_there(target: &Files) -> Result<Option<Keys>, Error> {
+    match Keys::open(&target.keys, &target.master_key, false) {
+        Ok(keys) => Ok(Some(keys)),
+        Err(KeyError::Missing(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -131,7 +131,8 @@ impl Extra {
     fn read(extra: &Value) -> Option<Extra> {
         let digest = |value: &Value| value.as_str().and_then(unhex).map(Digest);
         let note = |value: &Value| value.as_str().map(str::to_owned);
-        if extra["v"] != 1 {
+        // A field that nobody reads could tell another reader something else.
+        if extra["v"] != 1 || extra.as_object()?.len() != 5 {
             return None;
         }
         Some(Extra {

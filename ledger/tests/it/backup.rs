@@ -96,6 +96,38 @@ fn a_backup_without_keys_is_read_and_proven_but_opens_nothing() {
 }
 
 #[test]
+fn heads_filed_after_a_backup_are_taken_over_by_what_is_put_back() {
+    let (folder, mut writer) = ledger();
+    writer.append(NOW, &decisions(&writer, 0..50, 50)).unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let backup = kept.path().join("backup");
+    copy(folder.path(), &backup).unwrap();
+    writer.sign_head(NOW).unwrap();
+    drop(writer);
+    std::fs::remove_file(folder.path().join("ledger.db")).unwrap();
+    put_back(&backup, folder.path()).unwrap();
+    check(folder.path());
+    assert_eq!(Reader::open(folder.path()).unwrap().last_checkpoint().unwrap().unwrap().size, 51);
+}
+
+#[test]
+fn a_backup_whose_end_was_changed_is_not_put_back_where_keys_tell() {
+    let (folder, mut writer) = ledger();
+    writer.append(NOW, &decisions(&writer, 0..50, 50)).unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let (backup, keys) = (kept.path().join("backup"), kept.path().join("k.db"));
+    copy(folder.path(), &backup).unwrap();
+    backup_keys(folder.path(), &keys).unwrap();
+    drop(writer);
+    crate::tamper::tamper(&backup, "UPDATE tail SET mac = zeroblob(32)");
+    put_back(&backup, &kept.path().join("without")).unwrap();
+    let from = KeysFrom { keys, master_key: folder.path().join("master.key") };
+    let to = kept.path().join("with");
+    refused(restore(&backup, &to, Some(&from), |_| ()), "not those that were sealed");
+    assert!(!to.join("keys.db").exists());
+}
+
+#[test]
 fn an_erased_member_stays_erased_after_an_older_backup_is_put_back() {
     let (folder, mut writer) = ledger();
     writer.append(NOW, &decisions(&writer, 0..100, 10)).unwrap();

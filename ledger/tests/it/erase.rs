@@ -66,9 +66,36 @@ fn event_ids_of_others_that_hold_the_identifier_are_counted() {
         ..decision(&writer, number, 10)
     };
     let own = Entry { member: Some(named), ..with(3, "own-4711") };
-    let entries = [with(1, "order-4711"), with(2, "order-47110"), own];
+    let note = Entry::new(Kind::Operation, [9; 16], r#"{"why":"4711 called, and 47110"}"#.into());
+    let entries = [with(1, "order-4711"), with(2, "order-47110"), own, note];
     writer.append(NOW, &entries).unwrap();
-    assert_eq!(writer.erase(NOW, named, "asked for").unwrap().mentions, 1);
+    for text in ["4711 asked for it", "to erase (4711)"] {
+        assert!(matches!(writer.erase(NOW, named, text), Err(Error::NamesMember)), "{text}");
+        assert!(matches!(writer.add_hold(NOW, Some(named), text), Err(Error::NamesMember)), "{text}");
+    }
+    assert_eq!(writer.erase(NOW, named, "ticket 47110").unwrap().mentions, 2);
+}
+
+#[test]
+fn an_index_that_hides_rows_does_not_keep_them_from_erasure() {
+    let (folder, _) = ledger();
+    let member = filled(folder.path());
+    let reader = Reader::open(folder.path()).unwrap();
+    let rows = reader.rows_of(member).unwrap().len();
+    assert!(rows > 5 && rows == reader.member_after(member, Seq::START, 1_000).unwrap().len());
+    drop(reader);
+    intruder(folder.path())
+        .execute_batch(
+            "DELETE FROM member_index; DELETE FROM recent;
+             INSERT INTO recent SELECT max(seq), zeroblob(16 * max(seq)) FROM record;",
+        )
+        .unwrap();
+    let mut writer = open(folder.path());
+    let reader = writer.reader().unwrap();
+    assert!(reader.member_after(member, Seq::START, 1_000).unwrap().is_empty(), "the index hides them");
+    assert_eq!(reader.rows_of(member).unwrap().len(), rows);
+    drop(reader);
+    assert_eq!(writer.erase(NOW, member, "request 17").unwrap().rows, rows as u64);
 }
 
 #[test]
