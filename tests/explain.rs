@@ -115,6 +115,9 @@ fn losses_add_up_scores_come_out_again_and_another_policy_can_be_asked() {
     let same = run_json(&["replay", "--all", "--under", &own, "--dir", text(&ledger), "--output", "json"]);
     assert_eq!(same["different"], serde_json::json!([]), "the policy that decided differs from itself");
     assert!(same["same"].as_u64() > Some(100), "{same}");
+    let count = |said: &serde_json::Value, what: &str| said[what].as_u64().unwrap();
+    assert_eq!(count(&same, "compared"), count(&same, "same"));
+    assert!(count(&same, "as_recorded") <= count(&same, "compared") && count(&same, "erased_or_pruned") == 0);
     let granted = query(&ledger, "SELECT min(seq) FROM record WHERE kind = 11 AND outcome = 0");
     let args = ["replay", &granted, "--under", text(&draft), "--dir", text(&ledger), "--output", "json"];
     // Made-up rules could be questions about a member, so whoever asks leaves a row.
@@ -130,4 +133,30 @@ fn losses_add_up_scores_come_out_again_and_another_policy_can_be_asked() {
         (Some("denied"), Some("KILL_SWITCH")),
         "{under}"
     );
+    // A certificate is about nobody's event, and what was erased can be decided by nobody.
+    let certificate = query(&ledger, "SELECT min(seq) FROM record WHERE kind = 20");
+    let about_nobody = run(&["replay", &certificate, "--under", &own, "--dir", text(&ledger)]);
+    assert!(about_nobody.status.code() == Some(2) && stderr(&about_nobody).contains("no event of a member"));
+    let member = query(&ledger, &format!("SELECT lower(hex(member)) FROM record WHERE seq = {granted}"));
+    let rows = query(
+        &ledger,
+        &format!("SELECT count(*) FROM record WHERE kind IN (10, 11) AND hex(member) = upper('{member}')"),
+    );
+    run_json(&[
+        "member",
+        "erase",
+        &member,
+        "--pseudonym",
+        "--purpose",
+        "asked for",
+        "--dir",
+        text(&ledger),
+        "--output",
+        "json",
+    ]);
+    let after = run_json(&["replay", "--all", "--under", &own, "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(count(&after, "erased_or_pruned").to_string(), rows, "{after}");
+    assert_eq!(count(&after, "compared") + count(&after, "erased_or_pruned"), count(&same, "compared"));
+    let gone = run(&["replay", &granted, "--under", &own, "--dir", text(&ledger)]);
+    assert!(gone.status.code() == Some(2) && stderr(&gone).contains("erased or pruned"), "{}", stderr(&gone));
 }

@@ -363,7 +363,7 @@ fn a_difference_says_who_is_affected() {
     let shown = run(&["policy", "diff", &started, text(&draft), "--log", log]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     let line = format!("{otherwise} of {members} members are decided otherwise");
-    assert!(shown.contains(&line) && shown.contains("promised only then"), "{shown}");
+    assert!(shown.contains(&line) && shown.contains("promised only by the old"), "{shown}");
     let listed = run(&["policy", "diff", &started, text(&draft), "--log", log, "--output", "csv"]);
     assert_eq!(listed.status.code(), Some(2), "{}", stderr(&listed));
 }

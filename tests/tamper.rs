@@ -157,3 +157,38 @@ fn an_emptied_checkpoint_file_is_found() {
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stdout).contains("missing from the checkpoint file"));
 }
+
+#[test]
+fn rows_that_an_index_hides_from_questions_are_found_by_verify() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    tamper(
+        &ledger,
+        "DELETE FROM recent; INSERT INTO recent SELECT max(seq), zeroblob(16 * max(seq)) FROM record;",
+    );
+    let output = run(&["log", "verify", "--dir", text(&ledger)]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.code() == Some(3) && said.contains("the index of the newest rows differs"),
+        "{said}"
+    );
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_no_reason_to_say_nothing_of_the_seal() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let verified = run_json(&["log", "verify", "--dir", text(&ledger), "--output", "json"]);
+    assert_eq!(
+        (&verified["sealed"], &verified["seal_not_checked"]),
+        (&true.into(), &serde_json::Value::Null)
+    );
+    std::fs::set_permissions(ledger.join("keys.db"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let output = run(&["log", "verify", "--dir", text(&ledger)]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("the seal over the end of the log was not checked") && said.contains("chmod 600"),
+        "{said}"
+    );
+}

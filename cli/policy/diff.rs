@@ -17,7 +17,7 @@ use crate::output::{self, Columns, Format};
 #[derive(clap::Args)]
 #[command(after_help = "\
 With --log the recorded events of a ledger are decided under both, and it is counted for each segment how many
-members are decided otherwise, are promised something only by the second, or only by the first. JSON then is one
+members are decided otherwise, are promised something only by the new one, or only by the old one. JSON then is one
 document. `largesse policy impact` says what it costs and which decisions change.")]
 pub struct Args {
     /// A folder, or a digest that the ledger in --dir or --log holds
@@ -106,7 +106,7 @@ fn concerned(report: &Impact) -> String {
     let total = |of: fn(&sim::impact::Affected) -> u64| report.affected.iter().map(of).sum::<u64>();
     let head = format!(
         "{} of {} members are decided otherwise at one of {} recorded events; {} are promised something only by the \
-         second, {} only by the first",
+         new one, {} only by the old one",
         output::grouped(total(|of| of.decided_otherwise)),
         output::grouped(total(|of| of.members)),
         output::grouped(report.events),

@@ -104,6 +104,9 @@ pub fn run(args: &Args) -> Result {
 fn detail(reader: &Reader, step: &Step) -> Result<String> {
     Ok(match step {
         Step::Submit { bundle, note, .. } => joined([tested(reader, *bundle)?, note.clone()]),
+        Step::Approve { impact, unchecked: true, .. } => {
+            format!("impact report {}, not computed again", impact.short())
+        }
         Step::Assess { impact, .. } | Step::Approve { impact, .. } => {
             format!("impact report {}", impact.short())
         }

@@ -15,7 +15,7 @@ use policies::registry::{Registry, Step};
 use runtime::registry::Request;
 use runtime::requests::Answer;
 use sim::impact::{self, Assessment, Impact, Wanted};
-pub use text::{affected, is_nothing_recorded, text};
+pub use text::{affected, covered, is_nothing_recorded, text};
 use text::{number, numbers};
 
 use super::named;
@@ -145,6 +145,14 @@ pub fn assess(
     draft: &Arc<Bundle>,
     asked: &Asked,
 ) -> Result<(Assessment, Wanted)> {
+    let (theirs, drafts) = (&from.program().currency, &draft.program().currency);
+    if theirs != drafts {
+        return Err(Failure::usage(format!(
+            "{} counts in {theirs} and {} in {drafts}: amounts of two currencies cannot be compared",
+            from.digest().short(),
+            draft.digest().short()
+        )));
+    }
     let choice = asked.onnxruntime.map_or(Choice::Embedded, |library| Choice::Library(library.to_owned()));
     let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
     let load = || Models::load(&engine, &Source::Shipped).map_err(Failure::unavailable);

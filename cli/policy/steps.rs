@@ -1,15 +1,16 @@
 //! The signed steps: `largesse policy submit|approve|shadow|canary|activate|withdraw|rollback`, and what kill switches share with them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use agents::policy::budgets::pays_for_nothing;
 use domain::{Digest, Ppm, Timestamp};
-use ledger::Reader;
+use ledger::{Kind, Reader};
 use policies::registry::{Step, percent};
 use runtime::opening::recorded_bundle;
 use runtime::registry;
 use sim::impact::Impact;
 
+use super::impact::covered;
 use super::place::Found;
 use super::report::{otherwise, recheck};
 use crate::exit::{Failure, Result, Verdict};
@@ -33,8 +34,9 @@ pub struct Submit {
 #[derive(clap::Args)]
 #[command(after_help = "\
 The report is computed again from the same recorded events first: one that comes out otherwise is not approved
-(exit 3). Over NATS the events are out of reach, so the report's numbers are its author's word: run
-`largesse policy report BUNDLE --dir DIR --recheck` where the ledger is.")]
+(exit 3). Over NATS the events are out of reach, so the report's numbers are its author's word, and the history
+says so: run `largesse policy report BUNDLE --dir DIR --recheck` where the ledger is. It is said how much of the
+ledger the report is about; one about no event is refused where the ledger holds some.")]
 pub struct Approve {
     /// The bundle: its folder, its digest, or the digest's first digits
     #[arg(value_name = "BUNDLE")]
@@ -148,31 +150,41 @@ pub fn submit(args: &Submit) -> Result {
 pub fn approve(args: &Approve) -> Result {
     let found = args.keyed.place.find()?;
     let bundle = found.digest(&args.bundle)?;
-    if let (Found::Folder(dir, reader), false) = (&found, args.unchecked) {
-        let differs = comes_out_otherwise(dir, reader, bundle, args)?;
-        if let Some(why) = differs {
-            output::say(&format!("not approved: {why}"));
-            return Ok(Verdict::FoundBad);
+    let mut unchecked = true;
+    if let Found::Folder(dir, reader) = &found
+        && let Some(report) = approved_report(reader, bundle, args.impact)?
+    {
+        output::say(&covers(reader, &report)?);
+        if !args.unchecked {
+            let again = recheck(dir, reader, &report, args.onnxruntime.as_deref())?;
+            if again != args.impact {
+                output::say(&format!("not approved: {}", otherwise(again)));
+                return Ok(Verdict::FoundBad);
+            }
+            unchecked = false;
         }
     }
-    let step = Step::Approve { bundle, impact: args.impact };
+    let step = Step::Approve { bundle, impact: args.impact, unchecked };
     take(&args.keyed, &found, step, &format!("approved {bundle}"))
 }
 
-/// How the recorded report with the digest that is approved differs from what the ledger gives. A report that is not the
-/// newest is for the registry to refuse.
-fn comes_out_otherwise(
-    dir: &Path,
-    reader: &Reader,
-    bundle: Digest,
-    args: &Approve,
-) -> Result<Option<String>> {
+/// The recorded report with the digest that is approved. One that is not the newest is for the registry to refuse.
+fn approved_report(reader: &Reader, bundle: Digest, impact: Digest) -> Result<Option<Impact>> {
     let row = registry::report(reader, bundle).map_err(crate::node_errors)?;
-    let text = row.and_then(|row| row.body).filter(|text| Digest::of(text.as_bytes()) == args.impact);
-    let Some(text) = text else { return Ok(None) };
-    let report: Impact = serde_json::from_str(&text).map_err(Failure::runtime)?;
-    let again = recheck(dir, reader, &report, args.onnxruntime.as_deref())?;
-    Ok((again != args.impact).then(|| otherwise(again)))
+    let text = row.and_then(|row| row.body).filter(|text| Digest::of(text.as_bytes()) == impact);
+    text.map(|text| serde_json::from_str(&text).map_err(Failure::runtime)).transpose()
+}
+
+/// How much of the ledger a report is about, so that nobody approves what little somebody chose for what there is.
+fn covers(reader: &Reader, report: &Impact) -> Result<String> {
+    let counts = reader.counts().map_err(crate::ledger_errors)?;
+    let rows = counts.iter().filter(|count| matches!(count.kind, Kind::Observed | Kind::Decision));
+    let rows = rows.map(|count| count.rows).sum::<u64>();
+    Ok(format!(
+        "the report is about {}; the ledger holds {} rows of events, timers among them",
+        covered(report),
+        output::grouped(rows)
+    ))
 }
 
 pub fn activate(args: &Activate) -> Result {

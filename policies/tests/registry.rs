@@ -66,7 +66,7 @@ impl Desk {
     fn again(&mut self, bundle: Digest) {
         let impact = Digest::of(b"report");
         self.take("author", Step::Assess { bundle, impact });
-        self.take("approver", Step::Approve { bundle, impact });
+        self.take("approver", Step::Approve { bundle, impact, unchecked: false });
     }
 }
 
@@ -111,7 +111,7 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
     assert_eq!(code(desk.ask("approver", canary)), "REG0039");
     let impact = Digest::of(b"beside what is in force");
     desk.take("author", Step::Assess { bundle: second, impact });
-    desk.take("approver", Step::Approve { bundle: second, impact });
+    desk.take("approver", Step::Approve { bundle: second, impact, unchecked: false });
     desk.take("approver", Step::Activate { bundle: second });
     assert_eq!(desk.registry.in_force(), Some(second));
 }
@@ -148,8 +148,8 @@ fn an_approval_is_of_numbers_of_somebody_else_and_counts_while_its_approver_may_
     let (bundle, impact) = (Digest::of(b"draft"), Digest::of(b"report"));
     desk.take("author", submit(bundle));
     desk.take("director", Step::Assess { bundle, impact });
-    assert_eq!(code(desk.ask("director", Step::Approve { bundle, impact })), "REG0040");
-    desk.take("approver", Step::Approve { bundle, impact });
+    assert_eq!(code(desk.ask("director", Step::Approve { bundle, impact, unchecked: false })), "REG0040");
+    desk.take("approver", Step::Approve { bundle, impact, unchecked: false });
     assert_eq!(desk.registry.approved_by_any(bundle, |_| true), Ok(()));
     let key = key_of("approver");
     assert_eq!(desk.registry.approved_by_any(bundle, |approval| approval.key == key), Ok(()));
@@ -169,7 +169,7 @@ fn a_newer_report_makes_an_approval_stale() {
     let impact = Digest::of(b"another report");
     desk.take("author", Step::Assess { bundle, impact });
     assert_eq!(code(desk.ask("approver", Step::Activate { bundle })), "REG0015");
-    desk.take("approver", Step::Approve { bundle, impact });
+    desk.take("approver", Step::Approve { bundle, impact, unchecked: false });
     desk.take("approver", Step::Activate { bundle });
 }
 
@@ -241,7 +241,7 @@ fn a_canary_is_approved_first_grows_and_ends_with_whatever_replaces_it() {
     assert_eq!(code(desk.ask("approver", canary(bundle, 50_000))), "REG0015");
     let impact = Digest::of(b"report");
     desk.take("author", Step::Assess { bundle, impact });
-    desk.take("approver", Step::Approve { bundle, impact });
+    desk.take("approver", Step::Approve { bundle, impact, unchecked: false });
     desk.approve(other);
     assert_eq!(code(desk.ask("operator", canary(bundle, 50_000))), "REG0008");
     for share in [0, 1_000_000, 2_000_000] {
@@ -416,7 +416,7 @@ fn a_key_does_not_approve_its_own_work_under_another_name() {
     let (bundle, impact) = (Digest::of(b"draft"), Digest::of(b"report"));
     desk.take("author", submit(bundle));
     desk.take("author", Step::Assess { bundle, impact });
-    let statement = desk.statement("approver", Step::Approve { bundle, impact });
+    let statement = desk.statement("approver", Step::Approve { bundle, impact, unchecked: false });
     let asked = |key: &str| {
         let person = Person { name: "approver".to_owned(), roles: vec![Role::Approver], key: key.to_owned() };
         desk.registry.admit(&statement, &person, desk.now, std::slice::from_ref(&desk.bundle))

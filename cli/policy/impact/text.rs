@@ -25,13 +25,7 @@ pub fn text(report: &Impact) -> String {
         return nothing_recorded(report);
     }
     let mut lines = vec![
-        format!(
-            "{} recorded events{}, from {} to {}",
-            grouped(report.events),
-            report.since.map_or_else(String::new, |since| format!(" since {since}")),
-            report.from.short(),
-            report.to.short()
-        ),
+        format!("{}, from {} to {}", covered(report), report.from.short(), report.to.short()),
         format!(
             "{} of {} decisions come out differently; promises {}, cost {}, net value {}, most promised and unused at \
              once {}",
@@ -69,6 +63,16 @@ pub fn text(report: &Impact) -> String {
         lines.extend([String::new(), table]);
     }
     lines.join("\n")
+}
+
+/// Which events a report is about.
+pub fn covered(report: &Impact) -> String {
+    format!(
+        "{} recorded events{}{}",
+        grouped(report.events),
+        report.since.map_or_else(String::new, |since| format!(" since {since}")),
+        report.until.map_or_else(String::new, |until| format!(" up to row {}", grouped(until)))
+    )
 }
 
 /// Whether there is nothing to compare: as for the first policy of a ledger, before any event.
@@ -110,8 +114,8 @@ pub fn affected(affected: &[Affected]) -> Option<String> {
         "members of",
         "members",
         "decided otherwise",
-        "promised only then",
-        "promised only now",
+        "promised only by the new",
+        "promised only by the old",
     ]);
     for of in affected {
         let segment = of.segment.clone().unwrap_or_else(|| "no segment".to_owned());

@@ -44,7 +44,7 @@ impl Registry {
             // A new report would undo the approval that the schedule rests on.
             Step::Assess { bundle, .. } if self.is_scheduled(*bundle) => Err(Refusal::Scheduled(*bundle)),
             Step::Assess { bundle, .. } => self.version(*bundle).map(|_| ()),
-            Step::Approve { bundle, impact } => {
+            Step::Approve { bundle, impact, .. } => {
                 let version = self.version(*bundle)?;
                 let newest = version.impact.ok_or(Refusal::NotAssessed(*bundle))?;
                 if newest != *impact {

@@ -223,7 +223,7 @@ impl Registry {
                     version.assessed_by = Some((by.clone(), key.clone()));
                 }
             }
-            Step::Approve { bundle, impact } => {
+            Step::Approve { bundle, impact, .. } => {
                 if let Some(version) = self.versions.get_mut(bundle) {
                     let approval = Approval { by: by.clone(), key: key.clone(), at, impact: *impact };
                     version.approvals.push(approval);

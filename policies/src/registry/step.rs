@@ -38,7 +38,13 @@ pub enum Step {
     /// What the bundle would have done was computed; the digest is that of the report.
     Assess { bundle: Digest, impact: Digest },
     /// Somebody other than the author approves exactly this bundle with exactly this report.
-    Approve { bundle: Digest, impact: Digest },
+    Approve {
+        bundle: Digest,
+        impact: Digest,
+        /// Whether the report's numbers are its author's word: nobody computed them again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unchecked: bool,
+    },
     /// An approved bundle goes into force at a time.
     Schedule { bundle: Digest, at: Timestamp },
     /// An approved bundle goes into force now.
