@@ -125,8 +125,8 @@ fn show(
     }
     if let Some(mentions) = erased.map(|erased| erased.mentions).filter(|mentions| *mentions > 0) {
         output::say(&format!(
-            "{} rows of other members have an event id that holds this identifier; they are left, for ids are part of what \
-             is proven: have services publish ids that name nobody",
+            "{} rows hold this identifier where it is left, as part of what is proven: in an event id of another member, \
+             or in what people wrote; have services publish ids that name nobody",
             grouped(mentions)
         ));
     }

@@ -82,7 +82,10 @@ pub fn run(args: &Args) -> Result {
                 let statement = &refused.signed["statement"];
                 let step = statement["step"]["do"].as_str().unwrap_or_default();
                 let by = statement["by"].as_str().unwrap_or_default();
-                lines.push(line("refused", None, by, format!("{step}: {}", refused.refused)));
+                let named =
+                    |field: &str| statement["step"][field].as_str().and_then(|text| text.parse().ok());
+                let bundle = named("bundle").or_else(|| named("to"));
+                lines.push(line("refused", bundle, by, format!("{step}: {}", refused.refused)));
             }
             // Answers about promises are about members, not about the policy.
             Some(Recorded::Step(signed)) if matches!(signed.statement.step, Step::Answer { .. }) => {}

@@ -24,6 +24,15 @@ impl Sum {
     }
 }
 
+/// What is wrong with an index, or with the rows it leads to.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// Where it differs from the rows.
+    pub(crate) differs: Option<String>,
+    /// Rows that were written about one event, the earlier one first.
+    pub(crate) twice: Vec<(Seq, Seq)>,
+}
+
 /// The index as it was at the start of a check, and what the rows say that it should be.
 #[derive(Debug)]
 pub(crate) struct IndexCheck {
@@ -99,8 +108,8 @@ impl IndexCheck {
         self.recent.compare(seq, hashes);
     }
 
-    /// Where the index differs from the rows, and rows that were written about one event.
-    pub(crate) fn finish(self, connection: &Connection) -> Result<(Option<String>, Vec<(Seq, Seq)>), Error> {
+    /// What was found; to be asked after the last row.
+    pub(crate) fn finish(self, connection: &Connection) -> Result<Findings, Error> {
         let mut twice = Vec::new();
         let sql = "SELECT a.event_id = b.event_id FROM record a, record b WHERE a.seq = ?1 AND b.seq = ?2";
         let mut is_same = connection.prepare(sql)?;
@@ -114,7 +123,7 @@ impl IndexCheck {
         }
         let differs = || "the index of events and members differs from the log".to_owned();
         let wrong = self.wrong.or(self.recent.wrong);
-        Ok((wrong.or_else(|| (self.found != self.expected).then(differs)), twice))
+        Ok(Findings { differs: wrong.or_else(|| (self.found != self.expected).then(differs)), twice })
     }
 }
 

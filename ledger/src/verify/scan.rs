@@ -318,11 +318,11 @@ impl<'c> Scan<'c> {
             }
         }
         if let Some(index) = self.index.take() {
-            let (differs, twice) = index.finish(self.connection)?;
-            if let Some(what) = differs {
+            let findings = index.finish(self.connection)?;
+            if let Some(what) = findings.differs {
                 self.report.find(None, what);
             }
-            for (first, again) in twice {
+            for (first, again) in findings.twice {
                 self.report.find(Some(again), format!("the event of row {first} was taken a second time"));
             }
         }
