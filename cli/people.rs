@@ -1,10 +1,11 @@
 //! `largesse people`: who may do what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use domain::statement::Role;
 use ledger::person::PersonKey;
-use runtime::requests::{People, PersonEntry};
+use ledger::{Kind, Reader};
+use runtime::requests::{self, People, PersonEntry};
 use serde::Serialize;
 
 use crate::exit::{Failure, Result, Verdict};
@@ -24,7 +25,8 @@ pub enum Command {
 #[command(after_help = "\
 Roles: author (hands policies in), approver (approves what others wrote, activates, resumes),
 operator (stops, rolls back), auditor (keeps cases). Nobody approves their own work.
-Whoever may write people.toml in the ledger folder decides who is in it.")]
+Whoever may write people.toml in the ledger folder decides who is in it. What it said when a request was judged is a row
+of the ledger before the request's own; `largesse policy history` says who came, went or changed.")]
 pub struct Add {
     /// Name, one word
     name: String,
@@ -123,6 +125,20 @@ fn list(args: &List) -> Result {
         name: entry.name,
         key: entry.key,
     };
+    let unrecorded = unrecorded(&args.dir, &people)?;
     output::rows(args.output, people.person.into_iter().map(line).map(Ok))?;
+    if !unrecorded.is_empty() {
+        output::say(&format!("since the last request that was judged: {}", unrecorded.join("; ")));
+    }
     Ok(Verdict::Ok)
+}
+
+/// How the file differs from what the log last knew of it.
+fn unrecorded(dir: &Path, people: &People) -> Result<Vec<String>> {
+    if ledger::identity_of(dir).map_err(crate::ledger_errors)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = Reader::open(dir).and_then(|reader| reader.of_kinds(&[Kind::People]));
+    let known = rows.map_err(crate::ledger_errors)?.last().map_or_else(Vec::new, requests::recorded_people);
+    Ok(requests::changes(&known, &people.person))
 }

@@ -388,6 +388,14 @@ fn an_approval_does_not_outlive_its_approver() {
     office.refused("carl", &["policy", "activate", &digest], "REG0041");
     office.taken("carl", &["policy", "approve", &digest, "--impact", &impact]);
     office.taken("carl", &["policy", "activate", &digest]);
+    let changes = office.changes_of_people();
+    assert!(changes[0].contains("berta came (approver)"), "{changes:?}");
+    assert_eq!(changes[1..], ["berta: approver -> auditor; carl came (approver)"]);
+    // What nobody has asked for anything under is said, too, before it can be put back.
+    std::fs::write(&people, &listed).unwrap();
+    let listed = run(&["people", "list", "--dir", text(&ledger)]);
+    let said = stderr(&listed);
+    assert!(said.contains("berta: auditor -> approver; carl went"), "{said}");
 }
 
 /// A ledger whose node has run and taken nothing.

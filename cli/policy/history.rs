@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use domain::Digest;
-use ledger::Reader;
+use ledger::{Kind, Reader};
 use policies::cases;
 use policies::registry::{Step, describe, percent};
 use runtime::registry::Recorded;
+use runtime::requests;
 use serde::Serialize;
 
 use super::status::Status;
@@ -16,7 +17,9 @@ use crate::output::{self, Columns, Format};
 /// Show what was handed in, approved, in force and stopped, by whom and when
 #[derive(clap::Args)]
 #[command(
-    after_help = "The table ends with what holds now; `largesse policy status` says that alone, also as JSON."
+    after_help = "The table ends with what holds now; `largesse policy status` says that alone, also as JSON. Who came into
+people.toml, went or got other roles is said before the first step that was judged by it: whoever may write that file
+decides who is in it, and nobody signs for that."
 )]
 pub struct Args {
     /// Folder of the ledger
@@ -57,8 +60,11 @@ impl Columns for Line {
 pub fn run(args: &Args) -> Result {
     let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
     let mut lines = Vec::new();
-    let mut in_force = None;
-    for row in runtime::registry::rows(&reader).map_err(crate::node_errors)? {
+    let (mut in_force, mut people) = (None, Vec::new());
+    let mut rows = runtime::registry::rows(&reader).map_err(crate::node_errors)?;
+    rows.extend(reader.of_kinds(&[Kind::People]).map_err(crate::ledger_errors)?);
+    rows.sort_by_key(|row| row.seq);
+    for row in rows {
         let (row_number, at) = (row.seq.0, row.recorded_at.to_string());
         let line = |what, bundle: Option<domain::Digest>, by: &str, detail: String| Line {
             row: row_number,
@@ -68,6 +74,13 @@ pub fn run(args: &Args) -> Result {
             by: by.to_owned(),
             detail,
         };
+        if row.kind == Kind::People {
+            let now = requests::recorded_people(&row);
+            let changes = requests::changes(&people, &now).join("; ");
+            people = now;
+            lines.push(line("people", None, "people.toml", changes));
+            continue;
+        }
         match runtime::registry::read(&row).map_err(crate::node_errors)? {
             // Every run begins with such a row; only what it changes is news.
             Some(Recorded::Started(bundle)) if in_force == Some(bundle) => {}

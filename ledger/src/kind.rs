@@ -62,6 +62,7 @@ kinds! {
     50 Reading "reading" "Somebody was about to read personal data, and why."
     51 Tests "tests" "The tests of a bundle, as it was handed in with them."
     52 Upgrade "upgrade" "A ledger of an older format was brought to a newer one."
+    53 People "people" "Who may do what, as people.toml said it when a request was judged."
 }
 
 impl Kind {

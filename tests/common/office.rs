@@ -105,7 +105,20 @@ impl Office {
         self.history().iter().map(what).filter(|what| what != "refused").collect()
     }
 
+    /// What people did, without who they are.
     pub fn history(&self) -> Vec<Value> {
+        let (people, steps): (Vec<Value>, Vec<Value>) = self.told().into_iter().partition(is_about_people);
+        assert!(!people.is_empty() || steps.len() < 2, "nobody was recorded before a step");
+        steps
+    }
+
+    /// How people.toml changed, as the log tells.
+    pub fn changes_of_people(&self) -> Vec<String> {
+        let detail = |line: Value| line["detail"].as_str().unwrap().to_owned();
+        self.told().into_iter().filter(is_about_people).map(detail).collect()
+    }
+
+    fn told(&self) -> Vec<Value> {
         let history = run_json(&["policy", "history", "--dir", text(&self.ledger()), "--output", "json"]);
         history.as_array().unwrap().clone()
     }
@@ -122,4 +135,8 @@ pub fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
+}
+
+fn is_about_people(line: &Value) -> bool {
+    line["what"] == "people"
 }

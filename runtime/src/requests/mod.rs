@@ -9,6 +9,7 @@ mod files;
 mod inbox;
 mod people;
 mod refused;
+mod roster;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub use files::REQUEST_BYTES_MAX;
 pub use inbox::{Answer, Inbox, Outcome};
 pub use people::{Entry as PersonEntry, People, PeopleError};
 pub use refused::Refused;
+pub use roster::{changes, recorded as recorded_people};
 
 use crate::node::NodeError;
 use crate::registry;
@@ -195,7 +197,8 @@ impl Desk<'_> {
             Request::Reading(request) => crate::readings::signed(self, &people, &request.signed, now),
             Request::Unsigned(request) => crate::readings::unsigned(self, &request.unsigned),
         };
-        judged.and_then(can_be_kept).or_else(|error| refused::spent(request, error))
+        let judged = judged.and_then(can_be_kept).or_else(|error| refused::spent(request, error))?;
+        roster::known(self.reader, &people, judged)
     }
 
     fn policy(

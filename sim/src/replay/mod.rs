@@ -223,7 +223,8 @@ impl Replay {
             | Kind::Case
             | Kind::Reading
             | Kind::Tests
-            | Kind::Upgrade => Ok(()),
+            | Kind::Upgrade
+            | Kind::People => Ok(()),
         }
     }
 
