@@ -18,6 +18,11 @@ pub enum Refusal {
     OtherBundle { expected: Digest, why: String },
     #[error("bundle {0} has no impact report yet; `largesse policy impact` makes and records one")]
     NotAssessed(Digest),
+    #[error(
+        "impact report {impact} compares no event, and the ledger holds {rows} rows of events: `largesse policy impact` makes one \
+         that does"
+    )]
+    NothingCompared { impact: Digest, rows: u64 },
     #[error("the newest impact report of this bundle is {newest}, not {approved}: look at that one")]
     StaleApproval { approved: Digest, newest: Digest },
     #[error("{0} submitted this bundle, and nobody approves their own")]
@@ -132,6 +137,7 @@ impl Refusal {
             Refusal::ApproverGone(_) => "REG0041",
             Refusal::Contradiction { .. } => "REG0042",
             Refusal::Untested { .. } => "REG0043",
+            Refusal::NothingCompared { .. } => "REG0045",
         }
     }
 }
@@ -238,6 +244,9 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0043" => {
             "The node runs the tests that are handed in with a bundle itself, and keeps them. `largesse policy test DIR` shows which fail and how; a bundle needs at least one."
+        }
+        "REG0045" => {
+            "A report about no event says nothing about what the policy would change: it was made while the ledger was empty, or with `--shadow` before anything happened. Have its author record one over the events there are, look at it and approve that one."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

@@ -9,7 +9,7 @@ mod waiting;
 use domain::{Digest, Timestamp};
 use ledger::{Entry, Filter, Kind, Reader, Row};
 use policies::cases::Texts;
-use policies::registry::{Due, Person, Refusal, Registry, Signed, Step, report_of};
+use policies::registry::{Due, Impact, Person, Refusal, Registry, Signed, Step, report_of};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -139,6 +139,9 @@ pub fn judge(
     {
         registry.approved_by_any(*bundle, |approval| people.may_still(approval))?;
     }
+    if let Step::Approve { bundle, impact, .. } = &statement.step {
+        says_something(reader, *bundle, *impact)?;
+    }
     if let Step::Answer { decision, approve, .. } = &statement.step {
         waiting::may_be_answered(reader, keys, registry, *decision, *approve, now)?;
     }
@@ -195,6 +198,18 @@ fn about(kind: Kind, bundle: Digest, text: &str) -> Entry {
     let mut row = Entry::new(kind, Uuid::now_v7().into_bytes(), text.to_owned());
     row.bundle = Some(bundle);
     row
+}
+
+/// Refuses a report about no event where there are events to compare. What was erased or pruned cannot be.
+fn says_something(reader: &Reader, bundle: Digest, impact: Digest) -> Result<(), JudgeError> {
+    let row = report(reader, bundle)?;
+    let text = row.as_ref().and_then(|row| row.body.as_deref()).unwrap_or_default();
+    // One in the form of an earlier build is for the registry's own rules.
+    let Ok(Impact { events: 0, erased, .. }) = serde_json::from_str(text) else { return Ok(()) };
+    let counts = reader.counts().map_err(NodeError::from)?;
+    let of_events = counts.iter().filter(|count| matches!(count.kind, Kind::Observed | Kind::Decision));
+    let rows = of_events.map(|count| count.rows).sum::<u64>();
+    if rows > erased { Err(Refusal::NothingCompared { impact, rows }.into()) } else { Ok(()) }
 }
 
 /// The newest impact report of a bundle, as it was recorded.
