@@ -57,8 +57,10 @@ pub fn run(args: &Args) -> Result {
     let whose = Whose { member: Some(member), row: None };
     let request = reading::request(&args.dir, &args.reader, "member export", purpose, whose)?;
     let desk = Desk { folder: &args.dir, reader: &reader, keys: writer.keys(), identity: &writer.identity() };
-    let judged = desk.judge(&request, runtime::clock::wall());
-    let reading = judged.map_err(|error| reading::refused(error.code(), &error.to_string()))?.entries;
+    let judged = desk.judge(&request, None, runtime::clock::wall());
+    let judged = judged.map_err(|error| reading::refused(error.code(), &error.to_string()))?.judged();
+    let reading =
+        judged.ok_or_else(|| Failure::runtime(anyhow::anyhow!("a reading hands nothing in")))?.entries;
     let export = document::Export::of(&reader, writer.keys(), member)?;
     let json = serde_json::to_vec_pretty(&export.json).map_err(Failure::runtime)?;
     let row = record(&mut writer, args, member, reading, &json)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::codes::Code;
 use crate::problem::{Problem, did_you_mean};
 use crate::source::{FILE_BYTES_MAX, File, Sources};
+use crate::text::Text;
 
 /// The texts of a bundle as far as they were found; a file that cannot be read hides no mistake in another.
 #[derive(Clone, Debug)]
@@ -147,7 +148,7 @@ pub(crate) fn read_text(folder: &Path, name: &str) -> Result<String, Box<Problem
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Box::new(unreadable(name, &error)))?;
     String::from_utf8(bytes).map_err(|error| {
         let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
-        let before = String::from_utf8_lossy(&bytes[..at]);
+        let before = Text::of(String::from_utf8_lossy(&bytes[..at]).into_owned());
         let message = format!("the byte 0x{:02X} is not UTF-8", bytes[at]);
         Box::new(Problem::at(Code::Unreadable, name, &before, at..at, message).help("save the file as UTF-8"))
     })

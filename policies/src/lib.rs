@@ -32,6 +32,7 @@ pub mod rules;
 mod sarif;
 pub mod source;
 pub mod starter;
+mod text;
 pub mod value;
 
 pub use analysis::{Insight, Witness, analyse};

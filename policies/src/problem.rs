@@ -6,11 +6,12 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::codes::Code;
+use crate::text::{Place, Text};
 
 /// Longest excerpt in characters. Lines of the starter bundle have up to 200; a line may have a million.
 const EXCERPT_CHARS_MAX: usize = 240;
 /// How much of a longer line is shown before the place.
-const EXCERPT_CHARS_BEFORE: u32 = 60;
+const EXCERPT_CHARS_BEFORE: usize = 60;
 /// Longest word that a known one is looked for: no name is half as long, and comparing takes the product of lengths.
 const NAME_BYTES_MAX: usize = 100;
 
@@ -63,20 +64,24 @@ impl Problem {
     }
 
     /// A mistake at a span of a file's text.
-    pub fn at(code: Code, file: &str, text: &str, span: Range<usize>, message: impl Into<String>) -> Problem {
+    pub(crate) fn at(
+        code: Code,
+        file: &str,
+        text: &Text,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Problem {
         if span == NOWHERE {
             return Problem { span, ..Problem::of_file(code, file, message) };
         }
-        let start = floor_char(text, span.start);
-        let end = floor_char(text, span.end.max(span.start));
-        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-        let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-        let col = count(&text[line_start..start]) + 1;
-        let (excerpt_col, excerpt, excerpt_cut) = excerpt(&text[line_start..line_end], col);
-        let newlines = text[..start].bytes().filter(|byte| *byte == b'\n').count();
+        let start = floor_char(text.as_str(), span.start);
+        let end = floor_char(text.as_str(), span.end.max(span.start));
+        let place = text.place(start);
+        let (excerpt_col, excerpt, excerpt_cut) = excerpt(text.as_str(), start, &place);
+        let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (line, col, excerpt_col) = (narrow(place.line), narrow(place.col), narrow(excerpt_col));
         Problem {
-            line: u32::try_from(newlines + 1).unwrap_or(u32::MAX),
+            line,
             col,
             span: start..end,
             excerpt,
@@ -151,15 +156,23 @@ impl fmt::Display for Problem {
 impl Problems {
     /// The text people read: one block per mistake and a last line with their number.
     pub fn render(&self) -> String {
+        self.render_first(self.0.len())
+    }
+
+    /// The same with at most `shown` blocks, for where there is no room for thousands.
+    pub fn render_first(&self, shown: usize) -> String {
         let mut out = String::new();
-        for problem in &self.0 {
+        for problem in self.0.iter().take(shown) {
             // Writing to a String cannot fail.
             let _ = problem.write(&mut out);
             out.push('\n');
         }
         let count = self.0.len();
         let plural = if count == 1 { "" } else { "s" };
-        let _ = writeln!(out, "{count} mistake{plural}; `largesse explain CODE` tells more about each");
+        let first =
+            if count > shown { format!(", of which the first {shown} are shown") } else { String::new() };
+        let _ =
+            writeln!(out, "{count} mistake{plural}{first}; `largesse explain CODE` tells more about each");
         out
     }
 }
@@ -170,16 +183,22 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The part of a line around a column, the column where that part begins, and whether the line goes on after it.
-fn excerpt(line: &str, col: u32) -> (u32, String, bool) {
-    if line.chars().take(EXCERPT_CHARS_MAX + 1).count() <= EXCERPT_CHARS_MAX {
-        return (1, line.to_owned(), false);
+/// The part of a line around a place, the column where that part begins, and whether the line goes on after it.
+fn excerpt(text: &str, at: usize, place: &Place) -> (usize, String, bool) {
+    let line = place.line_span.clone();
+    if place.line_chars <= EXCERPT_CHARS_MAX {
+        return (1, text[line].to_owned(), false);
     }
-    let from = col.saturating_sub(EXCERPT_CHARS_BEFORE).max(1);
-    let skipped = usize::try_from(from - 1).unwrap_or(0);
-    let mut rest = line.chars().skip(skipped);
+    let before = EXCERPT_CHARS_BEFORE.min(place.col - 1);
+    let from = text[line.start..at]
+        .char_indices()
+        .rev()
+        .take(before)
+        .last()
+        .map_or(at, |(from, _)| line.start + from);
+    let mut rest = text[from..line.end].chars();
     let part = rest.by_ref().take(EXCERPT_CHARS_MAX).collect();
-    (from, part, rest.next().is_some())
+    (place.col - before, part, rest.next().is_some())
 }
 
 /// The nearest character boundary at or before `at`.
@@ -255,7 +274,7 @@ mod tests {
     fn places_are_counted_in_characters() {
         let text = "a = 1\nname = \"Zürich\" # x\n";
         let at = text.find('#').unwrap();
-        let problem = Problem::at(Code::Syntax, "f.toml", text, at..at + 1, "m");
+        let problem = Problem::at(Code::Syntax, "f.toml", &Text::of(text.to_owned()), at..at + 1, "m");
         assert_eq!((problem.line, problem.col, problem.excerpt.as_str()), (2, 17, "name = \"Zürich\" # x"));
     }
 }

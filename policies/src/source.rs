@@ -12,6 +12,7 @@ use std::path::Path;
 use crate::codes::Code;
 use crate::gather::Gathered;
 use crate::problem::Problem;
+use crate::text::Text;
 
 /// Longest file in bytes. A catalog of 64 generously commented rewards takes a tenth of it.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -54,12 +55,12 @@ impl File {
 
 /// The six texts of a bundle, in the order of [`File::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sources([String; 6]);
+pub struct Sources([Text; 6]);
 
 impl Sources {
     /// These texts, in the order of [`File::ALL`].
     pub(crate) fn of(texts: [String; 6]) -> Sources {
-        Sources(texts)
+        Sources(texts.map(Text::of))
     }
 
     /// The texts of named files.
@@ -91,6 +92,11 @@ impl Sources {
 
     /// The text of a file.
     pub fn text(&self, file: File) -> &str {
+        self.marked(file).as_str()
+    }
+
+    /// The same with its places.
+    pub(crate) fn marked(&self, file: File) -> &Text {
         &self.0[file as usize]
     }
 
@@ -102,7 +108,7 @@ impl Sources {
         span: Range<usize>,
         message: impl Into<String>,
     ) -> Problem {
-        Problem::at(code, file.name(), self.text(file), span, message)
+        Problem::at(code, file.name(), self.marked(file), span, message)
     }
 }
 

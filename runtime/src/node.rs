@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::opening::{self, Opened};
 use crate::registry;
 use crate::relay::Relay;
-use crate::requests::Inbox;
+use crate::requests::{Inbox, Slow};
 use crate::shared::Shared;
 use crate::tree::{Soil, Tree};
 use crate::writer::{self, WriterHandle, WriterParts};
@@ -286,6 +286,8 @@ impl Node {
             scheduled: None,
             unanswerable: std::collections::BTreeSet::new(),
             door,
+            slow: Slow::default(),
+            answers: tokio::task::JoinSet::new(),
         };
         let intake = Intake {
             shared,

@@ -69,5 +69,5 @@ impl<'a> Places<'a> {
 
 fn document<T: DeserializeOwned>(sources: &Sources, file: File) -> Option<T> {
     let schema = crate::documents::schema();
-    read(&Source { name: file.name(), text: sources.text(file), schema: &schema }).document
+    read(&Source { name: file.name(), text: sources.marked(file), schema: &schema }).document
 }

@@ -22,7 +22,7 @@ const DAYS_AGO_MAX: i64 = 3_650;
 /// A file of tests while it is checked.
 pub(super) struct Checker<'a> {
     pub file: &'a str,
-    pub text: &'a str,
+    pub text: &'a crate::text::Text,
     pub names: &'a Names,
     pub problems: Vec<Problem>,
 }

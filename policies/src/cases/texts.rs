@@ -17,6 +17,8 @@ const HEADER: &str = "largesse-tests 1\n";
 const FILES_MAX: usize = 64;
 /// Most bytes of all files: two thousand cases of five hundred bytes. They travel and are kept as one row.
 const BYTES_MAX: usize = 1 << 20;
+/// Longest name of a file with the length beside it, in canonical bytes: what file systems allow, and some more.
+const NAME_BYTES_MAX: usize = 300;
 /// How many folders deep tests that are not read are looked for; links may lead in a circle.
 const DEPTH_MAX: u8 = 4;
 
@@ -62,8 +64,13 @@ impl Texts {
     /// # Errors
     /// Why they are something else.
     pub fn from_canonical(text: &str) -> Result<Texts, &'static str> {
+        // Before anything is done for them.
+        if text.len() > BYTES_MAX + FILES_MAX * NAME_BYTES_MAX {
+            return Err("more bytes than tests have");
+        }
         let files = unpacked(HEADER, text)?;
-        if files.len() > FILES_MAX || text.len() > 2 * BYTES_MAX {
+        let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
+        if files.len() > FILES_MAX || bytes > BYTES_MAX {
             return Err("more files or bytes than tests have");
         }
         let texts = Texts(files.into_iter().map(|(name, text)| (name.to_owned(), normal(text))).collect());

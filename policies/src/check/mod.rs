@@ -156,7 +156,7 @@ impl<'a> Checker<'a> {
         if self.incomplete.contains(&file) {
             return None;
         }
-        let mut reading = read(&Source { name: file.name(), text: self.sources.text(file), schema });
+        let mut reading = read(&Source { name: file.name(), text: self.sources.marked(file), schema });
         if !reading.problems.is_empty() {
             self.incomplete.push(file);
         }

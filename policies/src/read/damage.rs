@@ -14,6 +14,10 @@ use super::words::plain_syntax;
 /// Most lines of a text or list that begin like statements and are none.
 const CONTINUED_LINES_MAX: usize = 64;
 
+/// Most bytes that are tried as continued statements: a tenth of a second. A file of a million bytes of which no line makes
+/// sense would be read hundreds of times; beyond it, each line that begins like a statement is taken for one.
+const TRIED_BYTES_MAX: usize = 4 << 20;
+
 /// What is wrong with a text, and the text without it.
 pub(super) struct Damage {
     pub found: Vec<(Range<usize>, String)>,
@@ -40,10 +44,16 @@ impl Damage {
         // The table whose header made no sense: its keys would fall to the table before it.
         let mut headless: Option<String> = None;
         let mut follows = false;
+        let mut tried = 0;
         while at < starts.len() {
             let first = starts[at];
             let longest = (at + CONTINUED_LINES_MAX).min(starts.len());
-            let whole = (at + 1..=longest).find(|next| DeTable::parse(&text[first..end_of(*next)]).is_ok());
+            let whole = (at + 1..=longest).find(|next| {
+                let statement = &text[first..end_of(*next)];
+                let is_tried = *next == at + 1 || tried + statement.len() <= TRIED_BYTES_MAX;
+                tried += if is_tried { statement.len() } else { 0 };
+                is_tried && DeTable::parse(statement).is_ok()
+            });
             let next = whole.unwrap_or(at + 1);
             let statement = first..end_of(next);
             let header = header(&text[statement.clone()]);

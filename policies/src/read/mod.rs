@@ -19,6 +19,7 @@ use toml::de::{DeTable, Deserializer};
 
 use crate::codes::Code;
 use crate::problem::{Problem, closest};
+use crate::text::Text;
 use damage::Damage;
 use mend::{Document, Mended};
 pub(crate) use words::{quoted, straight_quotes};
@@ -32,7 +33,7 @@ const NAMING: [&str; 5] = ["id", "rewards", "reward", "segment", "moment"];
 /// A text to be read: its name and what its schema says belongs into it.
 pub(crate) struct Source<'a> {
     pub name: &'a str,
-    pub text: &'a str,
+    pub text: &'a Text,
     pub schema: &'a Value,
 }
 
@@ -47,10 +48,10 @@ pub(crate) struct Reading<T> {
 
 /// The document of a text.
 pub(crate) fn read<T: DeserializeOwned>(source: &Source<'_>) -> Reading<T> {
-    let damage = Damage::of(source.text);
+    let damage = Damage::of(source.text.as_str());
     let place = |code, span, message: String| Problem::at(code, source.name, source.text, span, message);
     let syntax = |(span, message): (Range<usize>, String)| {
-        let at = source.text.get(span.start..).unwrap_or_default();
+        let at = source.text.as_str().get(span.start..).unwrap_or_default();
         let help = words::straight_quotes(at);
         place(Code::Syntax, span, message).help_if(help)
     };

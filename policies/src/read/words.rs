@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::codes::Code;
 use crate::problem::{Problem, closest};
+use crate::text::Text;
 
 /// What the TOML parser says.
 pub(super) fn plain_syntax(message: &str) -> String {
@@ -23,7 +24,7 @@ pub(crate) fn straight_quotes(text: &str) -> Option<String> {
 }
 
 /// Serde's message as one of ours.
-pub(super) fn shape_problem(file: &str, text: &str, span: Range<usize>, message: &str) -> Problem {
+pub(super) fn shape_problem(file: &str, text: &Text, span: Range<usize>, message: &str) -> Problem {
     let problem = |code, message: String| Problem::at(code, file, text, span.clone(), message);
     let mut words = quoted(message);
     let first = words.next().unwrap_or_default();
@@ -42,7 +43,7 @@ pub(super) fn shape_problem(file: &str, text: &str, span: Range<usize>, message:
     if message.starts_with("unknown variant") {
         return problem(Code::UnknownReference, format!("`{first}` is not known here")).help_if(help);
     }
-    let written = text.get(span.clone()).unwrap_or_default();
+    let written = text.as_str().get(span.clone()).unwrap_or_default();
     // TOML hands serde a date as a table.
     let date = message.starts_with("invalid type: map") && written.starts_with(|c: char| c.is_ascii_digit());
     let message = if date { message.replace("map,", "date,") } else { message.to_owned() };

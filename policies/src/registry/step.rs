@@ -132,6 +132,11 @@ impl Step {
         }
     }
 
+    /// Whether something comes along with it.
+    pub fn names_more(&self) -> bool {
+        self.attachment().is_some() || self.tests().is_some()
+    }
+
     /// The tests that come along with a bundle, by their SHA-256.
     pub fn tests(&self) -> Option<Digest> {
         if let Step::Submit { tests, .. } = self { *tests } else { None }

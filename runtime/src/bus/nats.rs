@@ -10,7 +10,7 @@ mod door;
 mod forget;
 mod intake;
 
-pub use door::{Door, Pointer};
+pub use door::{Door, Heard, Pointer};
 pub use forget::Traces;
 pub use intake::NatsIntake;
 

@@ -3,22 +3,23 @@
 //! Steps come as [`crate::requests`]. What changes the policy in force ends the node's run, and the next run, in the same
 //! process, starts under it: no decision ever mixes two bundles. Start at [`judge`].
 
+mod hand_in;
 mod waiting;
 
 use domain::{Digest, Timestamp};
-use ledger::{Entry, Filter, Keys, Kind, Reader, Row};
-use policies::cases::{self, Texts};
+use ledger::{Entry, Filter, Kind, Reader, Row};
+use policies::cases::Texts;
 use policies::registry::{Due, Person, Refusal, Registry, Signed, Step, report_of};
-use policies::{Bundle, Problems, Severity, Sources, analyse};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use hand_in::{Checked, HandIn};
 pub(crate) use waiting::outstanding;
 pub use waiting::{Waiting, waiting};
 
 use crate::node::NodeError;
-use crate::opening::{holding, origin, recorded_bundle};
-use crate::requests::{JudgeError, People, Refused};
+use crate::opening::{holding, recorded_bundle};
+use crate::requests::{Desk, JudgeError, People, Refused};
 
 /// The kinds of rows the registry is folded from.
 const KINDS: [Kind; 4] = [Kind::Start, Kind::Operation, Kind::Approval, Kind::KillSwitch];
@@ -92,19 +93,37 @@ fn fold(registry: &mut Registry, row: &Row) -> Result<(), NodeError> {
     Ok(())
 }
 
+/// How far a request is judged.
+pub enum Verdict<T> {
+    Judged(T),
+    /// To be checked first, and then judged again with what was found: meanwhile the registry may have moved.
+    Check(HandIn),
+}
+
+impl<T> Verdict<T> {
+    /// The judgement, where nothing is to be checked.
+    pub fn judged(self) -> Option<T> {
+        match self {
+            Verdict::Judged(judged) => Some(judged),
+            Verdict::Check(_) => None,
+        }
+    }
+}
+
 /// The rows a request becomes that `person` signed.
 ///
 /// # Errors
 /// Why it is refused: the role, or the state of the registry.
 pub fn judge(
-    reader: &Reader,
-    keys: &Keys,
+    desk: &Desk,
     registry: &Registry,
     people: &People,
     person: &Person,
     request: &Request,
+    checked: Option<&Checked>,
     now: Timestamp,
-) -> Result<Vec<Entry>, JudgeError> {
+) -> Result<Verdict<Vec<Entry>>, JudgeError> {
+    let (reader, keys) = (desk.reader, desk.keys);
     let statement = &request.signed.statement;
     let in_force = match registry.in_force() {
         Some(digest) => recorded_bundle(reader, digest)?,
@@ -141,14 +160,16 @@ pub fn judge(
         }
         entries.push(about(Kind::ImpactReport, *bundle, given));
     }
-    if let Step::Submit { bundle, tests: named_tests, .. } = &statement.step {
-        let handed_in = fits(*bundle, given, &in_force)?;
-        let tests = request.tests.as_deref().unwrap_or_default();
-        passes(&handed_in, *named_tests, tests).map_err(|why| Refusal::Untested { bundle: *bundle, why })?;
+    if let Step::Submit { bundle, tests: named, .. } = &statement.step {
+        let hand_in = HandIn::of(request, *bundle, *named)?;
+        let Some(checked) = checked.filter(|checked| checked.is_of(*bundle)) else {
+            return Ok(Verdict::Check(hand_in));
+        };
+        checked.fits(&in_force)?;
         if holding(reader, *bundle)?.is_none() {
             entries.push(about(Kind::Bundle, *bundle, given));
         }
-        entries.push(about(Kind::Tests, *bundle, tests));
+        entries.push(about(Kind::Tests, *bundle, request.tests.as_deref().unwrap_or_default()));
     }
     let kind = match statement.step {
         Step::Approve { .. } | Step::Answer { .. } => Kind::Approval,
@@ -166,7 +187,7 @@ pub fn judge(
     let mut row = Entry::new(kind, Uuid::now_v7().into_bytes(), body);
     row.bundle = statement.step.bundle();
     entries.push(row);
-    Ok(entries)
+    Ok(Verdict::Judged(entries))
 }
 
 /// A row that keeps what came along about a bundle.
@@ -174,59 +195,6 @@ fn about(kind: Kind, bundle: Digest, text: &str) -> Entry {
     let mut row = Entry::new(kind, Uuid::now_v7().into_bytes(), text.to_owned());
     row.bundle = Some(bundle);
     row
-}
-
-/// The bundle in canonical bytes, if it is the one a statement names, and one this ledger can live with: without mistakes
-/// and contradictions, whatever the program said that handed it in.
-fn fits(named: Digest, canonical: &str, in_force: &Bundle) -> Result<Bundle, Refusal> {
-    let other = |why: String| Refusal::OtherBundle { expected: named, why };
-    let bundle = Bundle::from_canonical(canonical.as_bytes()).map_err(|problems| other(problems.render()))?;
-    if bundle.digest() != named {
-        return Err(other(format!("it is {}", bundle.digest())));
-    }
-    if origin(&bundle) != origin(in_force) {
-        let (found, here) = (&bundle.program().name, &in_force.program().name);
-        return Err(other(format!("it is for program {found:?}, this ledger is that of {here:?}")));
-    }
-    if bundle.program().currency != in_force.program().currency {
-        let (found, here) = (&bundle.program().currency, &in_force.program().currency);
-        return Err(other(format!("it counts in {found}, this ledger in {here}")));
-    }
-    let sources = Sources::from_canonical(canonical.as_bytes())
-        .map_err(|problems| other(Problems(problems).render()))?;
-    match analyse(&bundle, &sources).into_iter().find(|insight| insight.severity == Severity::Error) {
-        Some(insight) => Err(Refusal::Contradiction { bundle: named, why: insight.problem.message }),
-        None => Ok(bundle),
-    }
-}
-
-/// Whether a bundle passes the tests that came along with it, and the statement names them.
-///
-/// # Errors
-/// Why not.
-fn passes(bundle: &Bundle, named: Option<Digest>, canonical: &str) -> Result<(), String> {
-    let named =
-        named.ok_or("the statement names no tests; hand the bundle in with the program the node runs")?;
-    if Digest::of(canonical.as_bytes()) != named {
-        return Err(format!("the tests sent along are not those the statement names, {named}"));
-    }
-    let texts =
-        Texts::from_canonical(canonical).map_err(|why| format!("what came along is no tests: {why}"))?;
-    let cases = cases::of(&texts, bundle).map_err(|problems| problems.render())?;
-    if cases.is_empty() {
-        return Err("it came without a test".to_owned());
-    }
-    let failed = cases::run(bundle, &cases);
-    match failed.first() {
-        None => Ok(()),
-        Some(first) => {
-            let (failed, of, why) = (failed.len(), cases.len(), first.differences.join("; "));
-            Err(format!(
-                "{failed} of {of} tests fail, first {}:{} {}: {why}",
-                first.file, first.line, first.name
-            ))
-        }
-    }
 }
 
 /// The newest impact report of a bundle, as it was recorded.

@@ -9,6 +9,7 @@ use ledger::{Reader, Seq};
 use super::{Answer, Desk, JudgeError, Judged, Request, files, last_of};
 use crate::bus::nats::Door;
 use crate::clock;
+use crate::registry::{Checked, Verdict};
 
 /// How long whoever asks waits for a running node.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -30,15 +31,25 @@ pub async fn ask(folder: &Path, request: &Request) -> Result<Answer, JudgeError>
     let bytes = serde_json::to_vec(request).unwrap_or_default();
     files::put(&building, &path, &bytes).map_err(|error| unwritable(&path, error))?;
     let deadline = Instant::now() + ANSWER_WITHIN;
+    let mut checked = None;
     while Instant::now() < deadline {
         if let Some(answer) = answered(&path)? {
             return Ok(answer);
         }
-        match alone(folder, request, &path, &identity) {
+        match alone(folder, request, checked.as_ref(), &path, &identity) {
             Err(JudgeError::Ledger(ledger::Error::Locked { .. })) => {}
-            answered => {
+            // While nobody is kept from the ledger.
+            Ok(Verdict::Check(hand_in)) => {
+                checked = Some(hand_in.check());
+                continue;
+            }
+            Ok(Verdict::Judged(answer)) => {
                 let _taken_away = std::fs::remove_file(&path);
-                return answered;
+                return Ok(answer);
+            }
+            Err(error) => {
+                let _taken_away = std::fs::remove_file(&path);
+                return Err(error);
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -59,26 +70,33 @@ fn answered(path: &Path) -> Result<Option<Answer>, JudgeError> {
 
 /// Judges and records a request without a node. The ledger is opened first, so that nobody takes a step between the
 /// judgement and the row.
-fn alone(folder: &Path, request: &Request, path: &Path, identity: &str) -> Result<Answer, JudgeError> {
+fn alone(
+    folder: &Path,
+    request: &Request,
+    checked: Option<&Checked>,
+    path: &Path,
+    identity: &str,
+) -> Result<Verdict<Answer>, JudgeError> {
     // Cheaper than to open a ledger that a node holds.
     ledger::refuse_in_use(folder)?;
     let (now, origin) = (clock::wall(), Reader::open(folder)?.origin()?);
     let (mut writer, _) = ledger::Writer::open(&ledger::Options::new(folder, &origin, now))?;
     if let Some(answer) = answered(path)? {
-        return Ok(answer);
+        return Ok(Verdict::Judged(answer));
     }
     let reader = writer.reader()?;
     let desk = Desk { folder, reader: &reader, keys: writer.keys(), identity };
     // A promise that is to be taken back waits in the log for the next node.
-    let Judged { entries, refused, .. } = match desk.judge(request, now) {
-        Ok(judged) => judged,
-        Err(error) => return Ok(Answer::refused(&error)),
+    let Judged { entries, refused, .. } = match desk.judge(request, checked, now) {
+        Ok(Verdict::Judged(judged)) => judged,
+        Ok(Verdict::Check(hand_in)) => return Ok(Verdict::Check(hand_in)),
+        Err(error) => return Ok(Verdict::Judged(Answer::refused(&error))),
     };
     let appended = writer.append(time_after(now, &reader)?, &entries)?;
     if let Some(error) = refused {
-        return Ok(Answer::refused(&error));
+        return Ok(Verdict::Judged(Answer::refused(&error)));
     }
-    Ok(Answer::Taken { row: last_of(&entries, appended.first).0 })
+    Ok(Verdict::Judged(Answer::Taken { row: last_of(&entries, appended.first).0 }))
 }
 
 /// Puts a request to the node behind a NATS server.

@@ -53,6 +53,11 @@ fn is_fresh(about: &std::fs::Metadata, now: SystemTime) -> bool {
     age.is_some_and(|age| age < WHOLE_WITHIN)
 }
 
+/// The size of a file; none when it is gone.
+pub(super) fn size(path: &Path) -> u64 {
+    std::fs::symlink_metadata(path).map_or(0, |about| about.len())
+}
+
 /// Where requests lie.
 pub(super) fn inbox(folder: &Path) -> PathBuf {
     folder.join("inbox")

@@ -4,10 +4,12 @@
 //! whoever asks opens the ledger and does the same. Steps of policies and cases also come over NATS. Start at
 //! [`Desk::judge`].
 
+mod aside;
 mod asking;
 mod files;
 mod inbox;
 mod people;
+mod queue;
 mod refused;
 
 use std::path::{Path, PathBuf};
@@ -20,12 +22,12 @@ use serde::{Deserialize, Serialize};
 
 pub use asking::{ask, ask_over};
 pub use files::REQUEST_BYTES_MAX;
-pub use inbox::{Answer, Inbox, Outcome};
+pub use inbox::{Answer, Inbox, Outcome, Slow};
 pub use people::{Entry as PersonEntry, People, PeopleError};
 pub use refused::Refused;
 
 use crate::node::NodeError;
-use crate::registry;
+use crate::registry::{self, Checked, Verdict};
 
 /// One request. The form of each tells which it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -177,42 +179,57 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// The rows a request becomes.
+    /// The rows a request becomes. A hand-in is judged with what was found when it was `checked`; without, it is said what
+    /// there is to check.
     ///
     /// # Errors
     /// Why it is refused: the person, the signature, the role, or what the ledger holds.
-    pub fn judge(&self, request: &Request, now: Timestamp) -> Result<Judged, JudgeError> {
+    pub fn judge(
+        &self,
+        request: &Request,
+        checked: Option<&Checked>,
+        now: Timestamp,
+    ) -> Result<Verdict<Judged>, JudgeError> {
         let people = People::load(self.folder)?;
         let judged = match request {
-            Request::Policy(request) => {
-                refused::must_be_new(self.reader, &request.signed)?;
-                self.policy(&people, request, now)
-            }
-            Request::Case(request) => {
-                refused::must_be_new(self.reader, &request.signed)?;
-                crate::cases::judge(self, &people, &request.signed, now)
-            }
+            Request::Policy(request) => match self.policy(&people, request, checked, now) {
+                Ok(Verdict::Check(hand_in)) => return Ok(Verdict::Check(hand_in)),
+                Ok(Verdict::Judged(judged)) => Ok(judged),
+                Err(error) => Err(error),
+            },
+            Request::Case(request) => self.case(&people, request, now),
             Request::Reading(request) => crate::readings::signed(self, &people, &request.signed, now),
             Request::Unsigned(request) => crate::readings::unsigned(self, &request.unsigned),
         };
-        judged.and_then(can_be_kept).or_else(|error| refused::spent(request, error))
+        judged.and_then(can_be_kept).or_else(|error| refused::spent(request, error)).map(Verdict::Judged)
+    }
+
+    fn case(&self, people: &People, request: &CaseRequest, now: Timestamp) -> Result<Judged, JudgeError> {
+        refused::must_be_new(self.reader, &request.signed)?;
+        crate::cases::judge(self, people, &request.signed, now)
     }
 
     fn policy(
         &self,
         people: &People,
         request: &registry::Request,
+        checked: Option<&Checked>,
         now: Timestamp,
-    ) -> Result<Judged, JudgeError> {
+    ) -> Result<Verdict<Judged>, JudgeError> {
         // First, so that what nobody signed costs no look at the ledger.
         let person = signer(people, &request.signed)?.person();
+        refused::must_be_new(self.reader, &request.signed)?;
         let before = registry::load(self.reader, self.identity)?;
-        let entries = registry::judge(self.reader, self.keys, &before, people, &person, request, now)?;
+        let entries = match registry::judge(self, &before, people, &person, request, checked, now)? {
+            Verdict::Judged(entries) => entries,
+            Verdict::Check(hand_in) => return Ok(Verdict::Check(hand_in)),
+        };
         // What was approved and then stopped waits for the switch.
         let acts = matches!(request.signed.statement.step, Step::Answer { .. } | Step::Resume { .. });
         let mut after = before.clone();
         after.take(&request.signed, now);
-        Ok(Judged { entries, changes: !after.decides_as(&before), acts, refused: None })
+        let changes = !after.decides_as(&before);
+        Ok(Verdict::Judged(Judged { entries, changes, acts, refused: None }))
     }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! Whoever may write to the bucket may ask; only a signature of somebody in people.toml is heard.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{self, Operation};
@@ -42,6 +43,14 @@ pub struct Pointer {
     /// What a roll-back would put back.
     pub before: Option<Digest>,
     pub canary: Option<Share>,
+}
+
+/// What was heard about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub id: String,
+    /// The signed statement; none when it was taken away, by whoever asked or because it was answered.
+    pub said: Option<Bytes>,
 }
 
 /// Bucket and object store of one prefix.
@@ -101,7 +110,7 @@ impl Door {
     }
 
     /// Passes on every request that waits or arrives, until told to stop.
-    pub async fn listen(self, tell: mpsc::Sender<(String, Bytes)>, stop: CancellationToken) {
+    pub async fn listen(self, tell: mpsc::Sender<Heard>, stop: CancellationToken) {
         let listening = async {
             loop {
                 if let Err(error) = self.pass_on(&tell).await {
@@ -116,13 +125,24 @@ impl Door {
         }
     }
 
-    async fn pass_on(&self, tell: &mpsc::Sender<(String, Bytes)>) -> Result<(), Error> {
+    async fn pass_on(&self, tell: &mpsc::Sender<Heard>) -> Result<(), Error> {
         let watch = self.bucket.watch_with_history("request.*").await;
         let mut watch = watch.map_err(failed("watch the bucket"))?;
+        // At most what the bucket holds.
+        let mut passed_on = BTreeSet::new();
         while let Some(entry) = watch.next().await {
             let entry = entry.map_err(failed("watch the bucket"))?;
             let Some(id) = entry.key.strip_prefix("request.") else { continue };
-            if entry.operation == Operation::Put && tell.send((id.to_owned(), entry.value)).await.is_err() {
+            let said = match entry.operation {
+                Operation::Put => {
+                    passed_on.insert(id.to_owned());
+                    Some(entry.value)
+                }
+                // The bucket remembers for ever what was taken away.
+                Operation::Delete | Operation::Purge if passed_on.remove(id) => None,
+                Operation::Delete | Operation::Purge => continue,
+            };
+            if tell.send(Heard { id: id.to_owned(), said }).await.is_err() {
                 return Ok(());
             }
         }
