@@ -28,7 +28,7 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened};
-use crate::registry;
+use crate::registry::Followed;
 use crate::relay::Relay;
 use crate::requests::{Inbox, Slow};
 use crate::shared::Shared;
@@ -191,15 +191,12 @@ impl Node {
         let Opened { ledger, reader, policy, purse, candidate, past, .. } = opened;
         let bundle = Arc::clone(policy.bundle());
         let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
+        let mut registry = Followed::new(&identity);
+        let before = registry.now(&inbox_reader)?.before();
         let door = match server {
             Some(server) => {
-                let registry = registry::load(&inbox_reader, &identity)?;
-                let pointer = Pointer {
-                    ledger: identity.clone(),
-                    bundle: bundle.digest(),
-                    before: registry.before(),
-                    canary: sides.canary.map(|canary| canary.of),
-                };
+                let canary = sides.canary.map(|canary| canary.of);
+                let pointer = Pointer { ledger: identity.clone(), bundle: bundle.digest(), before, canary };
                 open_door(&server, &pointer, &bundle).await
             }
             None => None,
@@ -277,6 +274,7 @@ impl Node {
         let inbox = Inbox {
             folder: options.dir.clone(),
             identity,
+            registry,
             reader: inbox_reader,
             keys: shared.keys.clone(),
             writer: writer.clone(),

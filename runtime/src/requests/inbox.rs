@@ -25,7 +25,7 @@ use crate::bus::nats::{Door, Heard};
 use crate::clock;
 use crate::metrics::Stamps;
 use crate::node::NodeError;
-use crate::registry::{Checked, HandIn, Verdict, due_entry, load};
+use crate::registry::{Checked, Followed, HandIn, Verdict, due_entry};
 use crate::writer::{After, Row, WriterHandle};
 
 /// How often a node looks: a kill switch must hold within a second.
@@ -80,6 +80,7 @@ pub enum Outcome {
 pub struct Inbox {
     pub folder: PathBuf,
     pub identity: String,
+    pub registry: Followed,
     pub reader: Reader,
     pub keys: Keys,
     pub writer: WriterHandle,
@@ -299,13 +300,13 @@ impl Inbox {
     /// Records that what is scheduled comes into force, once its time has come.
     async fn is_due(&mut self) -> Result<bool, NodeError> {
         if self.scheduled.is_none() {
-            self.scheduled = Some(load(&self.reader, &self.identity)?.scheduled().cloned());
+            self.scheduled = Some(self.registry.now(&self.reader)?.scheduled().cloned());
         }
         let now = clock::wall();
         if self.scheduled.iter().flatten().all(|next| next.at > now) {
             return Ok(false);
         }
-        let registry = load(&self.reader, &self.identity)?;
+        let registry = self.registry.now(&self.reader)?.clone();
         if let Err(error) = registry.scheduled_stands() {
             return Ok(self.does_not_come(&error));
         }
@@ -348,9 +349,9 @@ impl Inbox {
         }
     }
 
-    fn judge(&self, request: &Request, checked: Option<&Checked>) -> Result<Verdict<Judged>, JudgeError> {
-        let Inbox { folder, reader, keys, identity, .. } = self;
-        Desk { folder, reader, keys, identity }.judge(request, checked, clock::wall())
+    fn judge(&mut self, request: &Request, checked: Option<&Checked>) -> Result<Verdict<Judged>, JudgeError> {
+        let Inbox { folder, reader, keys, identity, registry, .. } = self;
+        Desk { folder, reader, keys, registry, identity }.judge(request, checked, clock::wall())
     }
 
     /// Appends the rows of a request.
@@ -369,8 +370,8 @@ impl Inbox {
     }
 
     /// Hands over everything people signed about promises that has no row yet; the intake does each once.
-    fn act(&self) {
-        match outstanding(&self.reader, &self.keys, &self.identity) {
+    fn act(&mut self) {
+        match outstanding(&self.reader, &self.keys, &mut self.registry) {
             Ok(events) => {
                 for event in events {
                     let _stopping = self.own.send(event);

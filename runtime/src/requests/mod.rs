@@ -27,7 +27,7 @@ pub use people::{Entry as PersonEntry, People, PeopleError};
 pub use refused::Refused;
 
 use crate::node::NodeError;
-use crate::registry::{self, Checked, Verdict};
+use crate::registry::{self, Checked, Followed, Verdict};
 
 /// One request. The form of each tells which it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -174,6 +174,8 @@ pub struct Desk<'a> {
     pub folder: &'a Path,
     pub reader: &'a Reader,
     pub keys: &'a Keys,
+    /// The registry as far as it was read.
+    pub registry: &'a mut Followed,
     /// Identity of the ledger.
     pub identity: &'a str,
 }
@@ -185,7 +187,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why it is refused: the person, the signature, the role, or what the ledger holds.
     pub fn judge(
-        &self,
+        &mut self,
         request: &Request,
         checked: Option<&Checked>,
         now: Timestamp,
@@ -210,7 +212,7 @@ impl Desk<'_> {
     }
 
     fn policy(
-        &self,
+        &mut self,
         people: &People,
         request: &registry::Request,
         checked: Option<&Checked>,
@@ -219,7 +221,7 @@ impl Desk<'_> {
         // First, so that what nobody signed costs no look at the ledger.
         let person = signer(people, &request.signed)?.person();
         refused::must_be_new(self.reader, &request.signed)?;
-        let before = registry::load(self.reader, self.identity)?;
+        let before = self.registry.now(self.reader)?.clone();
         let entries = match registry::judge(self, &before, people, &person, request, checked, now)? {
             Verdict::Judged(entries) => entries,
             Verdict::Check(hand_in) => return Ok(Verdict::Check(hand_in)),
@@ -237,8 +239,8 @@ impl Desk<'_> {
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn outstanding(reader: &Reader, keys: &Keys, identity: &str) -> Result<Vec<Event>, NodeError> {
-    let mut events = registry::outstanding(reader, keys, identity)?;
+pub fn outstanding(reader: &Reader, keys: &Keys, registry: &mut Followed) -> Result<Vec<Event>, NodeError> {
+    let mut events = registry::outstanding(reader, keys, registry)?;
     events.extend(crate::cases::outstanding(reader, keys)?);
     Ok(events)
 }
