@@ -192,14 +192,10 @@ impl Node {
         let bundle = Arc::clone(policy.bundle());
         let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
         let mut registry = Followed::new(&identity);
-        let before = registry.now(&inbox_reader)?.before();
-        let door = match server {
-            Some(server) => {
-                let canary = sides.canary.map(|canary| canary.of);
-                let pointer = Pointer { ledger: identity.clone(), bundle: bundle.digest(), before, canary };
-                open_door(&server, &pointer, &bundle).await
-            }
-            None => None,
+        let pointer = Pointer::of(&identity, registry.now(&inbox_reader)?);
+        let door = match (server, &pointer) {
+            (Some(server), Some(pointer)) => open_door(&server, pointer, &bundle).await,
+            (None, _) | (_, None) => None,
         };
         let position = ledger
             .relay(RELAY)
@@ -275,6 +271,7 @@ impl Node {
             folder: options.dir.clone(),
             identity,
             registry,
+            pointer,
             reader: inbox_reader,
             keys: shared.keys.clone(),
             writer: writer.clone(),

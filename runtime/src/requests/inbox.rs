@@ -21,10 +21,11 @@ use super::aside::{self, Done};
 use super::files::{self, Found};
 use super::queue::{Arrived, Origin};
 use super::{Desk, JudgeError, Judged, People, Request, Spoken, outstanding, signer};
-use crate::bus::nats::{Door, Heard};
+use crate::bus::nats::{Door, Heard, Pointer};
 use crate::clock;
 use crate::metrics::Stamps;
 use crate::node::NodeError;
+use crate::opening::holding;
 use crate::registry::{Checked, Followed, HandIn, Verdict, due_entry};
 use crate::writer::{After, Row, WriterHandle};
 
@@ -81,6 +82,8 @@ pub struct Inbox {
     pub folder: PathBuf,
     pub identity: String,
     pub registry: Followed,
+    /// What was said on the server to be in force.
+    pub pointer: Option<Pointer>,
     pub reader: Reader,
     pub keys: Keys,
     pub writer: WriterHandle,
@@ -121,6 +124,7 @@ impl Inbox {
                 Ok(Outcome::SameAsBefore) => {}
                 Ok(Outcome::Changed) => {
                     self.changed.cancel();
+                    let _said_beside = self.announce();
                     break;
                 }
                 Err(error) => tracing::error!(%error, "requests cannot be answered"),
@@ -275,6 +279,26 @@ impl Inbox {
         }
     }
 
+    /// Says on the server what is in force, where that is another thing than was said last.
+    fn announce(&mut self) -> Option<oneshot::Receiver<()>> {
+        let door = self.door.as_ref()?.0.clone();
+        let pointer = Pointer::of(&self.identity, self.registry.now(&self.reader).ok()?)?;
+        if self.pointer.as_ref() == Some(&pointer) {
+            return None;
+        }
+        let canonical = holding(&self.reader, pointer.bundle).ok()??.body?;
+        self.pointer = Some(pointer.clone());
+        let (tell, told) = oneshot::channel();
+        self.answers.spawn(async move {
+            let announced = door.announce(&pointer, canonical.as_bytes());
+            if !matches!(tokio::time::timeout(ANSWERED_WITHIN, announced).await, Ok(Ok(()))) {
+                tracing::error!("what came into force was not said on the server; the next run says it");
+            }
+            let _nobody_waits = tell.send(());
+        });
+        Some(told)
+    }
+
     /// Gives whoever asked the answer.
     fn reply(&mut self, to: Origin, answer: Answer) {
         match to {
@@ -285,9 +309,14 @@ impl Inbox {
                 }
             }
             Origin::Door(id) => {
+                let announced = self.announce();
                 let Some((door, _)) = &self.door else { return };
                 let door = door.clone();
                 self.answers.spawn(async move {
+                    // Whoever reads the answer and looks what is in force sees that.
+                    if let Some(announced) = announced {
+                        let _failed_and_said_so = announced.await;
+                    }
                     let written = tokio::time::timeout(ANSWERED_WITHIN, door.answer(&id, &answer)).await;
                     if !matches!(written, Ok(Ok(()))) {
                         tracing::error!(id, "a request was judged, but its answer not written");
