@@ -533,3 +533,17 @@ fn mutation_names_what_it_never_takes_out() {
     let left = report["mutation"]["not_taken_out"].as_array().unwrap();
     assert!(left.iter().any(|left| left["rule"] == "program.stop" && left["why"].is_string()), "{report}");
 }
+
+#[test]
+fn a_draft_in_another_currency_than_the_ledger_is_not_compared_with_its_events() {
+    let office = Office::open();
+    office.edit("program.toml", "currency = \"USD\"", "currency = \"EUR\"");
+    let (draft, ledger) = (office.path("draft"), office.ledger());
+    let started = policies::starter::grocery().unwrap().digest().to_string();
+    for args in [
+        &["policy", "impact", text(&draft), "--log", text(&ledger)][..],
+        &["policy", "diff", &started, text(&draft), "--log", text(&ledger)],
+    ] {
+        common::refused(args, 3, "counts in EUR, the events of this ledger in USD");
+    }
+}
