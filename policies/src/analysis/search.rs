@@ -496,3 +496,20 @@ fn widest(region: &Region, numbers: &[&Number]) -> Option<Cut> {
     let at = if least >= 0 && high > low + 1 { 1 << ((low + high) / 2) } else { middle };
     Some(Cut::At(field, at.clamp(least + 1, most)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_that_are_long_and_easy_use_up_the_bound() {
+        let parts = 10_000;
+        let long = Truth::All(vec![Truth::Flag(Field::MemberMinor); parts].into());
+        let (never, mut search) = (Truth::Always(false), Search::new());
+        let claims = [&never, &long].map(|truth| Claim { truth, holds: true });
+        for _ in 0..BUNDLE_STEPS_MAX / times(parts, 1) {
+            search.ask(&claims);
+        }
+        assert!(search.is_spent());
+    }
+}
