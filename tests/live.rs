@@ -327,6 +327,40 @@ async fn steps_travel_over_nats_with_their_bundle_and_a_swapped_bundle_is_refuse
     assert_eq!(without_runs, ["submit", "assess", "approve", "activate", "roll_back"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roll_back_over_nats_takes_back_only_what_its_signer_saw() {
+    let server = NatsServer::start();
+    let (office, mut node, digest) = with_approved_draft(&server);
+    let started = policies::starter::grocery().unwrap().digest().to_string();
+    let url = server.url();
+    let over = |who: &str, args: &[&str]| {
+        let key = office.path(&format!("{who}.key"));
+        common::run(&[args, &["--nats", &url, "--key", text(&key)]].concat())
+    };
+    let context = jetstream::new(async_nats::connect(&url).await.unwrap());
+    let bucket = context.get_key_value("LARGESSE_POLICIES").await.unwrap();
+    let before = bucket.get("in_force").await.unwrap().unwrap();
+    let activated = over("berta", &["policy", "activate", &digest]);
+    assert!(activated.status.success(), "{}", common::stderr(&activated));
+    // Whoever was answered finds what came into force.
+    let after = bucket.get("in_force").await.unwrap().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&after).unwrap()["bundle"], digest.as_str());
+    eventually("the activation", || runs(&office) == 2);
+    // Somebody still sees what was in force before.
+    bucket.put("in_force", before).await.unwrap();
+    let stale = over("otto", &["policy", "rollback", "--to", &"0".repeat(64)]);
+    assert_eq!(stale.status.code(), Some(3), "{}", common::stderr(&stale));
+    let said = common::stderr(&stale);
+    assert!(said.contains("REG0044") && said.contains(&digest) && said.contains(&started), "{said}");
+    bucket.put("in_force", after).await.unwrap();
+    let back = over("otto", &["policy", "rollback"]);
+    assert!(back.status.success(), "{}", common::stderr(&back));
+    eventually("the roll-back", || runs(&office) == 3);
+    assert_eq!(terminate(&mut node), Some(0));
+    let in_force = run_json(&["policy", "status", "--dir", text(&office.ledger()), "--output", "json"]);
+    assert!(in_force.to_string().contains(&started), "{in_force}");
+}
+
 /// The switches of the newest run, as its start row says.
 fn stopped_rewards(office: &Office) -> u32 {
     let sql = "SELECT body ->> '$.stops.rewards' FROM record WHERE kind = 2 ORDER BY seq DESC LIMIT 1";

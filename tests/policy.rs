@@ -398,6 +398,24 @@ fn an_approval_does_not_outlive_its_approver() {
     assert!(said.contains("berta: auditor -> approver; carl went"), "{said}");
 }
 
+#[test]
+fn a_report_about_no_event_is_not_approved_where_there_are_events() {
+    let office = Office::open();
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"3000.00\"");
+    let (digest, ledger) = (office.draft(), office.ledger());
+    office.taken("anna", &["policy", "submit", text(&office.path("draft"))]);
+    office.taken("anna", &["policy", "shadow", &digest]);
+    // Nothing has happened since then.
+    let key = office.path("anna.key");
+    let args = ["policy", "impact", &digest, "--log", text(&ledger), "--shadow", "--key", text(&key)];
+    let report = run_json(&[&args[..], &["--output", "json"]].concat());
+    assert_eq!(report["impact"]["events"], 0, "{report}");
+    let impact = report["digest"].as_str().unwrap();
+    office.refused("berta", &["policy", "approve", &digest, "--impact", impact], "REG0045");
+    let impact = office.assess();
+    office.taken("berta", &["policy", "approve", &digest, "--impact", &impact]);
+}
+
 /// A ledger whose node has run and taken nothing.
 fn ledger_without_events(office: &Office) -> std::path::PathBuf {
     let (events, ledger) = (office.path("none.csv"), office.path("new"));
@@ -543,4 +561,18 @@ fn mutation_names_what_it_never_takes_out() {
     let report = run_json(&["policy", "test", text(&folder), "--mutate", "--output", "json"]);
     let left = report["mutation"]["not_taken_out"].as_array().unwrap();
     assert!(left.iter().any(|left| left["rule"] == "program.stop" && left["why"].is_string()), "{report}");
+}
+
+#[test]
+fn a_draft_in_another_currency_than_the_ledger_is_not_compared_with_its_events() {
+    let office = Office::open();
+    office.edit("program.toml", "currency = \"USD\"", "currency = \"EUR\"");
+    let (draft, ledger) = (office.path("draft"), office.ledger());
+    let started = policies::starter::grocery().unwrap().digest().to_string();
+    for args in [
+        &["policy", "impact", text(&draft), "--log", text(&ledger)][..],
+        &["policy", "diff", &started, text(&draft), "--log", text(&ledger)],
+    ] {
+        common::refused(args, 3, "counts in EUR, the events of this ledger in USD");
+    }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use domain::{Digest, MemberId};
 use ledger::{Entry, Keys, Kind, Reader, Writer};
+use runtime::registry::Followed;
 use runtime::requests::Desk;
 use serde_json::json;
 use uuid::Uuid;
@@ -56,7 +57,15 @@ pub fn run(args: &Args) -> Result {
     let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
     let whose = Whose { member: Some(member), row: None };
     let request = reading::request(&args.dir, &args.reader, "member export", purpose, whose)?;
-    let desk = Desk { folder: &args.dir, reader: &reader, keys: writer.keys(), identity: &writer.identity() };
+    let identity = writer.identity();
+    let mut registry = Followed::new(&identity);
+    let mut desk = Desk {
+        folder: &args.dir,
+        reader: &reader,
+        keys: writer.keys(),
+        registry: &mut registry,
+        identity: &identity,
+    };
     let judged = desk.judge(&request, None, runtime::clock::wall());
     let judged = judged.map_err(|error| reading::refused(error.code(), &error.to_string()))?.judged();
     let reading =

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::{Digest, Timestamp};
-use ledger::{Keys, Reader, Seq};
+use ledger::{Keys, Kind, Reader, Seq};
 use models::Models;
 use models::engine::{Choice, Engine};
 use models::scorer::Source;
@@ -137,7 +137,7 @@ pub struct Asked<'a> {
 /// Runs the recorded events under both policies; also says what comes after them.
 ///
 /// # Errors
-/// When the ledger cannot be read, or a bundle not be negotiated.
+/// When the ledger cannot be read, a bundle not be negotiated, or one counts in another currency than the ledger.
 pub fn assess(
     reader: &Reader,
     keys: &Keys,
@@ -145,13 +145,8 @@ pub fn assess(
     draft: &Arc<Bundle>,
     asked: &Asked,
 ) -> Result<(Assessment, Wanted)> {
-    let (theirs, drafts) = (&from.program().currency, &draft.program().currency);
-    if theirs != drafts {
-        return Err(Failure::usage(format!(
-            "{} counts in {theirs} and {} in {drafts}: amounts of two currencies cannot be compared",
-            from.digest().short(),
-            draft.digest().short()
-        )));
+    for bundle in [from, draft] {
+        counts_in_its_currency(reader, bundle)?;
     }
     let choice = asked.onnxruntime.map_or(Choice::Embedded, |library| Choice::Library(library.to_owned()));
     let engine = Engine::start(&choice).map_err(Failure::unavailable)?;
@@ -178,6 +173,21 @@ pub fn assess(
     taken.map_err(Failure::runtime)?;
     wanted.after = recorded.last;
     Ok((assessment, wanted))
+}
+
+/// Recorded amounts are those of the ledger's currency: in another one they would be other money.
+fn counts_in_its_currency(reader: &Reader, bundle: &Bundle) -> Result<()> {
+    let starts = reader.of_kinds(&[Kind::Start]).map_err(crate::ledger_errors)?;
+    let Some(started) = starts.last().and_then(|row| row.bundle) else { return Ok(()) };
+    let started = runtime::opening::recorded_bundle(reader, started).map_err(crate::node_errors)?;
+    let (found, here) = (&bundle.program().currency, &started.program().currency);
+    if found == here {
+        return Ok(());
+    }
+    Err(Failure::found_bad(anyhow::anyhow!(
+        "{} counts in {found}, the events of this ledger in {here}: they cannot be compared",
+        bundle.digest()
+    )))
 }
 
 /// Takes what a running node goes on to record, and says what came of it, until a signal.

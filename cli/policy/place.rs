@@ -132,6 +132,20 @@ impl Found<'_> {
         }
     }
 
+    /// What is in force, as far as one can see from here.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn in_force(&self) -> Result<Option<Digest>> {
+        match self {
+            Found::Folder(_, reader) => {
+                let registry = runtime::registry::load(reader, &self.identity()?);
+                Ok(registry.map_err(crate::node_errors)?.in_force())
+            }
+            Found::Behind(_, pointer) => Ok(Some(pointer.bundle)),
+        }
+    }
+
     /// Puts a request to whoever holds the ledger.
     ///
     /// # Errors

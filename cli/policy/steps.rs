@@ -243,7 +243,8 @@ pub fn rollback(args: &Rollback) -> Result {
             found.before()?.ok_or_else(|| Failure::usage("nothing was in force before the present policy"))?
         }
     };
-    take(&args.keyed, &found, Step::RollBack { to }, &format!("{to} is in force again"))
+    let from = found.in_force()?;
+    take(&args.keyed, &found, Step::RollBack { to, from }, &format!("{to} is in force again"))
 }
 
 /// Signs a step, has it judged and recorded, and says what became of it.

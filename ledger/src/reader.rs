@@ -297,9 +297,14 @@ impl Reader {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn of_kinds(&self, kinds: &[Kind]) -> Result<Vec<Row>, Error> {
+        self.of_kinds_after(Seq(0), kinds)
+    }
+
+    /// The same of the rows after one.
+    pub fn of_kinds_after(&self, seq: Seq, kinds: &[Kind]) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
         for kind in kinds {
-            let mut after = None;
+            let mut after = Some(seq);
             loop {
                 let filter = Filter { kind: Some(*kind), after, limit: PAGE_ROWS, ..Filter::default() };
                 let page = self.list(&filter)?;

@@ -271,6 +271,14 @@ mod tests {
     }
 
     #[test]
+    fn a_long_list_tells_its_first_mistakes_and_how_many_there_are() {
+        let problem = |at: usize| Problem::of_file(Code::Syntax, "f.toml", format!("mistake {at}."));
+        let told = Problems((0..30).map(problem).collect()).render_first(20);
+        assert!(told.contains("mistake 19.") && !told.contains("mistake 20."), "{told}");
+        assert!(told.contains("30 mistakes, of which the first 20 are shown"), "{told}");
+    }
+
+    #[test]
     fn places_are_counted_in_characters() {
         let text = "a = 1\nname = \"Zürich\" # x\n";
         let at = text.find('#').unwrap();

@@ -10,7 +10,7 @@ const MARK_EVERY: usize = 1 << 10;
 pub(crate) struct Text {
     text: String,
     newlines: Vec<usize>,
-    /// Characters before each multiple of [`MARK_EVERY`] bytes.
+    /// Characters before each multiple of [`MARK_EVERY`] bytes, and at last all.
     marks: Vec<usize>,
 }
 
@@ -28,13 +28,12 @@ impl Text {
     pub(crate) fn of(text: String) -> Text {
         let newlines =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
-        let chunks = text.as_bytes().chunks(MARK_EVERY);
-        let marks = chunks.scan(0, |before, chunk| {
-            let mark = *before;
-            *before += begun(chunk);
-            Some(mark)
-        });
-        Text { newlines, marks: marks.collect(), text }
+        let (mut marks, mut chars) = (vec![0], 0);
+        for chunk in text.as_bytes().chunks(MARK_EVERY) {
+            chars += begun(chunk);
+            marks.push(chars);
+        }
+        Text { newlines, marks, text }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -57,15 +56,7 @@ impl Text {
 
     fn chars_before(&self, at: usize) -> usize {
         let mark = at / MARK_EVERY;
-        // Behind the last byte of a text of whole marks there is no mark of its own.
-        let (from, chars) = match self.marks.get(mark) {
-            Some(chars) => (mark * MARK_EVERY, *chars),
-            None => {
-                let last = self.marks.len().saturating_sub(1);
-                (last * MARK_EVERY, self.marks.last().copied().unwrap_or(0))
-            }
-        };
-        chars + begun(&self.text.as_bytes()[from..at])
+        self.marks[mark] + begun(&self.text.as_bytes()[mark * MARK_EVERY..at])
     }
 }
 

@@ -57,6 +57,11 @@ impl Desk {
         self.taken += 1;
     }
 
+    /// A roll-back of what is in force.
+    fn back(&self, to: Digest) -> Step {
+        Step::RollBack { to, from: self.registry.in_force() }
+    }
+
     fn approve(&mut self, bundle: Digest) {
         self.take("author", submit(bundle));
         self.again(bundle);
@@ -97,11 +102,13 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
         desk.registry.started(bundle, desk.now);
     }
     let never = Digest::of(b"never in force");
-    assert_eq!(code(desk.ask("operator", Step::RollBack { to: never })), "REG0017");
-    assert_eq!(code(desk.ask("operator", Step::RollBack { to: second })), "REG0016");
-    desk.take("operator", Step::RollBack { to: first });
+    assert_eq!(code(desk.ask("operator", desk.back(never))), "REG0017");
+    assert_eq!(code(desk.ask("operator", desk.back(second))), "REG0016");
+    let back = desk.back(first);
+    desk.take("operator", back);
     assert_eq!(desk.registry.chosen(), Some(first));
-    desk.take("operator", Step::RollBack { to: started });
+    let back = desk.back(started);
+    desk.take("operator", back);
     assert_eq!((desk.registry.in_force(), desk.registry.before()), (Some(started), None));
     // It was approved as a change of the first, and that is not in force any more.
     assert_eq!(code(desk.ask("approver", Step::Activate { bundle: second })), "REG0039");
@@ -117,6 +124,31 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
 }
 
 #[test]
+fn a_roll_back_takes_back_only_what_its_signer_named() {
+    let mut desk = Desk::open();
+    let (first, second, started) = (Digest::of(b"first"), Digest::of(b"second"), desk.bundle.digest());
+    for bundle in [first, second] {
+        desk.approve(bundle);
+        desk.take("approver", Step::Activate { bundle });
+    }
+    // Signed by somebody who has not seen the second come into force, and by a program that does not say what it takes back.
+    for from in [Some(first), None] {
+        assert_eq!(code(desk.ask("operator", Step::RollBack { to: started, from })), "REG0044");
+    }
+    let back = desk.back(started);
+    desk.take("operator", back);
+    assert_eq!(desk.registry.in_force(), Some(started));
+}
+
+#[test]
+fn a_roll_back_that_an_earlier_build_recorded_is_read_and_its_signed_bytes_are_the_same() {
+    let recorded = format!(r#"{{"do":"roll_back","to":"{}"}}"#, Digest::of(b"before"));
+    let step: Step = serde_json::from_str(&recorded).unwrap();
+    assert_eq!(step, Step::RollBack { to: Digest::of(b"before"), from: None });
+    assert_eq!(serde_json::to_string(&step).unwrap(), recorded);
+}
+
+#[test]
 fn a_roll_back_passes_over_what_was_replaced_because_it_was_no_good() {
     let mut desk = Desk::open();
     let (bad, mended) = (Digest::of(b"bad"), Digest::of(b"mended"));
@@ -126,10 +158,11 @@ fn a_roll_back_passes_over_what_was_replaced_because_it_was_no_good() {
         desk.take("approver", Step::Activate { bundle });
     }
     assert_eq!(desk.registry.before(), Some(bad));
-    desk.take("operator", Step::RollBack { to: started });
+    let back = desk.back(started);
+    desk.take("operator", back);
     assert_eq!((desk.registry.in_force(), desk.registry.before()), (Some(started), None));
     for passed_over in [bad, mended] {
-        assert_eq!(code(desk.ask("operator", Step::RollBack { to: passed_over })), "REG0017");
+        assert_eq!(code(desk.ask("operator", desk.back(passed_over))), "REG0017");
     }
 }
 
@@ -257,7 +290,8 @@ fn a_canary_is_approved_first_grows_and_ends_with_whatever_replaces_it() {
     assert_eq!(code(desk.ask("operator", Step::Withdraw { bundle: other })), "REG0029");
     desk.take("operator", Step::Withdraw { bundle });
     assert_eq!(desk.registry.canary(), None);
-    for ending in [Step::Activate { bundle: other }, Step::RollBack { to: desk.bundle.digest() }] {
+    for ending in [None, Some(desk.bundle.digest())] {
+        let ending = ending.map_or(Step::Activate { bundle: other }, |to| desk.back(to));
         desk.again(bundle);
         desk.take("approver", canary(bundle, 50_000));
         desk.take("director", ending);
@@ -374,7 +408,7 @@ proptest! {
 #[test]
 fn statements_of_another_form_or_time_are_refused() {
     let desk = Desk::open();
-    let back = || desk.statement("operator", Step::RollBack { to: Digest::of(b"before") });
+    let back = || desk.statement("operator", desk.back(Digest::of(b"before")));
     assert_eq!(code(desk.judge(&Statement { v: VERSION + 1, ..back() })), "REG0001");
     for off in [-2 * HOUR, 2 * HOUR] {
         assert_eq!(code(desk.judge(&Statement { at: desk.now.plus(off), ..back() })), "REG0007");
@@ -406,7 +440,8 @@ fn what_somebody_chose_later_is_not_overtaken_by_a_schedule_from_before() {
     desk.again(bundle);
     desk.take("approver", Step::Schedule { bundle, at: tomorrow });
     assert_eq!(desk.registry.due(tomorrow).map(|due| due.bundle), Some(bundle));
-    desk.take("operator", Step::RollBack { to: other });
+    let back = desk.back(other);
+    desk.take("operator", back);
     assert_eq!(desk.registry.scheduled(), None, "what was to come rested on what was taken back");
 }
 

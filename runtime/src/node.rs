@@ -28,7 +28,7 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened};
-use crate::registry;
+use crate::registry::Followed;
 use crate::relay::Relay;
 use crate::requests::{Inbox, Slow};
 use crate::shared::Shared;
@@ -191,18 +191,11 @@ impl Node {
         let Opened { ledger, reader, policy, purse, candidate, past, .. } = opened;
         let bundle = Arc::clone(policy.bundle());
         let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
-        let door = match server {
-            Some(server) => {
-                let registry = registry::load(&inbox_reader, &identity)?;
-                let pointer = Pointer {
-                    ledger: identity.clone(),
-                    bundle: bundle.digest(),
-                    before: registry.before(),
-                    canary: sides.canary.map(|canary| canary.of),
-                };
-                open_door(&server, &pointer, &bundle).await
-            }
-            None => None,
+        let mut registry = Followed::new(&identity);
+        let pointer = Pointer::of(&identity, registry.now(&inbox_reader)?);
+        let door = match (server, &pointer) {
+            (Some(server), Some(pointer)) => open_door(&server, pointer, &bundle).await,
+            (None, _) | (_, None) => None,
         };
         let position = ledger
             .relay(RELAY)
@@ -277,6 +270,8 @@ impl Node {
         let inbox = Inbox {
             folder: options.dir.clone(),
             identity,
+            registry,
+            pointer,
             reader: inbox_reader,
             keys: shared.keys.clone(),
             writer: writer.clone(),

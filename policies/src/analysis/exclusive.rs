@@ -3,6 +3,7 @@
 use domain::facts::{Field, NEVER};
 use domain::{Facts, RewardIndex};
 
+use super::effort::of_truth;
 use super::promises::Refused;
 use super::search::Answer;
 use super::terms::Term;
@@ -37,9 +38,15 @@ impl Analysis<'_> {
 
     /// A member who may have both in a moment, as the engine itself says.
     fn both(&mut self, moment: usize, first: usize, second: usize) -> Option<Facts> {
+        if self.search.is_spent() {
+            self.not_known_both(moment, first, second);
+            return None;
+        }
         let mut terms = Vec::new();
         for reward in [first, second] {
             let asked = self.promise(Some(moment), reward);
+            // They are written anew with what is known of the reward.
+            self.search.spend(asked.iter().map(|term| of_truth(&term.truth)).sum());
             let known = self.facts_of(reward);
             terms.extend(asked.into_iter().map(|term| Term { truth: given(&term.truth, &known), ..*term }));
         }
@@ -47,8 +54,7 @@ impl Analysis<'_> {
             Answer::Sometimes(facts) => *facts,
             Answer::Never(_) => return None,
             Answer::Open => {
-                let about = [self.reward_name(first), self.reward_name(second), self.moment_name(moment)];
-                self.note(&about);
+                self.not_known_both(moment, first, second);
                 return None;
             }
         };
@@ -58,6 +64,11 @@ impl Analysis<'_> {
             reward.is_some_and(|reward| allowed(self.bundle, index, reward, &facts))
         };
         (open(first) && open(second)).then_some(facts)
+    }
+
+    fn not_known_both(&mut self, moment: usize, first: usize, second: usize) {
+        let about = [self.reward_name(first), self.reward_name(second), self.moment_name(moment)];
+        self.note(&about);
     }
 
     /// What a condition reads of a reward that was never promised to the member.

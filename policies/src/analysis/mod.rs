@@ -8,6 +8,7 @@
 //! Start at [`analyse`]; [`terms`] says what a promise takes, the files of findings read in the order of
 //! [`analyse`].
 
+mod effort;
 mod exclusive;
 mod favours;
 mod lists;
@@ -22,6 +23,7 @@ mod terms;
 mod witness;
 mod world;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use domain::Facts;
@@ -42,6 +44,8 @@ pub use world::usual;
 
 /// Most names in the message of what was not searched to the end; all of them stand in the finding.
 const NAMED_MAX: usize = 4;
+/// Most names in the text of a finding: what causes one are a few; a hard bundle has a thousand parts that were not searched.
+const ABOUT_MAX: usize = 12;
 
 /// A finding of meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,7 +65,12 @@ impl fmt::Display for Insight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gutter = self.problem.line.to_string().len();
         write!(f, "{}", self.problem)?;
-        writeln!(f, "{:gutter$} = about: {}", "", self.rules.join(", "))?;
+        let shown = &self.rules[..self.rules.len().min(ABOUT_MAX)];
+        write!(f, "{:gutter$} = about: {}", "", shown.join(", "))?;
+        match self.rules.len() - shown.len() {
+            0 => writeln!(f)?,
+            more => writeln!(f, " and {more} more")?,
+        }
         match &self.witness {
             Some(witness) => writeln!(f, "{:gutter$} = for example: {witness}", ""),
             None => Ok(()),
@@ -84,6 +93,7 @@ pub fn analyse(bundle: &Bundle, sources: &Sources) -> Vec<Insight> {
         search: Search::new(),
         insights: Vec::new(),
         unproven: Vec::new(),
+        noted: BTreeSet::new(),
     };
     let dead = analysis.lists();
     analysis.shadowed_segments(&dead);
@@ -106,8 +116,9 @@ struct Analysis<'a> {
     places: Places<'a>,
     search: Search,
     insights: Vec<Insight>,
-    /// What the search was not brought to an end about, by name; each once.
+    /// What the search was not brought to an end about, by name, in the order it was asked about; each once.
     unproven: Vec<String>,
+    noted: BTreeSet<String>,
 }
 
 /// Lists of conditions that never hold, by position.
@@ -136,7 +147,7 @@ impl<'a> Analysis<'a> {
     /// Notes what was not searched to the end.
     fn note(&mut self, about: &[String]) {
         for name in about {
-            if !self.unproven.contains(name) {
+            if self.noted.insert(name.clone()) {
                 self.unproven.push(name.clone());
             }
         }
@@ -204,7 +215,7 @@ impl<'a> Analysis<'a> {
 
     /// The names of those who say some terms, each once.
     fn names(&self, terms: &[&Term]) -> Vec<String> {
-        let mut names = Vec::new();
+        let (mut names, mut named) = (Vec::new(), BTreeSet::new());
         for term in terms {
             let name = match term.by {
                 By::Nobody => None,
@@ -214,7 +225,7 @@ impl<'a> Analysis<'a> {
                     self.bundle.rule(rule).map(|rule| rule.id.clone())
                 }
             };
-            names.extend(name.filter(|name| !names.contains(name)));
+            names.extend(name.filter(|name| named.insert(name.clone())));
         }
         names
     }
@@ -241,13 +252,8 @@ impl<'a> Analysis<'a> {
         witness: Option<Witness>,
     ) {
         let problem = self.places.problem(code, at, message).help(help);
-        let mut named = Vec::with_capacity(rules.len());
-        rules.into_iter().for_each(|rule| {
-            if !named.contains(&rule) {
-                named.push(rule);
-            }
-        });
-        let rules = named;
+        let mut named = BTreeSet::new();
+        let rules = rules.into_iter().filter(|rule| named.insert(rule.clone())).collect();
         self.insights.push(Insight { problem, severity: code.severity(), rules, witness });
     }
 }

@@ -64,18 +64,20 @@ impl Region {
         self.orders[pair]
     }
 
-    /// Drops what spans and orders exclude of each other; whether anything is left.
-    pub(super) fn tighten(&mut self, pairs: &Pairs<'_>) -> bool {
+    /// Drops what spans and orders exclude of each other; whether anything is left. What it took is added to `steps`.
+    pub(super) fn tighten(&mut self, pairs: &Pairs<'_>, steps: &mut u64) -> bool {
         for _ in 0..ROUNDS_MAX {
+            *steps += pairs.steps() + pairs.link_steps();
             if !self.orders_of_spans(pairs) || !self.link(pairs) {
                 return false;
             }
-            match self.spans_of_orders(pairs) {
+            match self.spans_of_orders(pairs, steps) {
                 None => return false,
                 Some(false) => return true,
                 Some(true) => {}
             }
         }
+        *steps += pairs.steps();
         self.orders_of_spans(pairs)
     }
 
@@ -132,12 +134,13 @@ impl Region {
     }
 
     /// Narrows the spans of facts to what the orders leave; whether it did, `None` when one is empty.
-    fn spans_of_orders(&mut self, pairs: &Pairs<'_>) -> Option<bool> {
+    fn spans_of_orders(&mut self, pairs: &Pairs<'_>, steps: &mut u64) -> Option<bool> {
         let mut narrowed = false;
         // Along a chain of facts a bound moves at least one further each time.
         for _ in 0..=pairs.linked() {
             let before = narrowed;
             narrowed = false;
+            *steps += 2 * pairs.steps();
             for (at, (left, right)) in pairs.sides().enumerate() {
                 let orders = self.orders[at];
                 let gap = i64::from(orders & EQUAL == 0);

@@ -2,12 +2,31 @@
 
 use domain::{Facts, Micros};
 
+use super::effort::{of_truth, times};
 use super::places::BUDGET;
 use super::search::Answer;
 use super::terms::{By, Term, all};
 use super::{Analysis, Dead, listed, world};
 use crate::bundle::{Action, GuardRule};
 use crate::codes::Code;
+
+/// Possible rows that told rules apart, and what each rule makes of them, as far as it was asked. Each row splits rules that
+/// all earlier ones left alike, so there are fewer of them than rules.
+struct Seen {
+    rows: Vec<Facts>,
+    /// By the rule's position.
+    outcomes: Vec<Vec<bool>>,
+}
+
+impl Seen {
+    /// Asks a rule about the rows it was not asked about yet; the steps that took.
+    fn look(&mut self, rule: usize, term: &Term) -> u64 {
+        let outcomes = &mut self.outcomes[rule];
+        let new = &self.rows[outcomes.len()..];
+        outcomes.extend(new.iter().map(|row| term.truth.holds(row)));
+        if new.is_empty() { 1 } else { times(new.len(), 1) * of_truth(&term.truth) }
+    }
+}
 
 impl Analysis<'_> {
     /// Reports rules with the same meaning, rules without a reward, and unused budget.
@@ -19,13 +38,13 @@ impl Analysis<'_> {
             .filter(|(_, dead)| !**dead)
             .map(|(rule, _)| (rule, Term { truth: all(&rule.when), holds: true, by: By::Deny(rule.rule) }))
             .collect();
-        let mut told_apart = Vec::new();
+        let acts = |rule: &GuardRule| rule.action != Action::Audit;
+        let mut seen = Seen { rows: Vec::new(), outcomes: vec![Vec::new(); alive.len()] };
         for (at, (rule, term)) in alive.iter().enumerate() {
-            let earlier = alive[..at].iter().find(|(earlier, other)| {
-                let acts = |rule: &GuardRule| rule.action != Action::Audit;
-                acts(rule) && acts(earlier) && self.same(term, other, &mut told_apart)
+            let earlier = alive[..at].iter().enumerate().find(|(other, (earlier, same))| {
+                acts(rule) && acts(earlier) && self.same((at, term), (*other, same), &mut seen)
             });
-            if let Some((_, other)) = earlier {
+            if let Some((_, (_, other))) = earlier {
                 self.duplicate(term, other);
             }
             if rule.per_reward {
@@ -35,11 +54,13 @@ impl Analysis<'_> {
         self.unused_budget();
     }
 
-    /// Whether two hold of the same rows. `told_apart` are possible rows that told others apart: they answer most
-    /// pairs of a large bundle, where searching for each would take the bound of the whole bundle.
-    /// Each splits rules that all earlier ones left alike, so there are fewer of them than rules.
-    fn same(&mut self, one: &Term, other: &Term, told_apart: &mut Vec<Facts>) -> bool {
-        if told_apart.iter().any(|row| one.truth.holds(row) != other.truth.holds(row)) {
+    /// Whether two hold of the same rows, given with their positions. Rows that told others apart answer most pairs of a
+    /// large bundle, where searching for each would take the bound of the whole bundle.
+    fn same(&mut self, (at, one): (usize, &Term), (before, other): (usize, &Term), seen: &mut Seen) -> bool {
+        for (at, term) in [(at, one), (before, other)] {
+            self.search.spend(seen.look(at, term));
+        }
+        if seen.outcomes[at] != seen.outcomes[before] {
             return false;
         }
         [(one, other), (other, one)].into_iter().all(|(one, other)| {
@@ -51,7 +72,7 @@ impl Analysis<'_> {
                 self.note(&about);
             }
             // A row of a search is possible in the facts that were asked about.
-            told_apart.extend(answer.row().filter(world::is_possible));
+            seen.rows.extend(answer.row().filter(world::is_possible));
             never
         })
     }

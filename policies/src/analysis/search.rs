@@ -9,17 +9,26 @@
 use domain::Facts;
 use domain::facts::Field;
 
+use super::effort::{of_truth, times};
 use super::pairs::Pairs;
 use super::region::{EQUAL, GREATER, LESS, Region, order_of, orders_holding};
 use super::world;
 use crate::language::{Compare, Number, Truth};
 
-/// Most steps of all searches of one bundle: about a quarter of a second, beside what it takes to lay out each question,
-/// which is not counted and is more where conditions are many and long. A step is a part of a condition looked at
-/// in a region. The starter bundle takes a few hundredths of it.
-const BUNDLE_STEPS_MAX: u64 = 24_000_000;
+/// Most steps of all searches of one bundle. A step is a part of a condition looked at in a region, or as much other work:
+/// laying out a question, drawing orders from each other, copying a region. Everything that grows with a bundle is counted,
+/// so this bounds the time, however hard the bundle was made; docs/performance.md has the figures.
+const BUNDLE_STEPS_MAX: u64 = 40_000_000;
 /// Most steps of one question.
-const QUESTION_STEPS_MAX: u64 = 2_000_000;
+const QUESTION_STEPS_MAX: u64 = 4_000_000;
+/// Steps of a question beside those of its claims: the whole region, and what is known of every row.
+const QUESTION_STEPS: u64 = 400;
+/// How often a claim is walked through before a question begins: for its facts, its size and its pairs.
+const LAID_OUT: u64 = 4;
+/// Steps of copying a region and settling a row in it.
+const REGION_STEPS: u64 = Field::COUNT as u64 / 4;
+/// How often the parts of a claim are looked at to find a cut in it: conditions are a few levels deep.
+const CUT_LOOKS: u64 = 4;
 /// The part of what is left that one question may take, so that hard questions never leave nothing for easy ones.
 const QUESTION_SHARE: u64 = 8;
 /// Facts whose ends are tried in every combination; two are compared in nearly every condition seen.
@@ -73,7 +82,26 @@ impl Search {
         self.within(claims, QUESTION_STEPS_MAX.min(self.left))
     }
 
+    /// Takes steps for other work on the bundle.
+    pub(super) fn spend(&mut self, steps: u64) {
+        self.left = self.left.saturating_sub(steps);
+    }
+
+    /// Whether none are left: every question stays open then.
+    pub(super) fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
     fn within(&mut self, claims: &[Claim<'_>], steps_max: u64) -> Answer {
+        if steps_max == 0 {
+            return Answer::Open;
+        }
+        let sizes: Vec<u64> = claims.iter().map(|claim| of_truth(claim.truth)).collect();
+        let mut laid_out = QUESTION_STEPS + LAID_OUT * sizes.iter().sum::<u64>();
+        if laid_out >= steps_max {
+            self.spend(laid_out / LAID_OUT);
+            return Answer::Open;
+        }
         let mut read = [false; Field::COUNT];
         claims.iter().for_each(|claim| claim.truth.fields(&mut |field| read[field as usize] = true));
         // What is known of facts that no claim reads can always be met by choosing them.
@@ -88,16 +116,19 @@ impl Search {
         let mut asked: Vec<Asked<'_>> = asked
             .map(|(at, claim)| {
                 pairs.add(claim.truth);
+                let size = sizes.get(at).copied().unwrap_or_else(|| of_truth(claim.truth));
                 let at = (at < claims.len()).then_some(at);
-                Asked { claim, at, compares: compares(claim.truth), size: size(claim.truth) }
+                Asked { claim, at, compares: compares(claim.truth), size }
             })
             .collect();
+        laid_out += pairs.steps();
         // What compares facts with constants is looked at first: it narrows a region without leaving more to cut.
         asked.sort_by_key(|asked| asked.compares);
-        let question =
-            Question { used: vec![false; claims.len()], asked, pairs, usual: &self.usual, steps: 0 };
+        let size = asked.iter().map(|asked| asked.size).sum();
+        let used = vec![false; claims.len()];
+        let question = Question { used, asked, size, pairs, usual: &self.usual, steps: laid_out };
         let (answer, steps) = question.search(steps_max);
-        self.left = self.left.saturating_sub(steps);
+        self.spend(steps);
         match answer {
             Answer::Sometimes(mut facts) => {
                 world::complete(&mut facts, &read);
@@ -121,6 +152,8 @@ struct Asked<'a> {
 
 struct Question<'a> {
     asked: Vec<Asked<'a>>,
+    /// Steps of one look at all of them.
+    size: u64,
     pairs: Pairs<'a>,
     usual: &'a Facts,
     /// Claims that refuted a region, by position.
@@ -151,8 +184,8 @@ impl Question<'_> {
             if self.steps >= steps_max {
                 return (Answer::Open, self.steps);
             }
-            self.steps += 1 + 4 * self.pairs.len() as u64;
-            if !next.region.tighten(&self.pairs) || self.refuted(&mut next) {
+            self.steps += 1;
+            if !next.region.tighten(&self.pairs, &mut self.steps) || self.refuted(&mut next) {
                 continue;
             }
             if let Some(facts) = self.row_in(&next) {
@@ -202,14 +235,15 @@ impl Question<'_> {
                 return false;
             }
         }
-        self.steps += self.asked.len() as u64;
+        self.steps += self.size;
         self.asked.iter().all(holds)
     }
 
     /// A row of the region that fits: the most usual one that keeps its orders, one at an end of all facts that are
     /// compared with each other, or one at the ends of some of them.
     fn row_in(&mut self, next: &Waiting) -> Option<Facts> {
-        let usual = self.usual_row(&next.region);
+        let (usual, steps) = self.usual_row(&next.region);
+        self.steps += steps + 2 * self.pairs.steps();
         if self.fits(&next.open, &usual) {
             return Some(usual);
         }
@@ -239,11 +273,12 @@ impl Question<'_> {
         Some(self.combined(&next.open, &usual, &shown, &near).unwrap_or(far))
     }
 
-    /// The most usual row of a region, moved until it keeps the orders where that is simple.
-    fn usual_row(&self, region: &Region) -> Facts {
-        let mut row = world::settle(region, self.usual);
+    /// The most usual row of a region, moved until it keeps the orders where that is simple, and the steps it took.
+    fn usual_row(&self, region: &Region) -> (Facts, u64) {
+        let (mut row, mut steps) = (world::settle(region, self.usual), REGION_STEPS);
         for _ in 0..self.pairs.linked() {
             let mut kept = true;
+            steps += self.pairs.steps();
             for (at, (left, right)) in self.pairs.sides().enumerate() {
                 let orders = region.orders(at);
                 if let (Number::Fact(left_fact), Number::Fact(right_fact)) = (left, right)
@@ -257,20 +292,21 @@ impl Question<'_> {
                 break;
             }
         }
-        row
+        (row, steps)
     }
 
     /// Facts that are compared with each other and not fixed: all of them, and some of those in sums.
     fn compared(&self, region: &Region) -> (Vec<Field>, Vec<Field>) {
         let (mut compared, mut in_sums) = (Vec::new(), Vec::new());
+        let (mut is_compared, mut is_in_sums) = ([false; Field::COUNT], [false; Field::COUNT]);
         for (left, right) in self.pairs.sides() {
             let plain = matches!((left, right), (Number::Fact(_), Number::Fact(_)));
             let mut visit = |field: Field| {
                 let (least, most) = region.span(field);
-                if least < most && !compared.contains(&field) {
+                if least < most && !std::mem::replace(&mut is_compared[field as usize], true) {
                     compared.push(field);
                 }
-                if least < most && !plain && !in_sums.contains(&field) {
+                if least < most && !plain && !std::mem::replace(&mut is_in_sums[field as usize], true) {
                     in_sums.push(field);
                 }
             };
@@ -315,9 +351,11 @@ impl Question<'_> {
             }
         }
         if let Some((_, at)) = best {
+            self.steps += CUT_LOOKS * self.asked[at].size;
             return self.change(self.asked[at].claim.truth, region);
         }
-        let usual = self.usual_row(region);
+        let (usual, steps) = self.usual_row(region);
+        self.steps += steps + self.pairs.steps();
         let missed = self
             .pairs
             .sides()
@@ -378,8 +416,9 @@ impl Question<'_> {
     }
 
     /// Adds the parts of a region, the one with the usual value last, so that it is looked at first.
-    fn halves(&self, next: &Waiting, cut: &Cut, waiting: &mut Vec<Waiting>) {
+    fn halves(&mut self, next: &Waiting, cut: &Cut, waiting: &mut Vec<Waiting>) {
         let region = &next.region;
+        self.steps += 2 * (REGION_STEPS + times(self.pairs.len() + next.open.len(), 1) / 4);
         let (mut halves, second_is_usual) = match *cut {
             Cut::At(field, at) => {
                 let (least, most) = region.span(field);
@@ -387,8 +426,8 @@ impl Question<'_> {
                 (halves, self.usual.get(field) < at)
             }
             Cut::Order(pair, orders) => {
-                let usual = self.pairs.sides().nth(pair);
-                let usual = usual.map_or(EQUAL, |(left, right)| order_of(left, right, self.usual));
+                let (left, right) = self.pairs.side(pair);
+                let usual = order_of(left, right, self.usual);
                 ([region.with_order(pair, orders), region.with_order(pair, !orders)], orders & usual == 0)
             }
         };
@@ -414,18 +453,6 @@ fn reorder(region: &Region, row: &mut Facts, orders: u8, (left, right): (Field, 
     row.set(large, inside(large, above(row.get(small) + gap, row.get(large))));
     let below = row.get(large) - gap;
     row.set(small, inside(small, if exact { below } else { row.get(small).min(below) }));
-}
-
-/// How many parts a condition has.
-fn size(truth: &Truth) -> u64 {
-    match truth {
-        Truth::Always(_) | Truth::Flag(_) | Truth::Fact { .. } | Truth::OneOf { .. } => 1,
-        Truth::Numbers { .. } => 2,
-        Truth::Not(part) => 1 + size(part),
-        Truth::Same(parts) => 1 + size(&parts.0) + size(&parts.1),
-        Truth::All(parts) | Truth::Any(parts) => 1 + parts.iter().map(size).sum::<u64>(),
-        Truth::Choose(parts) => 1 + size(&parts.0) + size(&parts.1) + size(&parts.2),
-    }
 }
 
 /// Whether a condition compares numbers with each other.
@@ -468,4 +495,21 @@ fn widest(region: &Region, numbers: &[&Number]) -> Option<Cut> {
     let middle = least + width / 2 + 1;
     let at = if least >= 0 && high > low + 1 { 1 << ((low + high) / 2) } else { middle };
     Some(Cut::At(field, at.clamp(least + 1, most)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_that_are_long_and_easy_use_up_the_bound() {
+        let parts = 10_000;
+        let long = Truth::All(vec![Truth::Flag(Field::MemberMinor); parts].into());
+        let (never, mut search) = (Truth::Always(false), Search::new());
+        let claims = [&never, &long].map(|truth| Claim { truth, holds: true });
+        for _ in 0..BUNDLE_STEPS_MAX / times(parts, 1) {
+            search.ask(&claims);
+        }
+        assert!(search.is_spent());
+    }
 }

@@ -139,6 +139,26 @@ mod tests {
     }
 
     #[test]
+    fn of_more_cases_than_are_run_none_is_looked_at() {
+        let bundle = crate::starter::grocery().unwrap();
+        let codes = |cases: usize| {
+            let case = "[[case]]\nname = \"c\"\nevent = { type = \"purchase\", touchpoint = \"pos\" }\nexpect = { moment = \"unknown\" }\n";
+            let texts = Texts(vec![("tests/a.toml".to_owned(), case.repeat(cases))]);
+            let problems = crate::cases::of(&texts, &bundle).unwrap_err().0;
+            problems.into_iter().map(|problem| problem.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(2), [Code::UnknownReference; 2]);
+        assert_eq!(codes(crate::cases::CASES_MAX + 1), [Code::TooLarge]);
+    }
+
+    #[test]
+    fn more_bytes_than_tests_have_are_refused() {
+        let text = |bytes: usize| packed(HEADER, [("tests/a.toml", "x".repeat(bytes).as_str())]);
+        assert!(Texts::from_canonical(&text(BYTES_MAX)).is_ok());
+        assert!(Texts::from_canonical(&text(BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
     fn other_bytes_for_the_same_texts_are_refused() {
         let text = |files: &[(&str, &str)]| packed(HEADER, files.iter().copied());
         assert!(Texts::from_canonical(&text(&[("tests/a.toml", ""), ("tests/b.toml", "")])).is_ok());

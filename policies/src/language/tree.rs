@@ -8,7 +8,7 @@ use domain::Micros;
 use domain::facts::Field;
 
 /// A comparison of two integers of one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Compare {
     Equal,
     NotEqual,
@@ -33,7 +33,7 @@ impl Compare {
 }
 
 /// Something true or false of a row of facts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Truth {
     Always(bool),
     /// A yes/no fact.
@@ -62,7 +62,7 @@ pub enum Truth {
 }
 
 /// A whole number, ratio (ppm), amount of money (micros) or word (position); kinds were checked before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Number {
     Constant(i64),
     Fact(Field),

@@ -93,9 +93,13 @@ impl Registry {
             }
             Step::Withdraw { bundle } if self.is_staged(*bundle) => Ok(()),
             Step::Withdraw { bundle } => Err(Refusal::NotStaged(*bundle)),
-            Step::RollBack { to } if self.in_force() == Some(*to) => Err(Refusal::InForce(*to)),
-            Step::RollBack { to } if self.reigns.iter().any(|reign| reign.bundle == *to) => Ok(()),
-            Step::RollBack { to } => Err(Refusal::NotBefore(*to)),
+            Step::RollBack { to, .. } if self.in_force() == Some(*to) => Err(Refusal::InForce(*to)),
+            // Whoever looked before something else came into force means what they saw.
+            Step::RollBack { from, .. } if *from != self.in_force() => {
+                Err(Refusal::TakesBackOther { from: *from, in_force: self.in_force() })
+            }
+            Step::RollBack { to, .. } if self.reigns.iter().any(|reign| reign.bundle == *to) => Ok(()),
+            Step::RollBack { to, .. } => Err(Refusal::NotBefore(*to)),
             Step::Stop { target, .. } => {
                 if self.stopped.contains(target) {
                     return Err(Refusal::Stopped(target.clone()));

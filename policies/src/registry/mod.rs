@@ -249,7 +249,7 @@ impl Registry {
                 self.canary = self.canary.filter(|canary| canary.of.bundle != *bundle);
                 self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != *bundle);
             }
-            Step::RollBack { to } => {
+            Step::RollBack { to, .. } => {
                 // A canary was measured against what is taken back, and what was to come followed on it.
                 self.canary = None;
                 self.scheduled = None;

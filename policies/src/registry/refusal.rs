@@ -41,6 +41,8 @@ pub enum Refusal {
     InForce(Digest),
     #[error("bundle {0} was never in force before this one")]
     NotBefore(Digest),
+    #[error("it takes back {}, and {} is in force", named(.from), named(.in_force))]
+    TakesBackOther { from: Option<Digest>, in_force: Option<Digest> },
     #[error("{0} lies in the past; activate it, or name a later time")]
     Past(Timestamp),
     #[error("{} is stopped already", describe(.0))]
@@ -79,6 +81,11 @@ pub enum Refusal {
     TooLarge { found: usize, max: usize },
     #[error("its newest report compares with {against}, and {in_force} is in force: assess it again")]
     ComparedWithOther { against: Digest, in_force: Digest },
+}
+
+/// A bundle, or that there is none.
+fn named(bundle: &Option<Digest>) -> String {
+    bundle.map_or_else(|| "no bundle".to_owned(), |bundle| format!("bundle {bundle}"))
 }
 
 /// A share in per cent, as people say it.
@@ -138,6 +145,7 @@ impl Refusal {
             Refusal::Contradiction { .. } => "REG0042",
             Refusal::Untested { .. } => "REG0043",
             Refusal::NothingCompared { .. } => "REG0045",
+            Refusal::TakesBackOther { .. } => "REG0044",
         }
     }
 }
@@ -244,6 +252,9 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0043" => {
             "The node runs the tests that are handed in with a bundle itself, and keeps them. `largesse policy test DIR` shows which fail and how; a bundle needs at least one."
+        }
+        "REG0044" => {
+            "Something else came into force since you looked, and a roll-back takes back only what its signature names. `largesse policy status` shows what is in force now; take the step again if you mean that. Where it takes back no bundle, it was signed by an older version of this program."
         }
         "REG0045" => {
             "A report about no event says nothing about what the policy would change: it was made while the ledger was empty, or with `--shadow` before anything happened. Have its author record one over the events there are, look at it and approve that one."

@@ -55,8 +55,13 @@ pub enum Step {
     Canary { bundle: Digest, share: Ppm },
     /// A shadow, canary or schedule is taken back.
     Withdraw { bundle: Digest },
-    /// What was in force before goes back into force; what came after it is passed over.
-    RollBack { to: Digest },
+    /// What was in force before goes back into force; what came after it is passed over. Whoever signs says what they take
+    /// back, and nothing else is; statements of earlier builds do not say it.
+    RollBack {
+        to: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Digest>,
+    },
     /// A kill switch is turned on.
     Stop { target: Target, note: String },
     /// A kill switch is turned off.
@@ -159,7 +164,7 @@ impl Step {
             | Step::Shadow { bundle }
             | Step::Canary { bundle, .. }
             | Step::Withdraw { bundle }
-            | Step::RollBack { to: bundle } => Some(*bundle),
+            | Step::RollBack { to: bundle, .. } => Some(*bundle),
             Step::Stop { .. } | Step::Resume { .. } | Step::Answer { .. } => None,
         }
     }

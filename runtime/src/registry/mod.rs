@@ -3,6 +3,7 @@
 //! Steps come as [`crate::requests`]. What changes the policy in force ends the node's run, and the next run, in the same
 //! process, starts under it: no decision ever mixes two bundles. Start at [`judge`].
 
+mod followed;
 mod hand_in;
 mod waiting;
 
@@ -13,6 +14,7 @@ use policies::registry::{Due, Impact, Person, Refusal, Registry, Signed, Step, r
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use followed::Followed;
 pub use hand_in::{Checked, HandIn};
 pub(crate) use waiting::outstanding;
 pub use waiting::{Waiting, waiting};
@@ -40,11 +42,9 @@ pub struct Request {
 /// # Errors
 /// When the ledger cannot be read, or a row is not in its form.
 pub fn load(reader: &Reader, identity: &str) -> Result<Registry, NodeError> {
-    let mut registry = Registry::new(identity);
-    for row in rows(reader)? {
-        fold(&mut registry, &row)?;
-    }
-    Ok(registry)
+    let mut followed = Followed::new(identity);
+    followed.now(reader)?;
+    Ok(followed.registry)
 }
 
 /// Every row the registry is folded from, in order.
@@ -81,16 +81,6 @@ pub fn read(row: &Row) -> Result<Option<Recorded>, NodeError> {
         return Ok(Some(Recorded::Refused(refused)));
     }
     Ok(Some(Recorded::Step(Box::new(serde_json::from_str(body).map_err(wrong)?))))
-}
-
-fn fold(registry: &mut Registry, row: &Row) -> Result<(), NodeError> {
-    match read(row)? {
-        Some(Recorded::Started(bundle)) => registry.started(bundle, row.recorded_at),
-        Some(Recorded::Step(signed)) => registry.take(&signed, row.recorded_at),
-        Some(Recorded::Due(due)) => registry.take_due(&due, row.recorded_at),
-        Some(Recorded::Refused(_)) | None => {}
-    }
-    Ok(())
 }
 
 /// How far a request is judged.

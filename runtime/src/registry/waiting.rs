@@ -10,10 +10,10 @@ use domain::decision::PublicDecision;
 use domain::time::DAY;
 use domain::{DecisionId, Event, EventId, Outcome, RewardIndex, SegmentIndex, Timestamp};
 use ledger::{Filter, KeyError, Keys, Kind, Reader, Row};
-use policies::registry::{Refusal, Registry, Step};
+use policies::registry::{Refusal, Registry};
 use policies::{Bundle, MomentIndex, VALID_DAYS_MAX};
 
-use super::{Recorded, read};
+use super::followed::{Answered, Followed};
 use crate::actors::loader;
 use crate::node::NodeError;
 use crate::opening::recorded_bundle;
@@ -158,31 +158,39 @@ fn public(row: &Row) -> Result<PublicDecision, NodeError> {
 }
 
 /// The answers no node has taken yet, as events, in the order they were given. A member who was erased since is promised
-/// nothing any more, and what was stopped since waits until it runs again.
+/// nothing any more, and what was stopped since waits until it runs again. What was carried out is not looked up again.
 ///
 /// # Errors
 /// When the ledger cannot be read, or a row is not in its form.
-pub(crate) fn outstanding(reader: &Reader, keys: &Keys, identity: &str) -> Result<Vec<Event>, NodeError> {
-    let (registry, mut events) = (super::load(reader, identity)?, Vec::new());
-    for row in reader.of_kinds(&[Kind::Approval])? {
-        let Some(Recorded::Step(signed)) = read(&row)? else { continue };
-        let Step::Answer { decision, approve, .. } = signed.statement.step else { continue };
+pub(crate) fn outstanding(
+    reader: &Reader,
+    keys: &Keys,
+    followed: &mut Followed,
+) -> Result<Vec<Event>, NodeError> {
+    followed.now(reader)?;
+    let (mut events, mut open) = (Vec::new(), Vec::new());
+    for answered in &followed.answers {
+        let Answered { decision, approve, at } = *answered;
         if reader.contains_event(&EventId::of_answer(decision))? {
             continue;
         }
         let Some(promised) = reader.record(decision.0.as_bytes())? else { continue };
         let Some(member) = promised.member else { continue };
-        if approve && !registry.stopped().is_empty() {
+        if approve && !followed.registry.stopped().is_empty() {
             let public = public(&promised)?;
-            if stopped(&registry, &recorded_bundle(reader, public.bundle)?, &public).is_some() {
+            let bundle = recorded_bundle(reader, public.bundle)?;
+            if stopped(&followed.registry, &bundle, &public).is_some() {
+                open.push(*answered);
                 continue;
             }
         }
         match keys.find(member) {
-            Ok(Some(_)) => events.push(Event::answered(decision, approve, member, row.recorded_at)),
-            Ok(None) | Err(KeyError::Erased(_)) => {}
+            Ok(Some(_)) => events.push(Event::answered(decision, approve, member, at)),
+            Ok(None) | Err(KeyError::Erased(_)) => continue,
             Err(error) => return Err(ledger::Error::from(error).into()),
         }
+        open.push(*answered);
     }
+    followed.answers = open;
     Ok(events)
 }

@@ -9,7 +9,7 @@ use ledger::{Reader, Seq};
 use super::{Answer, Desk, JudgeError, Judged, Request, files, last_of};
 use crate::bus::nats::Door;
 use crate::clock;
-use crate::registry::{Checked, Verdict};
+use crate::registry::{Checked, Followed, Verdict};
 
 /// How long whoever asks waits for a running node.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -85,7 +85,8 @@ fn alone(
         return Ok(Verdict::Judged(answer));
     }
     let reader = writer.reader()?;
-    let desk = Desk { folder, reader: &reader, keys: writer.keys(), identity };
+    let mut registry = Followed::new(identity);
+    let mut desk = Desk { folder, reader: &reader, keys: writer.keys(), registry: &mut registry, identity };
     // A promise that is to be taken back waits in the log for the next node.
     let Judged { entries, refused, .. } = match desk.judge(request, checked, now) {
         Ok(Verdict::Judged(judged)) => judged,

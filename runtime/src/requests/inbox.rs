@@ -21,11 +21,12 @@ use super::aside::{self, Done};
 use super::files::{self, Found};
 use super::queue::{Arrived, Origin};
 use super::{Desk, JudgeError, Judged, People, Request, Spoken, outstanding, signer};
-use crate::bus::nats::{Door, Heard};
+use crate::bus::nats::{Door, Heard, Pointer};
 use crate::clock;
 use crate::metrics::Stamps;
 use crate::node::NodeError;
-use crate::registry::{Checked, HandIn, Verdict, due_entry, load};
+use crate::opening::holding;
+use crate::registry::{Checked, Followed, HandIn, Verdict, due_entry};
 use crate::writer::{After, Row, WriterHandle};
 
 /// How often a node looks: a kill switch must hold within a second.
@@ -80,6 +81,9 @@ pub enum Outcome {
 pub struct Inbox {
     pub folder: PathBuf,
     pub identity: String,
+    pub registry: Followed,
+    /// What was said on the server to be in force.
+    pub pointer: Option<Pointer>,
     pub reader: Reader,
     pub keys: Keys,
     pub writer: WriterHandle,
@@ -120,6 +124,7 @@ impl Inbox {
                 Ok(Outcome::SameAsBefore) => {}
                 Ok(Outcome::Changed) => {
                     self.changed.cancel();
+                    let _said_beside = self.announce();
                     break;
                 }
                 Err(error) => tracing::error!(%error, "requests cannot be answered"),
@@ -274,6 +279,26 @@ impl Inbox {
         }
     }
 
+    /// Says on the server what is in force, where that is another thing than was said last.
+    fn announce(&mut self) -> Option<oneshot::Receiver<()>> {
+        let door = self.door.as_ref()?.0.clone();
+        let pointer = Pointer::of(&self.identity, self.registry.now(&self.reader).ok()?)?;
+        if self.pointer.as_ref() == Some(&pointer) {
+            return None;
+        }
+        let canonical = holding(&self.reader, pointer.bundle).ok()??.body?;
+        self.pointer = Some(pointer.clone());
+        let (tell, told) = oneshot::channel();
+        self.answers.spawn(async move {
+            let announced = door.announce(&pointer, canonical.as_bytes());
+            if !matches!(tokio::time::timeout(ANSWERED_WITHIN, announced).await, Ok(Ok(()))) {
+                tracing::error!("what came into force was not said on the server; the next run says it");
+            }
+            let _nobody_waits = tell.send(());
+        });
+        Some(told)
+    }
+
     /// Gives whoever asked the answer.
     fn reply(&mut self, to: Origin, answer: Answer) {
         match to {
@@ -284,9 +309,14 @@ impl Inbox {
                 }
             }
             Origin::Door(id) => {
+                let announced = self.announce();
                 let Some((door, _)) = &self.door else { return };
                 let door = door.clone();
                 self.answers.spawn(async move {
+                    // Whoever reads the answer and looks what is in force sees that.
+                    if let Some(announced) = announced {
+                        let _failed_and_said_so = announced.await;
+                    }
                     let written = tokio::time::timeout(ANSWERED_WITHIN, door.answer(&id, &answer)).await;
                     if !matches!(written, Ok(Ok(()))) {
                         tracing::error!(id, "a request was judged, but its answer not written");
@@ -299,13 +329,13 @@ impl Inbox {
     /// Records that what is scheduled comes into force, once its time has come.
     async fn is_due(&mut self) -> Result<bool, NodeError> {
         if self.scheduled.is_none() {
-            self.scheduled = Some(load(&self.reader, &self.identity)?.scheduled().cloned());
+            self.scheduled = Some(self.registry.now(&self.reader)?.scheduled().cloned());
         }
         let now = clock::wall();
         if self.scheduled.iter().flatten().all(|next| next.at > now) {
             return Ok(false);
         }
-        let registry = load(&self.reader, &self.identity)?;
+        let registry = self.registry.now(&self.reader)?.clone();
         if let Err(error) = registry.scheduled_stands() {
             return Ok(self.does_not_come(&error));
         }
@@ -348,9 +378,9 @@ impl Inbox {
         }
     }
 
-    fn judge(&self, request: &Request, checked: Option<&Checked>) -> Result<Verdict<Judged>, JudgeError> {
-        let Inbox { folder, reader, keys, identity, .. } = self;
-        Desk { folder, reader, keys, identity }.judge(request, checked, clock::wall())
+    fn judge(&mut self, request: &Request, checked: Option<&Checked>) -> Result<Verdict<Judged>, JudgeError> {
+        let Inbox { folder, reader, keys, identity, registry, .. } = self;
+        Desk { folder, reader, keys, registry, identity }.judge(request, checked, clock::wall())
     }
 
     /// Appends the rows of a request.
@@ -369,8 +399,8 @@ impl Inbox {
     }
 
     /// Hands over everything people signed about promises that has no row yet; the intake does each once.
-    fn act(&self) {
-        match outstanding(&self.reader, &self.keys, &self.identity) {
+    fn act(&mut self) {
+        match outstanding(&self.reader, &self.keys, &mut self.registry) {
             Ok(events) => {
                 for event in events {
                     let _stopping = self.own.send(event);
@@ -474,6 +504,7 @@ mod tests {
         serde_json::from_slice(&std::fs::read(answer).unwrap()).unwrap()
     }
 
+    #[expect(clippy::await_holding_lock, reason = "only the thread that checks waits for it")]
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_kill_switch_is_answered_while_a_hand_in_is_checked_and_the_hand_in_by_the_next_run() {
         let folder = tempfile::tempdir().unwrap();

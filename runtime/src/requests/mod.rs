@@ -29,7 +29,7 @@ pub use refused::Refused;
 pub use roster::{changes, recorded as recorded_people};
 
 use crate::node::NodeError;
-use crate::registry::{self, Checked, Verdict};
+use crate::registry::{self, Checked, Followed, Verdict};
 
 /// One request. The form of each tells which it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -176,6 +176,8 @@ pub struct Desk<'a> {
     pub folder: &'a Path,
     pub reader: &'a Reader,
     pub keys: &'a Keys,
+    /// The registry as far as it was read.
+    pub registry: &'a mut Followed,
     /// Identity of the ledger.
     pub identity: &'a str,
 }
@@ -187,7 +189,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why it is refused: the person, the signature, the role, or what the ledger holds.
     pub fn judge(
-        &self,
+        &mut self,
         request: &Request,
         checked: Option<&Checked>,
         now: Timestamp,
@@ -213,7 +215,7 @@ impl Desk<'_> {
     }
 
     fn policy(
-        &self,
+        &mut self,
         people: &People,
         request: &registry::Request,
         checked: Option<&Checked>,
@@ -222,7 +224,7 @@ impl Desk<'_> {
         // First, so that what nobody signed costs no look at the ledger.
         let person = signer(people, &request.signed)?.person();
         refused::must_be_new(self.reader, &request.signed)?;
-        let before = registry::load(self.reader, self.identity)?;
+        let before = self.registry.now(self.reader)?.clone();
         let entries = match registry::judge(self, &before, people, &person, request, checked, now)? {
             Verdict::Judged(entries) => entries,
             Verdict::Check(hand_in) => return Ok(Verdict::Check(hand_in)),
@@ -240,8 +242,8 @@ impl Desk<'_> {
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn outstanding(reader: &Reader, keys: &Keys, identity: &str) -> Result<Vec<Event>, NodeError> {
-    let mut events = registry::outstanding(reader, keys, identity)?;
+pub fn outstanding(reader: &Reader, keys: &Keys, registry: &mut Followed) -> Result<Vec<Event>, NodeError> {
+    let mut events = registry::outstanding(reader, keys, registry)?;
     events.extend(crate::cases::outstanding(reader, keys)?);
     Ok(events)
 }

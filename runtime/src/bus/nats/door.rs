@@ -17,7 +17,7 @@ use async_nats::jetstream::object_store::{self, ObjectStore};
 use bytes::Bytes;
 use domain::Digest;
 use futures::StreamExt;
-use policies::registry::{Share, Signed};
+use policies::registry::{Registry, Share, Signed};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -34,7 +34,8 @@ const STORE_BYTES: i64 = 256 << 20;
 /// How long a broken watch waits before it is opened again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What a node decides by, for everybody who may read the bucket.
+/// What is in force, for everybody who may read the bucket. Written when it changes and when a node starts; what somebody
+/// read may be older than what holds, so nothing rests on it but what people look at before they sign.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
     /// Identity of the ledger; statements name it.
@@ -43,6 +44,18 @@ pub struct Pointer {
     /// What a roll-back would put back.
     pub before: Option<Digest>,
     pub canary: Option<Share>,
+}
+
+impl Pointer {
+    /// What a ledger's registry says; `None` before its first run.
+    pub fn of(ledger: &str, registry: &Registry) -> Option<Pointer> {
+        Some(Pointer {
+            ledger: ledger.to_owned(),
+            bundle: registry.in_force()?,
+            before: registry.before(),
+            canary: registry.canary().map(|canary| canary.of),
+        })
+    }
 }
 
 /// What was heard about a request.
