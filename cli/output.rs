@@ -1,9 +1,11 @@
 //! What every subcommand prints with: formats, tables, numbers people can read.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
 use domain::Micros;
+use domain::statement::is_unseen;
 use serde::Serialize;
 
 use crate::exit::{Failure, Result};
@@ -49,7 +51,20 @@ pub fn progress(what: &'static str) -> indicatif::ProgressBar {
 
 /// Says a line to people on stderr; where nobody listens any more, nothing is lost.
 pub fn say(text: &str) {
-    let _unheard = writeln!(std::io::stderr().lock(), "{text}");
+    let _unheard = writeln!(std::io::stderr().lock(), "{}", seen(text));
+}
+
+/// The text with what nobody sees written out: names that others gave must not move a cursor or turn a line around.
+fn seen(text: &str) -> Cow<'_, str> {
+    let is_hidden = |char: char| is_unseen(char) && !matches!(char, '\n' | '\t');
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if is_hidden(char) { out.extend(char.escape_unicode()) } else { out.push(char) }
+    }
+    Cow::Owned(out)
 }
 
 /// Whether stdout takes more. `largesse ... | head` closes the pipe early: printing ends there, and what the
@@ -75,7 +90,7 @@ pub fn bytes(bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// When stdout cannot be written.
 pub fn line(text: &str) -> Result<()> {
-    goes_on(writeln!(std::io::stdout().lock(), "{text}")).map(drop)
+    goes_on(writeln!(std::io::stdout().lock(), "{}", seen(text))).map(drop)
 }
 
 /// Writes one JSON document to stdout.
@@ -186,6 +201,12 @@ pub fn percent(ppm: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_sees_is_written_out() {
+        assert_eq!(seen("plain\ttext\n\u{fc}"), "plain\ttext\n\u{fc}");
+        assert_eq!(seen("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
+    }
 
     #[test]
     fn numbers_read_well() {
