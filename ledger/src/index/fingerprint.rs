@@ -3,7 +3,6 @@
 //! Slices that were written are compared by a sum over their pairs; its key is drawn anew for each check, so nobody can
 //! prepare other pairs with the same sum. What is not written yet is in `recent` and compared row by row.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use rusqlite::Connection;
@@ -69,30 +68,29 @@ impl IndexCheck {
     }
 
     fn read_tables(&mut self, connection: &Connection) -> Result<(), Error> {
-        let mut waiting = self.recent.events(&self.through);
-        let mut before = None;
-        for (at, sql) in
-            ["SELECT hash, seq FROM event_index ORDER BY hash, seq", "SELECT hash, seq FROM member_index"]
-                .into_iter()
-                .enumerate()
-        {
-            let mut statement = connection.prepare(sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let (hash, seq) =
-                    (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.unsigned_abs());
-                self.found[at].fold(&self.key, hash, seq);
-                if at == 0 {
-                    let same = before.replace((hash, seq)).filter(|(other, _)| *other == hash);
-                    self.twice.extend(same.map(|(_, other)| (Seq(other), Seq(seq))));
-                    // Taken out, so that what is left are events of the tail alone.
-                    let later = waiting.remove(&hash).unwrap_or_default();
-                    self.twice.extend(later.into_iter().map(|later| (Seq(seq), Seq(later))));
-                }
+        // The table is in the order of signed hashes, so what waits is merged in one pass.
+        let mut waiting = self.recent.events(&self.through).into_iter().peekable();
+        let mut before: Option<(i64, u64)> = None;
+        let (found, key, twice) = (&mut self.found, &self.key, &mut self.twice);
+        let mut next = |hash: i64, seq: u64| {
+            let same = before.replace((hash, seq)).filter(|(other, _)| *other == hash);
+            twice.extend(same.map(|(_, other)| (Seq(other), Seq(seq))));
+        };
+        let mut statement = connection.prepare("SELECT hash, seq FROM event_index ORDER BY hash, seq")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (hash, seq) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+            found[0].fold(key, hash.cast_unsigned(), seq);
+            while let Some((hash, seq)) = waiting.next_if(|(waits, _)| *waits < hash) {
+                next(hash, seq);
             }
+            next(hash, seq);
         }
-        for rows in waiting.into_values() {
-            self.twice.extend(rows.windows(2).map(|two| (Seq(two[0]), Seq(two[1]))));
+        waiting.for_each(|(hash, seq)| next(hash, seq));
+        let mut statement = connection.prepare("SELECT hash, seq FROM member_index")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            found[1].fold(key, row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.unsigned_abs());
         }
         Ok(())
     }
@@ -170,14 +168,13 @@ impl Recent {
         Recent { wrong, ..self }
     }
 
-    /// Rows per event that are not in the tables.
-    fn events(&self, through: &[u64]) -> HashMap<u64, Vec<u64>> {
-        let mut events: HashMap<u64, Vec<u64>> = HashMap::new();
-        for (seq, hashes) in (self.begin + 1..).zip(&self.hashes) {
-            if hashes.event != ABSENT && seq > through[slice_of(hashes.event)] {
-                events.entry(hashes.event).or_default().push(seq);
-            }
-        }
+    /// Hashes of events that are not in the tables, with their rows, in the order of the table.
+    fn events(&self, through: &[u64]) -> Vec<(i64, u64)> {
+        let rows = (self.begin + 1..).zip(&self.hashes).map(|(seq, hashes)| (hashes.event, seq));
+        let waits = |(hash, seq): &(u64, u64)| *hash != ABSENT && *seq > through[slice_of(*hash)];
+        let mut events: Vec<(i64, u64)> =
+            rows.filter(waits).map(|(hash, seq)| (hash.cast_signed(), seq)).collect();
+        events.sort_unstable();
         events
     }
 

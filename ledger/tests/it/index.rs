@@ -55,3 +55,31 @@ fn lost_recent_hashes_are_read_from_the_rows() {
     let reader = writer.reader().unwrap();
     assert!((0..500).all(|number| reader.contains_event(&event_id(number)).unwrap()));
 }
+
+#[test]
+fn an_event_that_was_taken_a_second_time_is_named() {
+    let (folder, mut writer) = ledger();
+    writer.append(NOW, &decisions(&writer, 0..20, 5)).unwrap();
+    drop(writer);
+    // Whoever hides a row from the index for one start has its event taken again, and puts the index back.
+    let intruder = intruder(folder.path());
+    let hidden: Vec<(i64, Vec<u8>)> = intruder
+        .prepare("SELECT last, hashes FROM recent")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    intruder.execute("UPDATE recent SET hashes = zeroblob(length(hashes))", []).unwrap();
+    let mut writer = open(folder.path());
+    let event_id = decision(&writer, 7, 5).event_id;
+    let again = ledger::Entry { event_id, ..decision(&writer, 900, 5) };
+    let seq = writer.append(NOW, &[again]).unwrap().first;
+    drop(writer);
+    for (last, hashes) in hidden {
+        intruder.execute("UPDATE recent SET hashes = ?2 WHERE last = ?1", (last, hashes)).unwrap();
+    }
+    let report = verify(folder.path(), &VerifyOptions::default(), |_, _| ()).unwrap();
+    assert_eq!(report.first_bad, Some(seq), "{:?}", report.findings);
+    assert!(report.findings[0].what.contains("taken a second time"), "{:?}", report.findings);
+}
