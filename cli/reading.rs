@@ -55,7 +55,7 @@ pub fn request(dir: &Path, who: &Who, command: &str, purpose: &str, whose: Whose
 }
 
 /// Refuses a purpose that names the person by their identifier, where that can be known: the row stays after an erasure.
-pub fn refuse_naming(dir: &Path, member: Option<MemberId>, purpose: &str) -> Result<()> {
+fn refuse_naming(dir: &Path, member: Option<MemberId>, purpose: &str) -> Result<()> {
     // Without keys, or erased, nothing personal will be shown either; who shows it says why.
     let raw = member.and_then(|member| Keys::open_in(dir, None).ok()?.identity(member).ok()?);
     match raw {

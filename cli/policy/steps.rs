@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use agents::policy::budgets::pays_for_nothing;
 use domain::{Digest, Ppm, Timestamp};
-use ledger::{Kind, Reader};
+use ledger::Reader;
 use policies::registry::{Step, percent};
 use runtime::opening::recorded_bundle;
 use runtime::registry;
@@ -177,9 +177,7 @@ fn approved_report(reader: &Reader, bundle: Digest, impact: Digest) -> Result<Op
 
 /// How much of the ledger a report is about, so that nobody approves what little somebody chose for what there is.
 fn covers(reader: &Reader, report: &Impact) -> Result<String> {
-    let counts = reader.counts().map_err(crate::ledger_errors)?;
-    let rows = counts.iter().filter(|count| matches!(count.kind, Kind::Observed | Kind::Decision));
-    let rows = rows.map(|count| count.rows).sum::<u64>();
+    let rows = registry::event_rows(reader).map_err(crate::node_errors)?;
     Ok(format!(
         "the report is about {}; the ledger holds {} rows of events, timers among them",
         covered(report),

@@ -196,10 +196,18 @@ fn says_something(reader: &Reader, bundle: Digest, impact: Digest) -> Result<(),
     let text = row.as_ref().and_then(|row| row.body.as_deref()).unwrap_or_default();
     // One in the form of an earlier build is for the registry's own rules.
     let Ok(Impact { events: 0, erased, .. }) = serde_json::from_str(text) else { return Ok(()) };
-    let counts = reader.counts().map_err(NodeError::from)?;
-    let of_events = counts.iter().filter(|count| matches!(count.kind, Kind::Observed | Kind::Decision));
-    let rows = of_events.map(|count| count.rows).sum::<u64>();
+    let rows = event_rows(reader)?;
     if rows > erased { Err(Refusal::NothingCompared { impact, rows }.into()) } else { Ok(()) }
+}
+
+/// How many rows of events a ledger holds, timers among them.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn event_rows(reader: &Reader) -> Result<u64, NodeError> {
+    let counts = reader.counts()?;
+    let of_events = counts.iter().filter(|count| matches!(count.kind, Kind::Observed | Kind::Decision));
+    Ok(of_events.map(|count| count.rows).sum())
 }
 
 /// The newest impact report of a bundle, as it was recorded.
