@@ -97,31 +97,32 @@ pub fn run(command: &Command) -> Result {
     }
 }
 
-/// The row a person means: a decision id, an event id, or a
-/// sequence number.
+/// The row a person means: a decision id, an event id, or a sequence number.
 ///
 /// # Errors
-/// When no row has it.
+/// When no row has it, or it is not as it was written.
 pub fn find(reader: &Reader, id: &str) -> Result<Row> {
-    let errors = crate::ledger_errors;
+    let row = meant(reader, id).map_err(crate::ledger_errors)?.ok_or_else(|| {
+        Failure::usage(format!(
+            "no row has decision id, event id or sequence number {id:?}; `largesse log list` shows them"
+        ))
+    })?;
+    reader.vouch([row.seq]).map_err(crate::ledger_errors)?;
+    Ok(row)
+}
+
+fn meant(reader: &Reader, id: &str) -> std::result::Result<Option<Row>, ledger::Error> {
     if let Some(record) = unhex::<16>(&id.replace('-', "").to_lowercase())
-        && let Some(row) = reader.record(&record).map_err(errors)?
+        && let Some(row) = reader.record(&record)?
     {
-        return Ok(row);
+        return Ok(Some(row));
     }
     if let Ok(event) = id.parse::<EventId>()
-        && let Some(row) = reader.event(&event).map_err(errors)?
+        && let Some(row) = reader.event(&event)?
     {
-        return Ok(row);
+        return Ok(Some(row));
     }
-    if let Ok(seq) = id.parse::<u64>()
-        && let Some(row) = reader.row(Seq(seq)).map_err(errors)?
-    {
-        return Ok(row);
-    }
-    Err(Failure::usage(format!(
-        "no row has decision id, event id or sequence number {id:?}; `largesse log list` shows them"
-    )))
+    id.parse().map_or(Ok(None), |seq| reader.row(Seq(seq)))
 }
 
 /// One row with everything recorded about it, opened where its key is there.

@@ -3,6 +3,7 @@
 mod document;
 mod erase;
 mod export;
+mod find;
 
 use std::path::PathBuf;
 
@@ -18,12 +19,15 @@ pub enum Command {
     Erase(erase::Args),
     /// Write down everything the ledger holds about a member, opened and explained
     Export(export::Args),
+    /// The pseudonym of a member, which lists, facets and exports go by
+    Find(find::Args),
 }
 
 pub fn run(command: &Command) -> Result {
     match command {
         Command::Erase(args) => erase::run(args),
         Command::Export(args) => export::run(args),
+        Command::Find(args) => find::run(args),
     }
 }
 

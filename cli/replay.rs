@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result {
             Some(range)
         }
         (None, Some(id)) => {
-            let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+            let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?.as_found();
             let row = crate::log::find(&reader, id)?;
             if !matches!(
                 row.kind,
@@ -126,7 +126,7 @@ fn seal(difference: &mut Difference) {
 
 /// Records that the personal values of some rows are about to be shown.
 fn read_differences(args: &Args, purpose: &str, report: &Report) -> Result<()> {
-    let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?;
+    let reader = Reader::open(&args.dir).map_err(crate::ledger_errors)?.as_found();
     for difference in report.differences.iter().filter(|difference| is_personal(difference)) {
         let row = reader.row(ledger::Seq(difference.seq)).map_err(crate::ledger_errors)?;
         let whose = Whose { member: row.and_then(|row| row.member), row: Some(difference.seq) };

@@ -179,8 +179,21 @@ async fn after_erasing_no_file_holds_a_byte_of_the_member() {
     let checkpoints = std::fs::read_to_string(ledger.join("checkpoints.txt")).unwrap();
     std::fs::write(&head, format!("{}\n", checkpoints.split_terminator("\n\n\n").last().unwrap())).unwrap();
 
+    let (plain, with_ids) = (program.path("plain"), program.path("with-ids"));
+    let export = |out: &Path, form: &str, more: &[&str]| {
+        let args = ["log", "export", "--dir", text(&ledger), "--format", form, "--purpose", "a test"];
+        run_json(&[&args[..], &["--out", text(out), "--output", "json"], more].concat())["row"].clone()
+    };
+    export(&plain, "jsonl", &[]);
+    let row = export(&with_ids, "csv", &["--event-ids"]);
+    assert!(holding(&plain, EVENT.as_bytes()).is_empty() && !holding(&with_ids, EVENT.as_bytes()).is_empty());
+    assert!(!holding(&plain, pseudonym.as_bytes()).is_empty(), "the member's rows are in it");
+
     let erased = program.erase();
     assert_eq!(erased["member"], pseudonym.as_str());
+    // What was handed out with event ids is named, for nobody but who has the files can destroy them.
+    assert_eq!(erased["exports_handed_out"], Value::from(vec![row]));
+    std::fs::remove_dir_all(&with_ids).unwrap();
     assert_eq!(
         (&erased["rows_emptied"], &erased["dead_letters_emptied"]),
         (&6.into(), &2.into()),

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{folder, purchases, query, run, run_json, tamper, text};
+use common::{folder, purchases, query, run, run_json, stderr, tamper, text};
 use std::path::{Path, PathBuf};
 
 /// A small finished demo.
@@ -191,4 +191,55 @@ fn keys_that_cannot_be_used_are_no_reason_to_say_nothing_of_the_seal() {
         said.contains("the seal over the end of the log was not checked") && said.contains("chmod 600"),
         "{said}"
     );
+}
+
+#[test]
+fn nobody_is_answered_from_an_edited_row() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let (at, out) = (text(&ledger), dir.path().join("out"));
+    let seq = query(&ledger, "SELECT max(seq) FROM record WHERE kind = 11 AND outcome = 0 AND seq < 200");
+    let member = query(&ledger, &format!("SELECT lower(hex(member)) FROM record WHERE seq = {seq}"));
+    let why = ["--dir", at, "--purpose", "a question"];
+    let guard = query(&ledger, "SELECT sql FROM sqlite_schema WHERE name = 'record_refuses_update'");
+    let edit = format!("UPDATE record SET outcome = 1 WHERE seq = {seq}");
+    tamper(&ledger, &format!("DROP TRIGGER record_refuses_update; {edit}; {guard}"));
+    for command in [
+        &["log", "show", &seq, "--dir", at][..],
+        &[&["log", "explain", &seq], &why[..]].concat(),
+        &["log", "prove", &seq, "--dir", at],
+        &[&["log", "export", "--format", "csv", "--out", text(&out)], &why[..]].concat(),
+        &[&["member", "export", &member, "--pseudonym"], &why[..]].concat(),
+    ] {
+        let said = run(command);
+        assert_eq!(said.status.code(), Some(3), "{command:?}: {}", stderr(&said));
+        assert!(stderr(&said).contains(&format!("row {seq} is not as it was written")), "{}", stderr(&said));
+    }
+    assert!(!out.join("manifest.json").exists(), "no export is left");
+}
+
+#[test]
+fn what_was_asked_for_while_no_node_ran_is_not_undone_by_an_older_copy() {
+    let dir = folder();
+    let ledger = demo(dir.path());
+    let (at, copy) = (text(&ledger), dir.path().join("ledger.db"));
+    std::fs::copy(ledger.join("ledger.db"), &copy).unwrap();
+    let member = query(&ledger, "SELECT lower(hex(member)) FROM record WHERE kind = 11 LIMIT 1");
+    run_json(&[
+        "log",
+        "hold",
+        "add",
+        &member,
+        "--pseudonym",
+        "--reason",
+        "court",
+        "--dir",
+        at,
+        "--output",
+        "json",
+    ]);
+    std::fs::copy(&copy, ledger.join("ledger.db")).unwrap();
+    let erased = run(&["member", "erase", &member, "--pseudonym", "--purpose", "request 17", "--dir", at]);
+    assert_eq!(erased.status.code(), Some(3), "{}", stderr(&erased));
+    assert!(stderr(&erased).contains("an older or truncated copy"), "{}", stderr(&erased));
 }

@@ -51,11 +51,16 @@ pub fn run(args: &Args) -> Result {
     }
     output::line(&format!("proven: the rows are in log {} of {} rows", head.origin, grouped(head.size)))?;
     for decision in &holds {
-        let prices = if decision.negotiated {
-            "its prices are certified"
-        } else {
-            "no certificate of its prices is in this file"
-        };
+        let prices = decision.prices.as_ref().map_or_else(
+            || "no certificate of its prices is in this file".to_owned(),
+            |prices| {
+                let gap = output::percent(u64::from(prices.gap_ppm));
+                format!(
+                    "its prices are {}, at most {gap} from the best possible plan (row {}, verified again)",
+                    prices.status, prices.row
+                )
+            },
+        );
         output::line(&format!(
             "  row {}: decision {} was {} ({}) under policy {}; {prices}",
             decision.row,
@@ -68,7 +73,9 @@ pub fn run(args: &Args) -> Result {
             output::line(&format!("    {step} signed by {by} (row {row})"))?;
         }
         if decision.steps.is_empty() {
-            output::line("    nothing that people signed about this policy is in this file")?;
+            output::line(
+                "    nothing that people signed about this policy, and no kill switch, is in this file",
+            )?;
         }
     }
     Ok(Verdict::Ok)

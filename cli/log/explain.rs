@@ -103,17 +103,24 @@ pub fn text(explanation: &Explanation, with_facts: bool) -> String {
     lines.join("\n")
 }
 
+/// When it was decided, where that was not at once: an event that came late, or was sent again.
+fn decided_late(explanation: &Explanation) -> String {
+    let (happened, decided) = (explanation.event.event_time, explanation.decided_at);
+    if decided.since(happened) < 1_000_000 { String::new() } else { format!(", decided at {decided}") }
+}
+
 fn head(explanation: &Explanation) -> Vec<String> {
     let rule = explanation.rule.as_ref().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
     let promised = explanation.reward.as_ref().map(|reward| format!(" {reward}")).unwrap_or_default();
     let mut lines = vec![
         format!("decision {}, row {}", explanation.decision, explanation.seq),
         format!(
-            "  {} at {} for event {} ({})",
+            "  {} at {} for event {} ({}){}",
             explanation.moment,
-            explanation.decided_at,
+            explanation.event.event_time,
             explanation.event.event_id,
-            explanation.event.kind.name()
+            explanation.event.kind.name(),
+            decided_late(explanation)
         ),
         format!("  {}{promised}: {}{rule}", explanation.outcome, explanation.text),
     ];

@@ -34,7 +34,8 @@ const PAGE_ROWS: u32 = 2_000;
 #[command(after_help = "\
 One file per view, decisions, candidates, certificates and outcomes, with the columns of docs/views.md,
 and manifest.json with the filter, the range, the signed head the rows are under, and the SHA-256 of each
-file. Members appear under their pseudonyms; nothing personal is in it. The export is recorded, with its
+file. Members appear under their pseudonyms, and the column event_id is empty unless --event-ids is given:
+a service may have put an identifier in one. The export is recorded, with its
 purpose and the digest of its manifest, before the files get their names; without a manifest a folder is
 no whole export. No node may be running. Check it with `largesse log check-export`.
 Exit codes: 2 the folder is not empty, 4 a node is running.")]
@@ -51,6 +52,9 @@ pub struct Args {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     purpose: String,
+    /// Take the events' ids along: they are the publishing services' own, and an erasure cannot take them out of files
+    #[arg(long)]
+    event_ids: bool,
     #[command(flatten)]
     asked: Asked,
     /// What stdout gets: table (a line for people) or JSON
@@ -103,8 +107,7 @@ pub fn run(args: &Args) -> Result {
     };
     let text = serde_json::to_vec_pretty(&manifest).map_err(Failure::runtime)?;
     let digest = Digest::of(&text);
-    let row = record(&mut writer, &manifest, purpose, digest)?;
-    writer.sign_head(runtime::clock::wall()).map_err(crate::ledger_errors)?;
+    let row = record(&mut writer, &manifest, (purpose, args.event_ids), digest)?;
     let (head, note) = given::newest(&reader, &keys)?;
     let proof = reader.prove(Seq(row), &head, &note).map_err(crate::ledger_errors)?;
     unfinished.publish(&text, &proof.to_text())?;
@@ -136,8 +139,13 @@ fn write(
                 *range = Range { first: range.first.min(first.0), last: range.last.max(last.0) };
                 bar.set_position(last.0);
             }
+            reader.vouch(page.iter().copied()).map_err(crate::ledger_errors)?;
             for (view, sheet, _, path) in &mut sheets {
-                let rows: Vec<Vec<Cell>> = reader.view(*view, &page).map_err(crate::ledger_errors)?;
+                let mut rows: Vec<Vec<Cell>> = reader.view(*view, &page).map_err(crate::ledger_errors)?;
+                let event_id = view.columns().iter().position(|column| column.name == "event_id");
+                if let Some(at) = event_id.filter(|_| !args.event_ids) {
+                    rows.iter_mut().for_each(|row| row[at] = Cell::Null);
+                }
                 rows.iter().try_for_each(|row| sheet.row(row)).map_err(disk(path))?;
             }
         }
@@ -183,15 +191,20 @@ impl Iterator for Pages<'_> {
 }
 
 /// Records that rows left the ledger. Returns the row that says so.
-fn record(writer: &mut Writer, manifest: &Manifest, purpose: &str, digest: Digest) -> Result<u64> {
+fn record(
+    writer: &mut Writer,
+    manifest: &Manifest,
+    (purpose, event_ids): (&str, bool),
+    digest: Digest,
+) -> Result<u64> {
     let rows: serde_json::Map<_, _> =
         manifest.files.iter().map(|file| (file.view.clone(), json!(file.rows))).collect();
     let body = json!({
         "v": 1, "what": "rows", "purpose": purpose, "form": manifest.form, "filter": manifest.filter, "rows": rows,
-        "sha256": digest,
+        "event_ids": event_ids, "sha256": digest,
     });
     let entry = Entry::new(Kind::Export, Uuid::now_v7().into_bytes(), body.to_string());
-    let appended = writer.append(runtime::clock::wall(), &[entry]).map_err(crate::ledger_errors)?;
+    let appended = writer.append_signed(runtime::clock::wall(), &[entry]).map_err(crate::ledger_errors)?;
     Ok(appended.first.0)
 }
 

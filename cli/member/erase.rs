@@ -1,8 +1,8 @@
 //! `largesse member erase`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ledger::{Erased, Keys};
+use ledger::{Erased, Keys, Kind, Reader, Row};
 use runtime::bus::nats::{NatsServer, Traces, redacted};
 use runtime::config::NatsOptions;
 use serde_json::json;
@@ -20,7 +20,8 @@ and rewards a server still stores (it keeps them for seven days): stop whoever s
 What stays: each row's leaf, outcome, reason, segment, reward, times and debits under a pseudonym nothing
 leads to any more; old proofs, `log verify` and heads hold. Promises stay committed: they may have been
 handed out. An event of the same identifier that comes later is a stranger's.
-Beyond reach: backups of keys.db together with the log, exports, other systems.
+Beyond reach: backups of keys.db together with the log, evidence and proofs handed out, other systems. Exports
+hold pseudonyms only; those made with --event-ids, and what `member export` wrote, are named.
 
 A member under a legal hold is not erased. Exit codes: 2 nobody of that name, 3 erased before,
 4 a node is running, the server is unreachable, or another process still reads the files.")]
@@ -52,19 +53,23 @@ pub fn run(args: &Args) -> Result {
     let stored = args.nats.as_deref().map(|url| look(args, url, writer.keys())).transpose()?;
     let found = stored.as_ref().map(|(_, traces)| traces.count()).unwrap_or_default();
     let mentions = stored.as_ref().map(|(_, traces)| traces.mentions()).unwrap_or_default();
-    let erased = match member {
-        Some(member) => Some(writer.erase(runtime::clock::wall(), member, purpose).map_err(errors)?),
+    match member {
+        Some(member) => drop(writer.may_erase(member, purpose).map_err(errors)?),
         // Nobody in the ledger, but a server may still hold what was never taken, or came after an erasure.
-        None if found.0 > 0 => None,
+        None if found.0 > 0 => {}
         None => return Err(nobody()),
-    };
+    }
+    // The server first: once the ledger has forgotten the member, an erasure that was cut short here could not be taken up again.
     if let Some((options, traces)) = stored {
         crate::block_on(async {
             let server = NatsServer::reach(options).await.map_err(Failure::unavailable)?;
             server.forget(&traces).await.map_err(Failure::unavailable)
         })?;
     }
-    show(args, erased.as_ref(), found, mentions)?;
+    let erased = member.map(|member| writer.erase(runtime::clock::wall(), member, purpose).map_err(errors));
+    let erased = erased.transpose()?;
+    let handed_out = handed_out(&args.dir, erased.as_ref())?;
+    show(args, erased.as_ref(), &handed_out, found, mentions)?;
     Ok(Verdict::Ok)
 }
 
@@ -87,6 +92,20 @@ fn look(args: &Args, url: &str, keys: &Keys) -> Result<(NatsOptions, Traces)> {
     })
 }
 
+/// Rows that say of files that they were handed out, and may hold what an erasure took out of the ledger: exports with event ids,
+/// and what the ledger held about this member.
+fn handed_out(dir: &Path, erased: Option<&Erased>) -> Result<Vec<u64>> {
+    let Some(erased) = erased else { return Ok(Vec::new()) };
+    let reader = Reader::open(dir).map_err(crate::ledger_errors)?;
+    let exports = reader.of_kinds(&[Kind::Export]).map_err(crate::ledger_errors)?;
+    let may_hold = |row: &Row| {
+        let body: serde_json::Value =
+            serde_json::from_str(row.body.as_deref().unwrap_or_default()).unwrap_or_default();
+        row.member == Some(erased.member) || body["what"] == "rows" && body["event_ids"] != false
+    };
+    Ok(exports.iter().filter(|row| may_hold(row)).map(|row| row.seq.0).collect())
+}
+
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other errors mean what they mean everywhere")]
 fn errors(error: ledger::Error) -> Failure {
     use ledger::{Error, KeyError};
@@ -101,6 +120,7 @@ fn errors(error: ledger::Error) -> Failure {
 fn show(
     args: &Args,
     erased: Option<&Erased>,
+    handed_out: &[u64],
     (events, rewards): (usize, usize),
     mentions: usize,
 ) -> Result<()> {
@@ -109,6 +129,7 @@ fn show(
             "member": erased.map(|erased| erased.member), "row": erased.map(|erased| erased.seq.0),
             "rows_emptied": erased.map_or(0, |erased| erased.rows),
             "dead_letters_emptied": erased.map_or(0, |erased| erased.dead_letters),
+            "exports_handed_out": handed_out,
             "event_ids_of_others": erased.map_or(0, |erased| erased.mentions),
             "nats": args.nats.as_ref().map(|_| json!({ "events_deleted": events, "rewards_deleted": rewards, "events_of_others_left": mentions })),
         }));
@@ -128,6 +149,13 @@ fn show(
             "{} rows hold this identifier where it is left, as part of what is proven: in an event id of another member, \
              or in what people wrote; have services publish ids that name nobody",
             grouped(mentions)
+        ));
+    }
+    if !handed_out.is_empty() {
+        let rows: Vec<String> = handed_out.iter().map(u64::to_string).collect();
+        output::say(&format!(
+            "files were handed out that may hold what was erased here; destroy them, too: rows {} say by whom and what for",
+            rows.join(", ")
         ));
     }
     match &args.nats {

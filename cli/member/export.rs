@@ -70,6 +70,9 @@ pub fn run(args: &Args) -> Result {
     let judged = judged.map_err(|error| reading::refused(error.code(), &error.to_string()))?.judged();
     let reading =
         judged.ok_or_else(|| Failure::runtime(anyhow::anyhow!("a reading hands nothing in")))?.entries;
+    let rows = reader.rows_of(member).map_err(crate::ledger_errors)?;
+    reader.vouch(rows.iter().map(|row| row.seq)).map_err(crate::ledger_errors)?;
+    drop(rows);
     let export = document::Export::of(&reader, writer.keys(), member)?;
     let json = serde_json::to_vec_pretty(&export.json).map_err(Failure::runtime)?;
     let row = record(&mut writer, args, member, reading, &json)?;
@@ -117,7 +120,7 @@ fn record(
     let digest = Digest::of(json).to_string();
     entries
         .push(row(Kind::Export, json!({ "v": 1, "what": "member", "purpose": purpose, "sha256": digest })));
-    let appended = writer.append(runtime::clock::wall(), &entries).map_err(crate::ledger_errors)?;
+    let appended = writer.append_signed(runtime::clock::wall(), &entries).map_err(crate::ledger_errors)?;
     Ok(appended.seq(entries.len() - 1).0)
 }
 

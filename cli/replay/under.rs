@@ -37,8 +37,10 @@ struct Line {
     seq: u64,
     event_id: String,
     recorded: String,
+    recorded_reason: &'static str,
     /// As the policy that decided gives it, computed from the events like the other.
     computed: String,
+    computed_reason: &'static str,
     under: String,
     reason: &'static str,
 }
@@ -80,7 +82,8 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
         let decided_by = own(&row);
         let Some(line) = compared(row, &said[&decided_by], &said[&bundle.digest()]) else { continue };
         counts.compared += 1;
-        counts.as_recorded += u64::from(line.computed == line.recorded);
+        counts.as_recorded +=
+            u64::from(line.computed == line.recorded && line.computed_reason == line.recorded_reason);
         if line.computed == line.under && args.id.is_none() {
             counts.same += 1;
         } else {
@@ -96,7 +99,7 @@ pub fn run(args: &Args, other: &str, rows: Option<RangeInclusive<u64>>) -> Resul
 struct Counts {
     compared: u64,
     same: u64,
-    /// What the own policy gives for so many is what was recorded.
+    /// What the own policy gives for so many is what was recorded, with the same reason.
     as_recorded: u64,
     gone: u64,
 }
@@ -155,15 +158,14 @@ fn show(args: &Args, under: Digest, lines: &[Line], counts: &Counts) -> Result<(
         }));
     }
     let mut table = output::plain_table();
-    table.set_header(["row", "event", "recorded", "computed", "under the other policy", "its reason"]);
+    table.set_header(["row", "event", "recorded", "computed", "under the other policy"]);
     for line in lines.iter().take(SHOWN_MAX) {
         table.add_row([
             &line.seq.to_string(),
             &line.event_id,
-            &line.recorded,
-            &line.computed,
-            &line.under,
-            line.reason,
+            &with_reason(&line.recorded, line.recorded_reason),
+            &with_reason(&line.computed, line.computed_reason),
+            &with_reason(&line.under, line.reason),
         ]);
     }
     output::line(&output::trimmed(&table))?;
@@ -177,7 +179,7 @@ fn show(args: &Args, under: Digest, lines: &[Line], counts: &Counts) -> Result<(
     let (different, same) = (output::grouped(lines.len() as u64), output::grouped(counts.same));
     output::line(&format!("{different} come out differently under {}, {same} the same", under.short()))?;
     output::line(&format!(
-        "of {} compared, {} come out computed as they were recorded",
+        "of {} compared, {} come out computed as they were recorded, with the same reason",
         output::grouped(counts.compared),
         output::grouped(counts.as_recorded)
     ))?;
@@ -220,13 +222,20 @@ fn compared(row: Row, own: &Said, other: &Said) -> Option<Line> {
         Some(reward) => format!("{outcome} {reward}"),
         None => outcome.to_string(),
     };
-    let of = |said: &Said| said.get(&event_id).map_or_else(|| NO_MOMENT.to_owned(), |said| said.0.clone());
+    let of = |said: &Said| said.get(&event_id).cloned().unwrap_or_else(|| (NO_MOMENT.to_owned(), ""));
+    let ((computed, computed_reason), (under, reason)) = (of(own), of(other));
     Some(Line {
         seq: row.seq.0,
         recorded: row.outcome.map_or_else(|| NO_MOMENT.to_owned(), text),
-        computed: of(own),
-        under: of(other),
-        reason: other.get(&event_id).map_or("", |said| said.1),
+        recorded_reason: row.reason.filter(|_| row.outcome.is_some()).map_or("", domain::Reason::name),
+        computed,
+        computed_reason,
+        under,
+        reason,
         event_id,
     })
+}
+
+fn with_reason(outcome: &str, reason: &str) -> String {
+    if reason.is_empty() { outcome.to_owned() } else { format!("{outcome} ({reason})") }
 }

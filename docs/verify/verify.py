@@ -254,7 +254,24 @@ def check_proof(text, keys, pinned):
 
 
 # What an evidence file calls rows, by the kinds of rows they may be.
-KINDS = {"run": {2}, "policy": {3}, "models": {4}, "decision": {11}, "negotiation": {20}, "step": {30, 40}, "report": {47}}
+KINDS = {"run": {2}, "policy": {3}, "models": {4}, "decision": {11}, "negotiation": {20}, "step": {30, 40}, "stop": {31}, "report": {47}, "people": {53}}
+
+
+def check_step(row, rows):
+    """A row that somebody signed: the signature, and that they were known by that key when it was judged."""
+    body = json.loads(row["body"])
+    if not isinstance(body, dict) or "signature" not in body:
+        return  # a schedule that came due: signed before
+    statement, key, by = body["statement"], body["key"], body["statement"]["by"]
+    signed = "largesse-step 1\n" + json.dumps(statement, ensure_ascii=False, separators=(",", ":"))
+    try:
+        Ed25519PublicKey.from_public_bytes(unbase64(key)).verify(unbase64(body["signature"]), signed.encode())
+    except InvalidSignature:
+        raise NotProven(f"row {row['seq']}: the signature of {by} does not fit") from None
+    known = [other for seq, other in sorted(rows.items()) if other["kind"] in KINDS["people"] and seq < row["seq"]]
+    people = known and json.loads(known[-1]["body"])["people"]
+    need(not known or any((who["name"], who["key"]) == (by, key) for who in people), f"row {row['seq']}: {by} was not known by that key")
+    print(f"row {row['seq']}: {statement['step']['do']} signed by {by}")
 
 
 def check_evidence(text, keys, pinned):
@@ -274,6 +291,9 @@ def check_evidence(text, keys, pinned):
         if row["kind"] in KINDS["policy"]:
             need(hashlib.sha256(row["body"].encode()).hexdigest() == row["bundle"], f"row {row['seq']} is not the policy it names")
         rows[row["seq"]] = row
+    for row in rows.values():
+        if row["kind"] in KINDS["step"] | KINDS["stop"]:
+            check_step(row, rows)
     for seq in about:
         need(seq in rows and rows[seq]["kind"] in KINDS["decision"], f"decision {seq} is not in the file")
         decision = rows[seq]

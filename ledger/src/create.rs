@@ -12,6 +12,7 @@ use crate::files::Files;
 use crate::index::Index;
 use crate::keys::{Keys, sync_folder};
 use crate::kind::Kind;
+use crate::lasting::Lasting;
 use crate::merkle::Frontier;
 use crate::note::NoteSigner;
 use crate::options::Options;
@@ -70,8 +71,13 @@ fn write_genesis(
         "partition": options.partition,
         "verifier": signer.verifier().to_text(),
     });
-    let mut state =
-        Head { tree: Frontier::default(), recorded_at: options.now, head_size: 0, head_time: options.now };
+    let mut state = Head {
+        tree: Frontier::default(),
+        lasting: Lasting::default(),
+        recorded_at: options.now,
+        head_size: 0,
+        head_time: options.now,
+    };
     let mut rows = Rows {
         connection,
         balances: &mut Balances::default(),
@@ -84,5 +90,5 @@ fn write_genesis(
     };
     rows.insert(&mut state, 0, &Entry::new(Kind::Genesis, keys.ledger_id(), body.to_string()))?;
     rows.counts.write(connection)?;
-    tail::write(connection, keys, &state.tree)
+    tail::write(connection, keys, &state)
 }

@@ -54,13 +54,7 @@ impl Writer {
     /// under a legal hold. [`Error::ReadMeanwhile`] and [`KeyError::Busy`] when all is recorded and destroyed, but another
     /// process keeps a write-ahead log from being cut.
     pub fn erase(&mut self, now: Timestamp, member: MemberId, purpose: &str) -> Result<Erased, Error> {
-        self.keys.flush()?;
-        if self.keys.find(member)?.is_none() {
-            return Err(Error::UnknownMember(member.to_string()));
-        }
-        hold::refuse_held(&self.connection, Some(member))?;
-        let raw = self.keys.identity(member)?;
-        check_purpose(purpose, raw.as_deref())?;
+        let raw = self.may_erase(member, purpose)?;
         let about = rows_about(&self.connection, member)?;
         let reader = self.reader()?;
         let (letters, mentions) = match raw {
@@ -88,6 +82,22 @@ impl Writer {
             mentions,
             checkpoint: appended.checkpoint,
         })
+    }
+
+    /// Whether a member may be erased for this purpose: to be asked before anything of theirs is deleted elsewhere. Returns the
+    /// program's identifier of the member, where it is known.
+    ///
+    /// # Errors
+    /// As [`Writer::erase`].
+    pub fn may_erase(&self, member: MemberId, purpose: &str) -> Result<Option<String>, Error> {
+        self.keys.flush()?;
+        if self.keys.find(member)?.is_none() {
+            return Err(Error::UnknownMember(member.to_string()));
+        }
+        hold::refuse_held(&self.connection, Some(member))?;
+        let raw = self.keys.identity(member)?;
+        check_purpose(purpose, raw.as_deref())?;
+        Ok(raw)
     }
 
     /// Destroys the keys of members whose erasure is recorded and was cut short.

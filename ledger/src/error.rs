@@ -35,6 +35,11 @@ pub enum Error {
         "row {seq}: {why}; look at it with `largesse log verify`, then restore the latest copy that passes it"
     )]
     Tail { seq: Seq, why: String },
+    #[error(
+        "row {seq} is not as it was written: it does not hash to its leaf; run `largesse log verify`, then restore the latest \
+         copy that passes it"
+    )]
+    Altered { seq: Seq },
     #[error("the ledger's first {size} rows are not those that were published; run `largesse log verify`")]
     Forked { size: u64 },
     #[error(
@@ -128,6 +133,7 @@ impl Error {
             Error::GuardsChanged(_) => "LEDGER_GUARDS_CHANGED",
             Error::Truncated { .. } => "LEDGER_TRUNCATED",
             Error::Tail { .. } => "LEDGER_TAIL",
+            Error::Altered { .. } => "LEDGER_ALTERED",
             Error::Forked { .. } => "LEDGER_FORKED",
             Error::CheckpointFile { .. } => "LEDGER_CHECKPOINT_FILE",
             Error::KeyHistory { .. } => "LEDGER_KEY_HISTORY",

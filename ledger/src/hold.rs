@@ -72,7 +72,7 @@ impl Writer {
         let body = json!({ "v": 1, "step": step, "reason": reason });
         let mut entry = Entry::new(Kind::Hold, random()?, body.to_string());
         entry.member = member;
-        self.append(now, &[entry])
+        self.append_signed(now, &[entry])
     }
 }
 

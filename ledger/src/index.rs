@@ -23,7 +23,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use find::{Table, find_event, table_rows};
-pub(crate) use fingerprint::IndexCheck;
+pub(crate) use fingerprint::{IndexCheck, Sum};
 pub(crate) use forget::forget_event;
 pub(crate) use tail::{OwnTail, SharedTail};
 

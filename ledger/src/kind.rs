@@ -66,6 +66,14 @@ kinds! {
 }
 
 impl Kind {
+    /// Kinds of rows that retention may take parts out of; all others last, for they are obeyed at every start.
+    pub const PASSING: [Kind; 4] = [Kind::Observed, Kind::Decision, Kind::DeadLetter, Kind::Certificate];
+
+    /// Whether rows of this kind are obeyed at every start, and so never lose anything.
+    pub fn is_lasting(self) -> bool {
+        !Kind::PASSING.contains(&self)
+    }
+
     /// The kind with this name.
     pub fn from_name(name: &str) -> Option<Kind> {
         Kind::ALL.iter().copied().find(|kind| kind.name() == name)

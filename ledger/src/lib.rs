@@ -7,7 +7,8 @@
 //! decides, publishes, reads a clock for what it records, or keeps a personal value in clear. It knows no tokio, NATS or ONNX.
 //!
 //! Start reading at [`Writer::append`], then `canon` (what a leaf commits to), `merkle`, `recovery` (what a
-//! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check). What is
+//! start checks), `verify` (what a full check checks), and `proof` and `history` (what outsiders check); `lasting` says which rows are obeyed
+//! for good. What is
 //! taken out of rows again, and how that stays provable, is in `cut`; how questions over many rows are answered, in
 //! `columns`; how a ledger is copied and put back, in `backup`; what people keep about decisions, in [`cases`]; who read what, in [`reading`].
 
@@ -31,6 +32,7 @@ mod hold;
 mod index;
 mod keys;
 mod kind;
+mod lasting;
 mod lock;
 mod maintenance;
 pub mod merkle;

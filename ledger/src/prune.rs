@@ -2,7 +2,7 @@
 //!
 //! What is still needed is kept, whatever its age: rows under a legal hold, promises that have not run out, grants the
 //! relay has not passed, rows that the member's stored state does not hold yet, and the negotiations of the present run.
-//! Kinds a ledger cannot go on without (bundles, budgets, registry steps, runs) are never pruned.
+//! Kinds a ledger cannot go on without (bundles, budgets, registry steps, runs) are never pruned: see [`Kind::is_lasting`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -181,11 +181,12 @@ impl<'c> Look<'c> {
     fn rows(mut self, sealed: Option<Seq>, bodies: Option<Seq>) -> Result<Prunable, Error> {
         let (sealed, bodies) = (sealed.map_or(0, |seq| seq.0), bodies.map_or(0, |seq| seq.0));
         let mut found = Prunable::default();
-        let mut statement = self.connection.prepare(
+        let mut statement = self.connection.prepare(&format!(
             "SELECT seq, kind, member, outcome, sealed IS NOT NULL, body IS NOT NULL,
                     CASE WHEN kind = 11 AND outcome IN (0, 5) THEN body ->> '$.valid_until' END
-               FROM record WHERE seq < ?1 AND kind IN (10, 11, 12, 20) ORDER BY seq",
-        )?;
+               FROM record WHERE seq < ?1 AND kind IN ({}) ORDER BY seq",
+            Kind::PASSING.map(|kind| kind.number().to_string()).join(", ")
+        ))?;
         let mut rows = statement.query([sealed.max(bodies).cast_signed()])?;
         while let Some(row) = rows.next()? {
             let seq = row.get::<_, i64>(0)?.unsigned_abs();

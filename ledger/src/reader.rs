@@ -63,6 +63,8 @@ pub struct Reader {
     tail: TailSource,
     /// Whether rows are stored by column: not in a ledger of an older build.
     has_columns: bool,
+    /// Whether rows that are not as they were written are refused.
+    is_wary: bool,
 }
 
 /// Where rows that are not in the index tables are looked up.
@@ -117,7 +119,14 @@ impl Reader {
         set_time_limit(&mut connection, started, deadline.clone())?;
         let has_columns = schema::format(&connection)? >= 2;
         let limit = Duration::from_millis(limit_ms);
-        Ok(Reader { connection, started, deadline, limit, tail, has_columns })
+        Ok(Reader { connection, started, deadline, limit, tail, has_columns, is_wary: true })
+    }
+
+    /// Reads rows from now on as they are found, for who compares them with something else than their leaves. Otherwise one that is
+    /// not as it was written is [`Error::Altered`].
+    #[must_use]
+    pub fn as_found(self) -> Reader {
+        Reader { is_wary: false, ..self }
     }
 
     /// Changes the time limit of each following call.
@@ -158,7 +167,7 @@ impl Reader {
     }
 
     fn rows(&self, sql: &str, params: impl Params) -> Result<Vec<Row>, Error> {
-        self.all(sql, params, Row::read)
+        self.all(sql, params, if self.is_wary { Row::read } else { Row::read_as_found })
     }
 
     pub(crate) fn all<T>(

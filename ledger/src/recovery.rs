@@ -1,7 +1,7 @@
 //! Opening a ledger for writing: creation, refusal of what is not ours, and comparison with what was published.
 //!
-//! Every check is bounded by the number of budgets and one tile of 256 rows, never by the number of rows, so a
-//! restart with millions of rows takes milliseconds. `verify` rescans everything.
+//! Every check is bounded by the number of budgets, one tile of 256 rows and the rows that are obeyed for good (policies, steps,
+//! holds), never by the number of events, so a restart with millions of rows takes milliseconds. `verify` rescans everything.
 
 use domain::digest::hex;
 use domain::{Digest, Timestamp};
@@ -10,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::budget::Balances;
 use crate::columns::{self, Columns};
 use crate::create::create;
-use crate::cut::is_shaped;
 use crate::entry::{Entry, Seq};
 use crate::error::Error;
 use crate::files::Files;
@@ -19,6 +18,7 @@ use crate::history::KeyHistory;
 use crate::index::Index;
 use crate::keys::{Keys, random};
 use crate::kind::Kind;
+use crate::lasting::Lasting;
 use crate::lock::Lock;
 use crate::merkle::Frontier;
 use crate::options::Options;
@@ -68,8 +68,8 @@ impl Writer {
         schema::check_beginning(&connection)?;
         check_rare_rows(&connection)?;
         check_identity(&connection, &keys, options, &files)?;
-        let state = load_head(&connection)?;
         let history = crate::rotate::known(&connection, &files.verifier)?;
+        let state = load_head(&connection)?;
         let (mut heads, torn_note) = HeadFile::open(&files.heads, history.origin())?;
         let filed = compare_with_published(&connection, &mut heads, &history, state.tree.size())?;
         check_claim_is_signed(&connection, &history)?;
@@ -81,7 +81,7 @@ impl Writer {
         let balances = Balances::load(&connection)?;
         balances.compare_with_log(&connection)?;
         tail::check(&connection, &keys, filed)?;
-        upgrade(&mut connection, &keys, &state.tree)?;
+        upgrade(&mut connection, &keys, &state)?;
         let upgraded_from = unrecorded_upgrade(&connection)?;
         let mut writer = Writer {
             unfiled: unfiled(&connection, filed)?,
@@ -122,14 +122,14 @@ impl Writer {
 }
 
 /// Brings a ledger of an older build to this build's format, all of it or nothing. Rows, tree and heads stay as they are.
-fn upgrade(connection: &mut Connection, keys: &Keys, tree: &Frontier) -> Result<(), Error> {
+fn upgrade(connection: &mut Connection, keys: &Keys, head: &Head) -> Result<(), Error> {
     let found = schema::format(connection)?;
     let transaction = connection.transaction()?;
     schema::name_codes(&transaction)?;
     if found < schema::FORMAT {
         schema::make(&transaction, found, schema::FORMAT)?;
         columns::fill(&transaction)?;
-        tail::write(&transaction, keys, tree)?;
+        tail::write(&transaction, keys, head)?;
     }
     transaction.commit()?;
     // After the seal, which a crash in between leaves for the next start to promise.
@@ -200,7 +200,7 @@ pub(crate) fn meta_text(connection: &Connection, key: &str) -> Result<String, Er
     meta(connection, key)
 }
 
-/// Rebuilds the frontier and re-hashes the rows of the last, unfinished tile.
+/// Rebuilds the frontier and re-hashes the rows of the last, unfinished tile, and those that are obeyed for good.
 fn load_head(connection: &Connection) -> Result<Head, Error> {
     let size: i64 = connection.query_row("SELECT ifnull(max(seq), 0) FROM record", [], |row| row.get(0))?;
     let size = size.unsigned_abs();
@@ -216,7 +216,13 @@ fn load_head(connection: &Connection) -> Result<Head, Error> {
         .optional()?;
     let (head_size, head_time) = head.unwrap_or((0, recorded_at));
     let tree = Frontier::load(&StoredNodes(connection), size)?;
-    Ok(Head { tree, recorded_at: Timestamp(recorded_at), head_size, head_time: Timestamp(head_time) })
+    Ok(Head {
+        tree,
+        lasting: Lasting::load(connection, Seq(size))?,
+        recorded_at: Timestamp(recorded_at),
+        head_size,
+        head_time: Timestamp(head_time),
+    })
 }
 
 fn check_last_tile(connection: &Connection, size: u64) -> Result<(), Error> {
@@ -225,15 +231,7 @@ fn check_last_tile(connection: &Connection, size: u64) -> Result<(), Error> {
     let mut rows = statement.query([(size & !255).cast_signed()])?;
     let mut scratch = Vec::new();
     while let Some(stored) = rows.next()? {
-        let public = row::public(stored)?;
-        let sealed_digest =
-            stored.get_ref(row::SEALED_DIGEST)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
-        let leaf: [u8; 32] = stored.get(row::LEAF)?;
-        // What was cut no longer hashes to its leaf; `verify` compares it with what its cut left.
-        let whole = !is_shaped(&public, false, false);
-        if whole && public.leaf(sealed_digest, &mut scratch).0 != leaf {
-            return Err(Error::Damaged(format!("row {} does not hash to its leaf", public.seq)));
-        }
+        row::intact(stored, &mut scratch)?;
     }
     Ok(())
 }
@@ -356,9 +354,9 @@ mod tests {
         let files = Files::of(folder.path(), None);
         let keys = open_keys(&files).unwrap();
         let mut connection = schema::connect(&files.database, Access::Write).unwrap();
-        let tree = load_head(&connection).unwrap().tree;
+        let head = load_head(&connection).unwrap();
         assert!(!keys.has_seal());
-        upgrade(&mut connection, &keys, &tree).unwrap();
+        upgrade(&mut connection, &keys, &head).unwrap();
         drop((connection, keys));
         let options = Options::new(folder.path(), "largesse/format-1/0", Timestamp(2_000_000_000_000_000));
         let recovery = Writer::open(&options).unwrap().1;

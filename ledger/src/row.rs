@@ -72,6 +72,32 @@ impl Row {
     }
 }
 
+/// The stored columns and the stored leaf of a row that hashes to it, or of which something was taken out: what is left of such a
+/// row is compared by `verify` with what the cut left.
+///
+/// # Errors
+/// [`Error::Altered`] for any other.
+pub(crate) fn intact<'r>(
+    row: &'r rusqlite::Row<'_>,
+    scratch: &mut Vec<u8>,
+) -> Result<(Public<'r>, Digest), Error> {
+    let public = public(row)?;
+    let blob = |at| row.get_ref(at)?.as_blob_or_null().map_err(rusqlite::Error::from);
+    let leaf = Digest(row.get(LEAF)?);
+    let (digest, sealed) = (blob(SEALED_DIGEST)?, blob(SEALED)?);
+    if public.leaf(digest, scratch) != leaf && !is_cut(&public, digest.is_some() && sealed.is_none()) {
+        return Err(Error::Altered { seq: Seq(public.seq.unsigned_abs()) });
+    }
+    Ok((public, leaf))
+}
+
+/// Whether what a row hashes to was taken out of it: the body, or the event id of an erased member, with the sealed part.
+fn is_cut(public: &Public<'_>, lacks_sealed: bool) -> bool {
+    let kind = u8::try_from(public.kind).ok().and_then(Kind::from_number);
+    let is_erased = lacks_sealed && public.event_id.is_none() && public.member.is_some();
+    kind.is_some_and(|kind| !kind.is_lasting()) && (public.body.is_none() || is_erased)
+}
+
 /// The stored columns, borrowed from a statement.
 pub(crate) fn public<'r>(row: &'r rusqlite::Row<'_>) -> rusqlite::Result<Public<'r>> {
     let number = |at: usize| row.get::<_, Option<i64>>(at);
@@ -106,8 +132,17 @@ pub(crate) const LEAF: usize = 20;
 pub(crate) const SEALED: usize = 21;
 
 impl Row {
-    /// Reads the columns of [`COLUMNS`].
+    /// Reads the columns of [`COLUMNS`], of a row that hashes to its leaf or had something taken out.
+    ///
+    /// # Errors
+    /// [`Error::Altered`] for any other: nobody is answered from a row that somebody changed.
     pub(crate) fn read(row: &rusqlite::Row<'_>) -> Result<Row, Error> {
+        intact(row, &mut Vec::new())?;
+        Row::read_as_found(row)
+    }
+
+    /// The same, whether the row is as it was written or not.
+    pub(crate) fn read_as_found(row: &rusqlite::Row<'_>) -> Result<Row, Error> {
         let stored = public(row)?;
         let seq = Seq(stored.seq.unsigned_abs());
         let unknown = |what: &'static str, found: i64| Error::UnknownCode { seq, what, found };

@@ -106,6 +106,13 @@ impl Rows<'_> {
         self.insert_row(&public, leaf, digest, entry)?;
         self.columns.add(self.connection, &public)?;
         self.insert_nodes(state, leaf)?;
+        if entry.kind.is_lasting() {
+            debug_assert!(
+                entry.event_id.is_none(),
+                "an erasure takes event ids out, and nothing out of such a row"
+            );
+            state.lasting.push(seq, &leaf);
+        }
         self.counts.add(entry);
         self.index.add(Hashes::of(entry));
         debug_assert!(entry.snapshot.is_none() || entry.member.is_some(), "a state belongs to a member");

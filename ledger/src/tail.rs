@@ -2,8 +2,9 @@
 //!
 //! A head is signed once a second. Whoever can write to the file could add an approval or an objection behind the newest one, or
 //! take rows away there, while no node runs; the next start would sign for what it finds. So every transaction that
-//! adds rows leaves the number of rows and their root under a MAC, with a key that only keys.db can give. That a ledger has such
-//! a seal is said by keys.db, too, where nobody without the master key takes it back. Start at [`check`].
+//! adds rows leaves the number of rows and their root under a MAC, with a key that only keys.db can give; and with them the
+//! rows that are obeyed for good ([`Lasting`]), which a start would otherwise have to believe without their neighbours' leaves.
+//! That a ledger has such a seal is said by keys.db, too, where nobody without the master key takes it back. Start at [`check`].
 
 use domain::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -11,10 +12,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::keys::Keys;
+use crate::lasting::{self, Lasting};
 use crate::merkle::Frontier;
 use crate::schema;
 use crate::seal::hmac;
 use crate::tree::StoredNodes;
+use crate::writer::Head;
 
 /// The first format whose ledgers have the seal.
 const FIRST_FORMAT: i64 = 3;
@@ -26,11 +29,12 @@ struct Tail {
 }
 
 /// Seals the rows of a tree, inside the transaction that added the last of them.
-pub(crate) fn write(connection: &Connection, keys: &Keys, tree: &Frontier) -> Result<(), Error> {
+pub(crate) fn write(connection: &Connection, keys: &Keys, head: &Head) -> Result<(), Error> {
     let sql = "INSERT INTO tail (one, size, mac) VALUES (1, ?1, ?2)
                ON CONFLICT (one) DO UPDATE SET size = excluded.size, mac = excluded.mac";
-    let mac = mac(keys, tree.size(), &tree.root());
-    connection.prepare_cached(sql)?.execute(params![tree.size().cast_signed(), mac])?;
+    let size = head.tree.size();
+    let mac = mac(keys, size, &head.tree.root(), &head.lasting);
+    connection.prepare_cached(sql)?.execute(params![size.cast_signed(), mac])?;
     Ok(())
 }
 
@@ -38,7 +42,7 @@ pub(crate) fn write(connection: &Connection, keys: &Keys, tree: &Frontier) -> Re
 /// writer ended it, with the rows it wrote. `covered` rows are under a head that was checked.
 ///
 /// # Errors
-/// [`Error::Tail`] with the first row that is not as it was written.
+/// [`Error::Tail`] or [`Error::Altered`] with the first row that is not as it was written.
 pub(crate) fn check(connection: &Connection, keys: &Keys, covered: u64) -> Result<bool, Error> {
     if schema::format(connection)? < FIRST_FORMAT && !keys.has_seal() {
         return Ok(false);
@@ -49,15 +53,21 @@ pub(crate) fn check(connection: &Connection, keys: &Keys, covered: u64) -> Resul
     let sealed = tail.size.min(found.0);
     let is_ours = tail.size == sealed && {
         let root = Frontier::load(&StoredNodes(connection), sealed)?.root();
-        mac(keys, sealed, &root) == tail.mac
+        mac(keys, sealed, &root, &Lasting::load(connection, Seq(sealed))?) == tail.mac
     };
+    if tail.size == sealed && !is_ours {
+        lasting::blame(connection, Seq(sealed))?;
+    }
     match found.0 {
         found if found < tail.size => wrong(found + 1, "the log was sealed beyond it: rows were taken away"),
         found if is_ours && found > tail.size => {
             wrong(tail.size + 1, "it was not written by this ledger's program")
         }
         _ if is_ours => Ok(true),
-        _ => wrong(covered + 1, "rows from there on are not those that were sealed"),
+        _ => wrong(
+            covered + 1,
+            "rows from there on, or rows that are obeyed for good, are not those that were sealed",
+        ),
     }
 }
 
@@ -71,6 +81,6 @@ fn read(connection: &Connection) -> Result<Option<Tail>, Error> {
     Ok(tail.optional()?)
 }
 
-fn mac(keys: &Keys, size: u64, root: &Digest) -> [u8; 32] {
-    hmac(&keys.tail_key(), &[&size.to_le_bytes(), &root.0])
+fn mac(keys: &Keys, size: u64, root: &Digest, lasting: &Lasting) -> [u8; 32] {
+    hmac(&keys.tail_key(), &[&size.to_le_bytes(), &root.0, &lasting.0.0])
 }

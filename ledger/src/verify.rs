@@ -4,6 +4,7 @@
 //! detects everything but an intruder who also replaced the keys and every published head). Start at [`verify`].
 
 mod columns;
+mod lookups;
 mod scan;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::note::{Head, NoteError};
 use crate::recovery::meta_text;
 use crate::schema::{self, Access};
 use crate::tail;
+use lookups::Lookups;
 use scan::Scan;
 
 /// Most findings that are kept in a report; all are counted.
@@ -126,13 +128,15 @@ pub fn verify(
     let heads = collect_heads(&connection, &files, options, scan.through, &mut scan.report)?;
     // Beside the rescan, which reads rows in order and would not miss those that an index hides from questions.
     let indexes = std::thread::scope(|scope| {
-        let indexes = scope.spawn(|| damaged_indexes(&files.database));
+        let (database, key, through) = (&files.database, scan.key.clone(), scan.through);
+        let indexes = scope.spawn(move || Lookups::read(database, &key, through));
         let rescan = scan.rows(&heads, &mut progress);
         // A panic of the other thread is this one's, too.
         let indexes = indexes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         rescan.and(indexes)
     })?;
-    for damage in indexes {
+    let (indexes, broken) = indexes;
+    for damage in broken.into_iter().chain(indexes.differing(&scan.lookups)) {
         scan.report.find(None, format!("an index does not hold what the rows do: {damage}"));
     }
     if let Some(keys) = &options.keys {
@@ -148,24 +152,14 @@ fn check_tail(connection: &Connection, keys: &Keys, report: &mut Report) -> Resu
         Ok(sealed) => report.sealed = sealed,
         // Where the rescan met the same change, it knows the row better.
         Err(Error::Tail { seq, why }) => report.find(report.first_bad.is_none().then_some(seq), why),
+        // The rescan has met it, too.
+        Err(Error::Altered { .. }) => report.find(None, "the seal over the end of the log is of other rows"),
         Err(error @ (Error::Damaged(_) | Error::Sqlite(_))) => {
             report.find(None, format!("the seal over the end of the log cannot be checked: {error}"));
         }
         Err(error) => return Err(error),
     }
     Ok(snapshot.commit()?)
-}
-
-/// What SQLite finds wrong between the rows and their indexes; a doctored index would keep rows from those who ask.
-fn damaged_indexes(database: &Path) -> Result<Vec<String>, Error> {
-    let connection = schema::connect(database, Access::Read)?;
-    let mut check = connection.prepare("PRAGMA integrity_check(record)")?;
-    let found = check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>();
-    match found {
-        Ok(found) => Ok(found.into_iter().filter(|found| found != "ok").collect()),
-        // A broken file: the rescan says where.
-        Err(error) => Ok(vec![error.to_string()]),
-    }
 }
 
 const IN_DATABASE: &str = "in the database";

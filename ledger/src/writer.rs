@@ -22,6 +22,7 @@ use crate::head_file::HeadFile;
 use crate::history::KeyHistory;
 use crate::index::Index;
 use crate::keys::Keys;
+use crate::lasting::Lasting;
 use crate::lock::Lock;
 use crate::merkle::Frontier;
 use crate::note::{NoteSigner, Verifier};
@@ -87,6 +88,8 @@ pub struct Writer {
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) tree: Frontier,
+    /// The rows that are obeyed for good, which the seal commits to.
+    pub(crate) lasting: Lasting,
     pub(crate) recorded_at: Timestamp,
     pub(crate) head_size: u64,
     pub(crate) head_time: Timestamp,
@@ -104,6 +107,17 @@ impl Writer {
     pub fn append(&mut self, now: Timestamp, batch: &[Entry]) -> Result<Appended, Error> {
         check_sizes(batch)?;
         self.transact(now, batch, &[], None)
+    }
+
+    /// Writes a batch and signs a head over it, for who writes once and is done: a copy of the ledger from before would pass for
+    /// the newest otherwise, and what was asked for would be gone.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn append_signed(&mut self, now: Timestamp, batch: &[Entry]) -> Result<Appended, Error> {
+        let appended = self.append(now, batch)?;
+        let checkpoint = self.sign_head(now)?.or(appended.checkpoint);
+        Ok(Appended { checkpoint, ..appended })
     }
 
     /// Writes member states on their own, e.g. of members that were passivated.
@@ -296,7 +310,7 @@ impl Writer {
         self.balances.write(&transaction)?;
         write_relays(&transaction, &self.relays)?;
         if !batch.is_empty() {
-            tail::write(&transaction, &self.keys, &state.tree)?;
+            tail::write(&transaction, &self.keys, &state)?;
         }
         // What was cut no longer hashes to its leaf, so the row that says what is left is believed under a signed head only.
         let due = cut.is_some() || heads::is_due(&state, &self.options, now);

@@ -1,13 +1,14 @@
 //! Evidence about decisions in one file: the rows that a question is answered from, each with its proof.
 //!
 //! For each decision: the row itself, the run and the models it was made by, the policy it names, what people signed
-//! about that policy, and the certificate of the negotiation whose prices it used. Whoever receives the file needs a
+//! about that policy, the kill switches turned before it, who those people were at the time, and the certificate of the
+//! negotiation whose prices it used. Whoever receives the file needs a
 //! public key or a signed head of the log, and nothing else: [`Evidence::check`] holds every proof to it, and then the
 //! rows to each other. Nothing personal is in it.
 
 use std::collections::BTreeMap;
 
-use agents::negotiation::Plan;
+use agents::negotiation::{Plan, Status};
 use domain::decision::PublicDecision;
 use domain::digest::hex;
 use domain::{Digest, SEMANTICS_VERSION};
@@ -24,8 +25,19 @@ use crate::explain;
 pub const DECISIONS_MAX: usize = 100;
 
 /// The kinds of rows that decisions refer to, but certificates, of which there are many.
-const CONTEXT: [Kind; 6] =
-    [Kind::Start, Kind::Models, Kind::Bundle, Kind::Operation, Kind::Approval, Kind::ImpactReport];
+const CONTEXT: [Kind; 8] = [
+    Kind::Start,
+    Kind::Models,
+    Kind::Bundle,
+    Kind::Operation,
+    Kind::Approval,
+    Kind::ImpactReport,
+    Kind::KillSwitch,
+    Kind::People,
+];
+
+/// Rows that people signed.
+const SIGNED: [Kind; 3] = [Kind::Operation, Kind::Approval, Kind::KillSwitch];
 
 /// The form of the file.
 const VERSION: u32 = 1;
@@ -53,7 +65,7 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
-    /// `decision`, `run`, `models`, `policy`, `step`, `report` or `negotiation`.
+    /// `decision`, `run`, `models`, `policy`, `step`, `stop`, `people`, `report` or `negotiation`.
     pub what: String,
     pub row: u64,
     /// The row's proof, as `largesse log prove` writes it.
@@ -79,11 +91,22 @@ pub struct Holds {
     pub reason: String,
     /// The policy's digest, recomputed from its bytes.
     pub policy: Digest,
-    /// What people signed about the policy, in order: step, by whom, row. That none is missing only the log can tell.
+    /// What people signed about the policy, and the kill switches before it, in order: step, by whom, row. That none is missing
+    /// only the log can tell.
     pub steps: Vec<(String, String, u64)>,
-    /// Whether the file holds the certificate of its prices, which was verified again. Otherwise they were those of a
-    /// period's beginning, or somebody left the certificate out: only the log can tell.
-    pub negotiated: bool,
+    /// What the certificate of its prices says, verified again. Without one they were those of a period's beginning, or
+    /// somebody left the certificate out: only the log can tell.
+    pub prices: Option<Prices>,
+}
+
+/// What a certificate says about prices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Prices {
+    pub row: u64,
+    /// Whether the negotiation was concluded, or why it was not and the prices are a fallback.
+    pub status: Status,
+    /// How far from the best possible plan at most, in parts per million.
+    pub gap_ppm: u32,
 }
 
 impl Evidence {
@@ -177,6 +200,8 @@ fn is_a(what: &str, kind: i64) -> bool {
         "models" => &[Kind::Models],
         "policy" => &[Kind::Bundle],
         "step" => &[Kind::Operation, Kind::Approval],
+        "stop" => &[Kind::KillSwitch],
+        "people" => &[Kind::People],
         "report" => &[Kind::ImpactReport],
         "negotiation" => &[Kind::Certificate],
         _ => &[],
@@ -205,6 +230,16 @@ fn referred(
     let said = [Kind::Operation, Kind::Approval, Kind::ImpactReport].map(of_kind);
     for step in said.into_iter().flatten().filter(|step| step.bundle == Some(bundle) && step.seq < row.seq) {
         rows.insert(step.seq, if step.kind == Kind::ImpactReport { "report" } else { "step" });
+    }
+    for stop in of_kind(Kind::KillSwitch).filter(|stop| stop.seq < row.seq) {
+        rows.insert(stop.seq, "stop");
+    }
+    // Who was who at each step: people.toml as it was judged by, which an older build did not record.
+    let signed: Vec<Seq> =
+        rows.iter().filter(|(_, what)| matches!(**what, "step" | "stop")).map(|(seq, _)| *seq).collect();
+    for step in signed {
+        let before = of_kind(Kind::People).rev().find(|people| people.seq < step);
+        rows.extend(before.map(|people| (people.seq, "people")));
     }
     let body = row
         .body
@@ -255,9 +290,10 @@ impl Case<'_> {
         }
         let policy = self.policy(row, decision.bundle)?;
         let mut steps = Vec::new();
-        for (seq, step) in self.of_kind(Kind::Operation).chain(self.of_kind(Kind::Approval)) {
-            if step.bundle == Some(&decision.bundle.0) {
-                steps.extend(signed(seq, step.body.unwrap_or_default())?);
+        for (seq, step) in SIGNED.into_iter().flat_map(|kind| self.of_kind(kind)) {
+            let stops = step.kind == i64::from(Kind::KillSwitch.number()) && seq < row;
+            if stops || step.bundle == Some(&decision.bundle.0) {
+                steps.extend(self.signed(seq, step.body.unwrap_or_default())?);
             }
         }
         steps.sort_by_key(|(_, _, seq)| *seq);
@@ -268,7 +304,7 @@ impl Case<'_> {
             reason: decision.reason.name().to_owned(),
             policy: policy.digest(),
             steps,
-            negotiated: self.negotiation(row, &decision)?,
+            prices: self.negotiation(row, &decision)?,
         })
     }
 
@@ -288,7 +324,7 @@ impl Case<'_> {
     }
 
     /// The certificate of the decision's prices is verified by the independent checker.
-    fn negotiation(&self, row: u64, decision: &PublicDecision) -> Result<bool, Error> {
+    fn negotiation(&self, row: u64, decision: &PublicDecision) -> Result<Option<Prices>, Error> {
         for (seq, certificate) in self.of_kind(Kind::Certificate) {
             let wrong = |why: String| Error::Contradiction { row: seq, why };
             let plan: Plan = serde_json::from_str(certificate.body.unwrap_or_default())
@@ -301,20 +337,40 @@ impl Case<'_> {
             if seq >= row {
                 return Err(wrong("prices were used before they were recorded".to_owned()));
             }
-            agents::check::verify_table(&plan.certificate, table)
+            let verified = agents::check::verify_table(&plan.certificate, table)
                 .map_err(|violation| wrong(violation.to_string()))?;
-            return Ok(true);
+            let (status, gap_ppm) = (plan.certificate.status, verified.gap_ppm);
+            return Ok(Some(Prices { row: seq, status, gap_ppm }));
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// A signed step, by somebody who was known by that key; a schedule that came due was signed before.
+    fn signed(&self, row: u64, body: &str) -> Result<Option<(String, String, u64)>, Error> {
+        let Ok(Signed { statement, key, signature }) = serde_json::from_str(body) else { return Ok(None) };
+        let wrong = |why: String| Err(Error::Contradiction { row, why });
+        if !ledger::person::is_signed(&key, &statement.bytes(), &signature) {
+            return wrong(format!("the signature of {} does not fit", statement.by));
+        }
+        if let Some((known, people)) = self.of_kind(Kind::People).take_while(|(seq, _)| *seq < row).last() {
+            let people: People = serde_json::from_str(people.body.unwrap_or_default())
+                .map_err(|error| Error::Contradiction { row: known, why: error.to_string() })?;
+            if !people.people.iter().any(|person| person.name == statement.by && person.key == key) {
+                return wrong(format!("{} was not known by that key (row {known})", statement.by));
+            }
+        }
+        Ok(Some((statement.step.name().to_owned(), statement.by, row)))
     }
 }
 
-/// A signed step; a schedule that came due was signed before.
-fn signed(row: u64, body: &str) -> Result<Option<(String, String, u64)>, Error> {
-    let Ok(Signed { statement, key, signature }) = serde_json::from_str(body) else { return Ok(None) };
-    if !ledger::person::is_signed(&key, &statement.bytes(), &signature) {
-        let why = format!("the signature of {} does not fit", statement.by);
-        return Err(Error::Contradiction { row, why });
-    }
-    Ok(Some((statement.step.name().to_owned(), statement.by, row)))
+/// Of a row about people, who had which key.
+#[derive(Deserialize)]
+struct People {
+    people: Vec<Person>,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    name: String,
+    key: String,
 }

@@ -55,6 +55,20 @@ pub enum FallbackReason {
     NothingToPlan,
 }
 
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Status::Certified => "certified",
+            Status::Bounded => "bounded",
+            Status::Fallback(FallbackReason::GapTooWide) => "a fallback, for the gap stayed too wide",
+            Status::Fallback(FallbackReason::SolverFailed) => "a fallback, for the solver failed",
+            Status::Fallback(FallbackReason::StaleSegment) => "a fallback, for a segment did not answer",
+            Status::Fallback(FallbackReason::NoAnswers) => "a fallback, for no segment had answered yet",
+            Status::Fallback(FallbackReason::NothingToPlan) => "a fallback, for there was nothing to plan",
+        })
+    }
+}
+
 /// One segment's part in a round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,7 @@
 //! Slices that were written are compared by a sum over their pairs; its key is drawn anew for each check, so nobody can
 //! prepare other pairs with the same sum. What is not written yet is in `recent` and compared row by row.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 
 use rusqlite::Connection;
 
@@ -12,13 +12,13 @@ use super::{ABSENT, Hashes, SLICES, slice_of, stored_hashes, unpair};
 use crate::entry::Seq;
 use crate::error::Error;
 
-/// A sum over pairs of hash and row, and how many there are.
+/// A sum over what is folded in, in any order, and how many there are.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Sum(u64, u64);
+pub(crate) struct Sum(u64, u64);
 
 impl Sum {
-    fn fold(&mut self, key: &RandomState, hash: u64, seq: u64) {
-        self.0 = self.0.wrapping_add(key.hash_one((hash, seq)));
+    pub(crate) fn fold(&mut self, key: &RandomState, pair: impl Hash) {
+        self.0 = self.0.wrapping_add(key.hash_one(pair));
         self.1 += 1;
     }
 }
@@ -80,7 +80,7 @@ impl IndexCheck {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (hash, seq) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
-            found[0].fold(key, hash.cast_unsigned(), seq);
+            found[0].fold(key, (hash.cast_unsigned(), seq));
             while let Some((hash, seq)) = waiting.next_if(|(waits, _)| *waits < hash) {
                 next(hash, seq);
             }
@@ -90,7 +90,7 @@ impl IndexCheck {
         let mut statement = connection.prepare("SELECT hash, seq FROM member_index")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            found[1].fold(key, row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.unsigned_abs());
+            found[1].fold(key, (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.unsigned_abs()));
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl IndexCheck {
         let hashes = stored_hashes(event, member);
         for (sum, hash) in self.expected.iter_mut().zip([hashes.event, hashes.member]) {
             if hash != ABSENT && seq <= self.through[slice_of(hash)] {
-                sum.fold(&self.key, hash, seq);
+                sum.fold(&self.key, (hash, seq));
             }
         }
         self.recent.compare(seq, hashes);

@@ -14,7 +14,7 @@ use crate::note::Head;
 use crate::proof::{ConsistencyProof, InclusionProof};
 use crate::recovery::last_seq;
 use crate::row::{self, COLUMNS};
-use crate::tree::StoredNodes;
+use crate::tree::{LEVEL_STEP, StoredNodes};
 use crate::writer::Checkpoint;
 
 impl Reader {
@@ -75,6 +75,31 @@ impl Reader {
         Ok(InclusionProof { seq, record, sealed_digest, leaf, path, rotations, head: note.to_owned() })
     }
 
+    /// Vouches for rows, in their order: each is there and hashes to its leaf, and those under the newest signed head are in its
+    /// tree. What answers people or leaves the ledger is asked for here first.
+    ///
+    /// # Errors
+    /// [`Error::Altered`] with a row that is not as it was written.
+    pub fn vouch(&self, seqs: impl IntoIterator<Item = Seq>) -> Result<(), Error> {
+        let keys = self.key_history()?;
+        let newest = self.last_checkpoint()?.and_then(|newest| keys.open(&newest.note).ok());
+        let mut proven = None;
+        for seq in seqs {
+            let row = self.row(seq)?.ok_or(Error::Altered { seq })?;
+            // The path of one row holds what all others of its tile hash to.
+            let tile = (seq.0 - 1) >> LEVEL_STEP;
+            let Some(head) = newest.as_ref().filter(|head| seq.0 <= head.size && proven != Some(tile)) else {
+                continue;
+            };
+            let path = self.inclusion(seq, head.size)?;
+            if !merkle::included(&row.leaf, seq.0 - 1, head.size, &path, &head.root) {
+                return Err(Error::Altered { seq });
+            }
+            proven = Some(tile);
+        }
+        Ok(())
+    }
+
     /// The canonical bytes of a row, the digest of its sealed part, and the leaf recomputed from both.
     fn leaf(&self, seq: Seq) -> Result<(Vec<u8>, Option<Digest>, Digest), Error> {
         let mut statement =
@@ -97,7 +122,7 @@ impl Reader {
             return Err(Error::Cut { seq });
         }
         if leaf != stored {
-            return Err(Error::Damaged(format!("row {seq} does not hash to its leaf")));
+            return Err(Error::Altered { seq });
         }
         Ok((record, digest, leaf))
     }

@@ -1,10 +1,13 @@
 //! The rescan: every row in order, everything recomputed beside it.
 
+use std::hash::RandomState;
+
 use domain::Digest;
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest as _, Sha256};
 
 use super::columns::ColumnCheck;
+use super::lookups::Lookups;
 use super::{Heads, Report};
 use crate::budget::Balances;
 use crate::canon::Public;
@@ -33,6 +36,9 @@ pub(super) struct Scan<'c> {
     /// Whether the balances and counts in the tables belong to exactly these rows.
     quiet: Option<(Balances, Recount)>,
     index: Option<IndexCheck>,
+    /// Drawn anew for each check, so that nobody can prepare other rows with the same sums.
+    pub(super) key: RandomState,
+    pub(super) lookups: Lookups,
     columns: ColumnCheck,
     tree: Frontier,
     audit: Audit,
@@ -65,6 +71,8 @@ impl<'c> Scan<'c> {
             through,
             quiet,
             index,
+            key: RandomState::new(),
+            lookups: Lookups::default(),
             columns,
             tree: Frontier::default(),
             audit: Audit::default(),
@@ -156,6 +164,7 @@ impl<'c> Scan<'c> {
         if let Some(index) = &mut self.index {
             index.fold(seq.0, public.event_id, public.member);
         }
+        self.lookups.fold(&self.key, &public);
         self.columns.fold(self.connection, &public, &mut self.report)?;
         self.counts.add(public.kind, public.outcome, public.reason);
         let leaf = self.leaf(stored, &public, seq)?;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use ledger::{Error, Keys, Report, Seq, VerifyOptions, Writer, verify};
+use ledger::{Entry, Error, Keys, Kind, Report, Seq, VerifyOptions, Writer, verify};
 use tempfile::TempDir;
 
 use crate::support::*;
-use crate::tamper::tamper;
+use crate::tamper::{leaf_of, mend, tamper};
 
 /// Rows under the newest head, and all rows.
 const COVERED: u64 = 6;
@@ -97,6 +97,7 @@ fn nothing_in_the_database_tells_that_a_ledger_has_no_seal() {
     let older = "UPDATE record SET body = replace(body, '\"format\":3', '\"format\":2') WHERE seq = 1";
     let no_heads = "DELETE FROM checkpoint";
     tamper(folder.path(), &format!("{older}; {no_heads}; DROP TABLE tail; PRAGMA user_version = 2"));
+    mend(folder.path(), 1);
     std::fs::write(folder.path().join("checkpoints.txt"), "").unwrap();
     match Writer::open(&options(folder.path())) {
         Err(Error::Tail { seq, .. }) => assert_eq!(seq, Seq(1), "nothing is under a head any more"),
@@ -119,4 +120,78 @@ fn heads_that_are_gone_from_the_database_are_missed() {
     tamper(folder.path(), "DELETE FROM checkpoint WHERE size = (SELECT min(size) FROM checkpoint)");
     let findings = check(folder.path()).findings;
     assert!(findings[0].what.contains("missing from the database"), "{findings:?}");
+}
+
+/// A hold and a negotiation far from the end of a log, in a tile that is full.
+fn with_old_rows() -> TempDir {
+    let (folder, mut writer) = ledger();
+    let (member, _) = writer.keys().enrol(&raw_member(1)).unwrap();
+    writer.add_hold(NOW, Some(member), "a claim before court").unwrap();
+    writer.append(NOW, &[Entry::new(Kind::Certificate, record_id(5_000), "{}".to_owned())]).unwrap();
+    writer.append(NOW, &decisions(&writer, 0..600, 3)).unwrap();
+    writer.sign_head(NOW).unwrap();
+    assert_eq!((writer.size(), open_again(folder.path(), writer)), (603, true));
+    folder
+}
+
+fn open_again(folder: &Path, writer: Writer) -> bool {
+    drop(writer);
+    Writer::open(&options(folder)).is_ok()
+}
+
+#[test]
+fn a_row_that_is_obeyed_for_good_is_not_believed_when_it_was_changed() {
+    let (hold, plan) = (2, 3);
+    let other = "x'00112233445566778899aabbccddeeff'";
+    let counted = |from: i64, to: i64| {
+        format!(
+            "UPDATE counter SET rows = rows - 1 WHERE kind = {from}; INSERT INTO counter VALUES ({to}, -1, -1, 1)
+             ON CONFLICT DO UPDATE SET rows = rows + 1; DELETE FROM counter WHERE rows = 0"
+        )
+    };
+    // Each as if the leaf had not been thought of, and with the leaf that fits.
+    let changes = [
+        (hold, format!("UPDATE record SET member = {other} WHERE seq = {hold}")),
+        // Passes for a row that something was taken out of.
+        (hold, format!("UPDATE record SET body = NULL WHERE seq = {hold}")),
+        (hold, format!("UPDATE record SET event_id = 'e', member = {other} WHERE seq = {hold}")),
+        (hold, format!("UPDATE record SET kind = 20 WHERE seq = {hold}; {}", counted(48, 20))),
+        (
+            plan,
+            format!("UPDATE record SET kind = 43, member = {other} WHERE seq = {plan}; {}", counted(20, 43)),
+        ),
+    ];
+    for (row, change) in changes {
+        for leaf in ["", "fitting"] {
+            let folder = with_old_rows();
+            tamper(folder.path(), &change);
+            if !leaf.is_empty() {
+                let fits = domain::digest::hex(&leaf_of(folder.path(), row));
+                tamper(folder.path(), &format!("UPDATE record SET leaf = x'{fits}' WHERE seq = {row}"));
+            }
+            match Writer::open(&options(folder.path())) {
+                Err(Error::Tail { seq, .. } | Error::Altered { seq }) => {
+                    assert!(seq.0 <= row.unsigned_abs(), "{change} {leaf}: {seq}")
+                }
+                other => panic!("{change} {leaf}: {:?}", other.map(|(_, recovery)| recovery)),
+            }
+            assert!(!check(folder.path()).is_verified(), "{change} {leaf}");
+        }
+    }
+}
+
+#[test]
+fn a_row_is_vouched_for_by_the_tree_and_not_by_its_own_leaf() {
+    let folder = with_old_rows();
+    let row = 77i64;
+    let reader = || ledger::Reader::open(folder.path()).unwrap();
+    let altered = |result: Result<(), Error>| matches!(result, Err(Error::Altered { seq: Seq(77) }));
+    reader().vouch([Seq(1), Seq(row.unsigned_abs()), Seq(603)]).unwrap();
+    tamper(folder.path(), &format!("UPDATE record SET reason = 60 WHERE seq = {row}"));
+    assert!(altered(reader().row(Seq(77)).map(|_| ())) && altered(reader().vouch([Seq(77)])));
+    assert!(reader().as_found().row(Seq(77)).unwrap().is_some(), "for who compares it with something else");
+    // With a leaf that fits, the row itself says nothing against it.
+    let fits = domain::digest::hex(&leaf_of(folder.path(), row));
+    tamper(folder.path(), &format!("UPDATE record SET leaf = x'{fits}' WHERE seq = {row}"));
+    assert!(reader().row(Seq(77)).is_ok() && altered(reader().vouch([Seq(77)])));
 }

@@ -93,7 +93,7 @@ fn alone(
         Ok(Verdict::Check(hand_in)) => return Ok(Verdict::Check(hand_in)),
         Err(error) => return Ok(Verdict::Judged(Answer::refused(&error))),
     };
-    let appended = writer.append(time_after(now, &reader)?, &entries)?;
+    let appended = writer.append_signed(time_after(now, &reader)?, &entries)?;
     if let Some(error) = refused {
         return Ok(Verdict::Judged(Answer::refused(&error)));
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agents::member::{Member, State};
-use agents::negotiation::Plan;
+use agents::negotiation::{Plan, Status};
 use domain::record::read_decision;
 use domain::{Decision, Micros, Outcome, Reason, Scores, Timestamp};
 use ledger::{DataKey, Filter, Keys, Kind, Reader, Row, Seq};
@@ -82,7 +82,7 @@ pub struct FeatureAnswer {
 #[derive(Clone, Debug, Serialize)]
 pub struct Negotiation {
     pub seq: u64,
-    pub status: String,
+    pub status: Status,
     pub gap_ppm: u32,
     pub rounds: usize,
     pub concluded_at: Timestamp,
@@ -352,7 +352,7 @@ pub fn negotiation(
             if same_side && plan.table.as_ref().is_some_and(|held| held.id() == table) {
                 let found = Negotiation {
                     seq: row.seq.0,
-                    status: format!("{:?}", plan.certificate.status),
+                    status: plan.certificate.status,
                     gap_ppm: plan.certificate.gap_ppm,
                     rounds: plan.certificate.rounds.len(),
                     concluded_at: plan.certificate.concluded_at,

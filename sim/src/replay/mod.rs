@@ -111,7 +111,7 @@ pub struct Options {
 /// When the ledger cannot be read, or was written under other semantics. What merely differs is in the report.
 pub fn replay(folder: &Path, options: Options, mut progress: impl FnMut(u64, u64)) -> Result<Report, Error> {
     let Options { rows: scope, reinfer } = options;
-    let reader = Reader::open(folder)?;
+    let reader = Reader::open(folder)?.as_found();
     let keys = Keys::open_in(folder, None)?;
     let last = scope.as_ref().map_or(u64::MAX, |scope| *scope.end()).min(reader.size()?);
     let controls = controls(&reader)?;
