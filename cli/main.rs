@@ -178,6 +178,8 @@ fn ledger_errors(error: ledger::Error) -> exit::Failure {
         | Error::NewerFormat { .. }
         | Error::Damaged(_)
         | Error::GuardsChanged(_)
+        | Error::Tail { .. }
+        | Error::Altered { .. }
         | Error::Truncated { .. }
         | Error::Forked { .. }
         | Error::CheckpointFile { .. }

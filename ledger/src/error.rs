@@ -36,10 +36,9 @@ pub enum Error {
     )]
     Tail { seq: Seq, why: String },
     #[error(
-        "row {seq} is not as it was written: it does not hash to its leaf; run `largesse log verify`, then restore the latest \
-         copy that passes it"
+        "row {seq} is not as it was written: {why}; run `largesse log verify`, then restore the latest copy that passes it"
     )]
-    Altered { seq: Seq },
+    Altered { seq: Seq, why: &'static str },
     #[error("the ledger's first {size} rows are not those that were published; run `largesse log verify`")]
     Forked { size: u64 },
     #[error(

@@ -72,6 +72,9 @@ impl Row {
     }
 }
 
+/// What is wrong with a row whose columns were changed.
+pub(crate) const NOT_ITS_LEAF: &str = "it does not hash to its leaf";
+
 /// The stored columns and the stored leaf of a row that hashes to it, or of which something was taken out: what is left of such a
 /// row is compared by `verify` with what the cut left.
 ///
@@ -86,7 +89,7 @@ pub(crate) fn intact<'r>(
     let leaf = Digest(row.get(LEAF)?);
     let (digest, sealed) = (blob(SEALED_DIGEST)?, blob(SEALED)?);
     if public.leaf(digest, scratch) != leaf && !is_cut(&public, digest.is_some() && sealed.is_none()) {
-        return Err(Error::Altered { seq: Seq(public.seq.unsigned_abs()) });
+        return Err(Error::Altered { seq: Seq(public.seq.unsigned_abs()), why: NOT_ITS_LEAF });
     }
     Ok((public, leaf))
 }

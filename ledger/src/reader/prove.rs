@@ -13,7 +13,7 @@ use crate::merkle::{self, Frontier};
 use crate::note::Head;
 use crate::proof::{ConsistencyProof, InclusionProof};
 use crate::recovery::last_seq;
-use crate::row::{self, COLUMNS};
+use crate::row::{self, COLUMNS, NOT_ITS_LEAF};
 use crate::tree::{LEVEL_STEP, StoredNodes};
 use crate::writer::Checkpoint;
 
@@ -79,13 +79,14 @@ impl Reader {
     /// tree. What answers people or leaves the ledger is asked for here first.
     ///
     /// # Errors
-    /// [`Error::Altered`] with a row that is not as it was written.
+    /// [`Error::Altered`] with a row that is not as it was written; what is wrong with the newest head otherwise.
     pub fn vouch(&self, seqs: impl IntoIterator<Item = Seq>) -> Result<(), Error> {
         let keys = self.key_history()?;
         let newest = self.last_checkpoint()?.and_then(|newest| keys.open(&newest.note).ok());
+        newest.as_ref().map_or(Ok(()), |head| self.holds(head))?;
         let mut proven = None;
         for seq in seqs {
-            let row = self.row(seq)?.ok_or(Error::Altered { seq })?;
+            let row = self.row(seq)?.ok_or(Error::Altered { seq, why: "it is missing" })?;
             // The path of one row holds what all others of its tile hash to.
             let tile = (seq.0 - 1) >> LEVEL_STEP;
             let Some(head) = newest.as_ref().filter(|head| seq.0 <= head.size && proven != Some(tile)) else {
@@ -93,7 +94,8 @@ impl Reader {
             };
             let path = self.inclusion(seq, head.size)?;
             if !merkle::included(&row.leaf, seq.0 - 1, head.size, &path, &head.root) {
-                return Err(Error::Altered { seq });
+                let why = "it, or a row beside it, is another one than under the newest signed head";
+                return Err(Error::Altered { seq, why });
             }
             proven = Some(tile);
         }
@@ -122,7 +124,7 @@ impl Reader {
             return Err(Error::Cut { seq });
         }
         if leaf != stored {
-            return Err(Error::Altered { seq });
+            return Err(Error::Altered { seq, why: NOT_ITS_LEAF });
         }
         Ok((record, digest, leaf))
     }

@@ -170,7 +170,7 @@ fn a_row_that_is_obeyed_for_good_is_not_believed_when_it_was_changed() {
                 tamper(folder.path(), &format!("UPDATE record SET leaf = x'{fits}' WHERE seq = {row}"));
             }
             match Writer::open(&options(folder.path())) {
-                Err(Error::Tail { seq, .. } | Error::Altered { seq }) => {
+                Err(Error::Tail { seq, .. } | Error::Altered { seq, .. }) => {
                     assert!(seq.0 <= row.unsigned_abs(), "{change} {leaf}: {seq}")
                 }
                 other => panic!("{change} {leaf}: {:?}", other.map(|(_, recovery)| recovery)),
@@ -185,7 +185,7 @@ fn a_row_is_vouched_for_by_the_tree_and_not_by_its_own_leaf() {
     let folder = with_old_rows();
     let row = 77i64;
     let reader = || ledger::Reader::open(folder.path()).unwrap();
-    let altered = |result: Result<(), Error>| matches!(result, Err(Error::Altered { seq: Seq(77) }));
+    let altered = |result: Result<(), Error>| matches!(result, Err(Error::Altered { seq: Seq(77), .. }));
     reader().vouch([Seq(1), Seq(row.unsigned_abs()), Seq(603)]).unwrap();
     tamper(folder.path(), &format!("UPDATE record SET reason = 60 WHERE seq = {row}"));
     assert!(altered(reader().row(Seq(77)).map(|_| ())) && altered(reader().vouch([Seq(77)])));
