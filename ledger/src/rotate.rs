@@ -92,8 +92,9 @@ pub(crate) fn recorded(connection: &Connection) -> Result<KeyHistory, Error> {
     let mut history = KeyHistory::new(first);
     // The kind stands in the text, so that the partial index over the rare kinds serves.
     let kind = Kind::KeyRotation.number();
-    let mut statement =
-        connection.prepare(&format!("SELECT seq, body FROM record WHERE kind = {kind} ORDER BY seq"))?;
+    let mut statement = connection.prepare(&format!(
+        "SELECT seq, body FROM record WHERE kind = {kind} AND kind NOT IN (10, 11) ORDER BY seq"
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let seq = Seq(row.get::<_, i64>(0)?.unsigned_abs());
