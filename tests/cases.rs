@@ -360,6 +360,35 @@ async fn forged_replayed_old_and_foreign_steps_of_cases_are_refused() {
 }
 
 #[test]
+fn from_a_person_to_their_decisions_leads_a_recorded_question() {
+    let office = Office::open();
+    let dir = office.ledger();
+    let at = text(&dir);
+    // The demo's members are households with numbers.
+    let found =
+        run_json(&["member", "find", "1", "--dir", at, "--purpose", "a complaint", "--output", "json"]);
+    let member = found["member"].as_str().unwrap();
+    let listed = run_json(&[
+        "log", "list", "--dir", at, "--member", member, "--kind", "decision", "--limit", "900", "--output",
+        "json",
+    ]);
+    let about = query(
+        &dir,
+        &format!("SELECT count(*) FROM record WHERE kind = 11 AND lower(hex(member)) = '{member}'"),
+    );
+    assert_ne!(about, "0");
+    assert_eq!(listed.as_array().unwrap().len().to_string(), about);
+    let readings = run_json(&["log", "readings", "--dir", at, "--output", "json"]);
+    assert_eq!((&readings[0]["command"], &readings[0]["member"]), (&"member find".into(), &member.into()));
+    refused(
+        &["member", "find", "nobody", "--dir", at, "--purpose", "a complaint"],
+        2,
+        "never enrolled, or erased",
+    );
+    assert_eq!(run_json(&["log", "readings", "--dir", at, "--output", "json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn nothing_personal_is_shown_before_it_is_recorded_who_asked_and_why() {
     let office = Office::open();
     let dir = office.ledger();

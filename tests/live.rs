@@ -64,6 +64,30 @@ async fn under_load_every_decision_names_one_bundle_and_a_kill_switch_survives_a
         steps.iter().map(|step| (step[0].as_str().unwrap(), step[1].as_str().unwrap())).collect();
     let expected = [("submit", "anna"), ("assess", "anna"), ("approve", "berta"), ("activate", "berta")];
     assert_eq!(signed, expected);
+    // And of one that a kill switch held back: the switch, and who turned it.
+    let (last, file) =
+        (query(&office.ledger(), "SELECT max(seq) FROM record WHERE kind = 11"), office.path("stopped.json"));
+    run_json(&[
+        "log",
+        "evidence",
+        &last,
+        "--dir",
+        text(&office.ledger()),
+        "--out",
+        text(&file),
+        "--output",
+        "json",
+    ]);
+    let held = run_json(&["log", "check-evidence", text(&file), "--key", text(&key), "--output", "json"]);
+    let steps = held["decisions"][0]["steps"].as_array().unwrap();
+    assert!(steps.iter().any(|step| step[0] == "stop" && step[1] == "otto"), "{held}");
+    let theirs = common::python(&["evidence", text(&file), "--key", text(&key)]);
+    let said = String::from_utf8_lossy(&theirs.stdout).into_owned();
+    assert!(
+        theirs.status.success() && said.contains("stop signed by otto"),
+        "{said}{}",
+        common::stderr(&theirs)
+    );
     let replay = run_json(&["replay", "--dir", text(&office.ledger()), "--all", "--output", "json"]);
     assert_eq!(replay["mismatches"], 0, "{replay}");
     assert_eq!(

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use ledger::Keys;
 use serde_json::json;
 
-use super::nobody;
 use crate::exit::{Failure, Result, Verdict};
 use crate::output::{self, Document};
 use crate::reading::{self, Who, Whose};
@@ -35,7 +34,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result {
     let keys = Keys::open_in(&args.dir, None).map_err(Failure::unavailable)?;
-    let member = keys.member(&args.member).map_err(Failure::unavailable)?.ok_or_else(nobody)?;
+    let member = keys.member(&args.member).map_err(Failure::unavailable)?.ok_or_else(|| {
+        // The identifier is not repeated: it may be a person's name.
+        Failure::usage("no member of this ledger has this identifier: never enrolled, or erased")
+    })?;
     let whose = Whose { member: Some(member), row: None };
     reading::record(&args.dir, &args.reader, "member find", &args.purpose, whose)?;
     match args.output {

@@ -374,3 +374,74 @@ struct Person {
     name: String,
     key: String,
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+    use domain::Timestamp;
+    use domain::statement::Statement;
+    use ledger::person::PersonKey;
+    use policies::registry::{Step, Target};
+
+    use super::*;
+
+    fn row(seq: i64, kind: Kind, body: &str) -> (u64, Public<'_>) {
+        let public = Public {
+            seq,
+            record_id: &[1; 16],
+            kind: i64::from(kind.number()),
+            recorded_at: 0,
+            event_time: None,
+            partition: 0,
+            epoch: 1,
+            member: None,
+            event_id: None,
+            outcome: None,
+            reason: None,
+            segment: None,
+            reward: None,
+            touchpoint: None,
+            bundle: None,
+            models: None,
+            semantics: 0,
+            debits: None,
+            body: Some(body),
+        };
+        (seq.unsigned_abs(), public)
+    }
+
+    #[test]
+    fn a_step_counts_for_who_was_known_by_that_key_when_it_was_judged() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PersonKey::create("olga", &folder.path().join("olga.key")).unwrap();
+        let statement = Statement {
+            v: 1,
+            ledger: "largesse/test+00000000".to_owned(),
+            id: "0".repeat(32),
+            at: Timestamp(0),
+            by: "olga".to_owned(),
+            step: Step::Stop { target: Target::Program, note: String::new() },
+        };
+        let signature = key.sign(&statement.bytes());
+        let signed = Signed { statement, key: key.public(), signature };
+        let (body, mut forged) = (serde_json::to_string(&signed).unwrap(), signed.clone());
+        forged.statement.at = Timestamp(1);
+        let forged = serde_json::to_string(&forged).unwrap();
+        let people = |key: &str| {
+            format!(r#"{{"v":1,"people":[{{"name":"olga","roles":["operator"],"key":"{key}"}}]}}"#)
+        };
+        let (known, other) = (people(&key.public()), people("another"));
+        let holds = |rows: Vec<(u64, Public<'_>)>, body: &str| {
+            let case = Case { rows: rows.into_iter().collect() };
+            case.signed(3, body).map(|found| found.unwrap().0).map_err(|error| error.to_string())
+        };
+        assert_eq!(holds(vec![row(2, Kind::People, &known)], &body).unwrap(), "stop");
+        assert_eq!(holds(vec![], &body).unwrap(), "stop", "older builds did not record who was who");
+        let later = vec![row(2, Kind::People, &known), row(4, Kind::People, &other)];
+        assert_eq!(holds(later, &body).unwrap(), "stop", "what changed afterwards does not matter");
+        let refused = holds(vec![row(1, Kind::People, &known), row(2, Kind::People, &other)], &body);
+        assert!(refused.unwrap_err().contains("was not known by that key"));
+        assert!(holds(vec![row(2, Kind::People, &known)], &forged).unwrap_err().contains("does not fit"));
+    }
+}
