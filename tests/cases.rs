@@ -364,9 +364,9 @@ fn from_a_person_to_their_decisions_leads_a_recorded_question() {
     let office = Office::open();
     let dir = office.ledger();
     let at = text(&dir);
-    // The demo's members are households with numbers.
+    // The members of the demo are households.
     let found =
-        run_json(&["member", "find", "1", "--dir", at, "--purpose", "a complaint", "--output", "json"]);
+        run_json(&["member", "find", "x1", "--dir", at, "--purpose", "a complaint", "--output", "json"]);
     let member = found["member"].as_str().unwrap();
     let listed = run_json(&[
         "log", "list", "--dir", at, "--member", member, "--kind", "decision", "--limit", "900", "--output",

@@ -377,8 +377,6 @@ struct Person {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
     use domain::Timestamp;
     use domain::statement::Statement;
     use ledger::person::PersonKey;
