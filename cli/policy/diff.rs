@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Result {
 
 fn show(format: Format, differences: Vec<Difference>) -> Result<()> {
     if differences.is_empty() && format == Format::Table {
-        return output::line("nothing differs that decisions depend on");
+        return output::line("nothing differs that decisions, or what is said of them, depend on");
     }
     output::rows(format, differences.into_iter().map(|difference| Ok(Line(difference))))
 }

@@ -250,9 +250,19 @@ impl Reader {
         let limit = limit.min(PAGE_ROWS_MAX);
         let mut rows = Vec::new();
         for seq in self.member_seqs(member, seq, limit)? {
-            rows.extend(self.row(seq)?.filter(|row| row.member == Some(member)));
+            rows.extend(self.row_of(member, seq)?);
         }
         Ok(rows)
+    }
+
+    /// The row at a position that the index has as a member's; `None` where only the hash is the same.
+    fn row_of(&self, member: MemberId, seq: Seq) -> Result<Option<Row>, Error> {
+        let Some(row) = self.row(seq)? else { return Ok(None) };
+        let hash = |member: &MemberId| index::member_hash(member);
+        if self.is_wary && row.member.as_ref().map(hash) != Some(hash(&member)) {
+            return Err(Error::Altered { seq, why: "the index has it as another member's" });
+        }
+        Ok(Some(row).filter(|row| row.member == Some(member)))
     }
 
     /// Every row of a member, oldest first, by the rows themselves: an index that somebody changed hides nothing. It reads the
@@ -271,7 +281,7 @@ impl Reader {
     pub fn last_of_member(&self, member: MemberId, until: Seq) -> Result<Option<Row>, Error> {
         let seqs = self.member_seqs(member, Seq::START, u32::MAX)?;
         for seq in seqs.into_iter().rev().filter(|seq| *seq <= until) {
-            let row = self.row(seq)?.filter(|row| row.member == Some(member));
+            let row = self.row_of(member, seq)?;
             if let Some(row) = row.filter(|row| matches!(row.kind, Kind::Decision | Kind::Observed)) {
                 return Ok(Some(row));
             }

@@ -49,6 +49,7 @@ impl Lines {
         lines.rewards(bundle);
         lines.moments(bundle);
         lines.guardrails(bundle);
+        lines.words(bundle);
         lines
     }
 
@@ -196,8 +197,17 @@ impl Lines {
             let Some(named) = bundle.rule(rule.rule) else { continue };
             let place = format!("rule {}", named.id);
             self.add(&format!("{place}: action"), word(rule.action));
-            self.add(&format!("{place}: reason"), &named.text);
             self.conditions(bundle, &format!("{place}: when"), &rule.when);
+        }
+    }
+
+    /// What members are told when a rule refuses, and what its author noted for operators.
+    fn words(&mut self, bundle: &Bundle) {
+        for rule in &bundle.rules {
+            self.add(&format!("rule {}: reason", rule.id), &rule.text);
+            if let Some(message) = &rule.message {
+                self.add(&format!("rule {}: message", rule.id), message);
+            }
         }
     }
 
@@ -291,6 +301,8 @@ mod tests {
             ("experiments.toml", "salt = \"northgate-2017\"", "salt = \"ours\""),
             ("experiments.toml", "share = \"5 %\"", "share = \"0.25 %\""),
             ("experiments.toml", "sticky = \"quarter\"", "sticky = \"always\""),
+            ("catalog.toml", "For members with larger baskets.", "For large baskets."),
+            ("guardrails.toml", "More offers on top of unused ones train members to ignore them.", "Enough."),
         ];
         let mut files = crate::starter::GROCERY.map(|(name, text)| (name, text.to_owned()));
         for (file, from, to) in changed {
@@ -317,6 +329,9 @@ mod tests {
                 "experiments: salt: northgate-2017 -> ours",
                 "program: consent at enrolment: personalised_marketing, profiling -> none",
                 "program: members: enrol -> known",
+                "rule catalog.free-delivery.eligible.basket-over-20: reason: For members with larger baskets. -> For large baskets.",
+                "rule catalog.voucher-5.eligible.basket-over-15: reason: For members with larger baskets. -> For large baskets.",
+                "rule guardrails.rule.unused-rewards-first: message: More offers on top of unused ones train members to ignore them. -> Enough.",
             ]
         );
     }

@@ -195,3 +195,16 @@ fn a_row_is_vouched_for_by_the_tree_and_not_by_its_own_leaf() {
     tamper(folder.path(), &format!("UPDATE record SET leaf = x'{fits}' WHERE seq = {row}"));
     assert!(reader().row(Seq(77)).is_ok() && altered(reader().vouch([Seq(77)])));
 }
+
+#[test]
+fn a_row_that_was_made_another_members_is_not_passed_over() {
+    let folder = with_old_rows();
+    let reader = || ledger::Reader::open(folder.path()).unwrap();
+    let member = reader().row(Seq(77)).unwrap().unwrap().member.unwrap();
+    assert!(reader().member_after(member, Seq(76), 1).unwrap()[0].seq == Seq(77));
+    tamper(folder.path(), "UPDATE record SET member = NULL WHERE seq = 77");
+    let fits = domain::digest::hex(&leaf_of(folder.path(), 77));
+    tamper(folder.path(), &format!("UPDATE record SET leaf = x'{fits}' WHERE seq = 77"));
+    let refused = reader().member_after(member, Seq(76), 1);
+    assert!(matches!(refused, Err(Error::Altered { seq: Seq(77), .. })), "{refused:?}");
+}
