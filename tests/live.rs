@@ -464,6 +464,40 @@ async fn a_limit_follows_the_policy_in_force_also_through_runs_without_an_event(
     assert_eq!(verified["verified"], true);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn going_to_smaller_budgets_and_back_allows_no_more_than_before() {
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    for budget in
+        ["newcomers = \"900", "everyone = \"900", "growing = \"500", "loyal = \"600", "occasional = \"1400"]
+    {
+        let segment = budget.split(' ').next().unwrap();
+        office.edit("program.toml", budget, &format!("{segment} = \"1"));
+    }
+    let digest = approve_draft(&office);
+    publish(server.url(), 0..6_000).await;
+    eventually("the events", || rows(&office) >= 6_000);
+    let limits = || {
+        query(&office.ledger(), "SELECT id, limit_micros FROM budget WHERE id LIKE 'segment/%' ORDER BY id")
+    };
+    let before = limits();
+    office.taken("berta", &["policy", "activate", &digest]);
+    eventually("the activation", || runs(&office) == 2);
+    let kept = "SELECT count(*) FROM budget WHERE id LIKE 'segment/%'
+                 AND limit_micros > 1000000 AND limit_micros = reserved + committed";
+    assert!(number(&office, kept) > 0, "no budget was below what is promised: {}", limits());
+    // A run without an event in between changes nothing about it.
+    office.taken("otto", &["stop", "--reward", "cinema"]);
+    eventually("the stop", || runs(&office) == 3);
+    office.taken("otto", &["policy", "rollback"]);
+    eventually("the roll-back", || runs(&office) == 4);
+    assert_eq!(limits(), before);
+    assert_eq!(terminate(&mut node), Some(0));
+}
+
 /// URL-safe base64 with padding, as object stores name their metadata.
 fn base64(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -576,3 +576,21 @@ fn a_draft_in_another_currency_than_the_ledger_is_not_compared_with_its_events()
         common::refused(args, 3, "counts in EUR, the events of this ledger in USD");
     }
 }
+
+#[test]
+fn what_counts_over_the_whole_ledger_stays_as_it_is() {
+    for (from, to, says) in [
+        ("currency = \"USD\"", "currency = \"EUR\"", "counts in EUR, this ledger in USD"),
+        ("period_days = 91", "period_days = 7", "periods of 7 days, those of this ledger for 91"),
+    ] {
+        let office = Office::open();
+        office.edit("program.toml", from, to);
+        let (draft, ledger) = (office.path("draft"), office.ledger());
+        office.refused("anna", &["policy", "submit", text(&draft)], "REG0011");
+        // Nor does a start take it from the configured folder, where the registry chose nothing yet.
+        let config = office.path("largesse.toml");
+        let document = format!("[node]\ndir = {ledger:?}\npolicy = {draft:?}\n");
+        std::fs::write(&config, document).unwrap();
+        common::refused(&["serve", "--config", text(&config)], 3, says);
+    }
+}

@@ -73,13 +73,12 @@ proptest! {
         let periods = Periods { opened: 1, end: Some(first.window.to) };
         let (stable, candidate) = (in_force(), candidate());
         let canary = Canary::new(Arc::clone(&candidate), Ppm(share));
-        let mut standing = Standing { balances: balances.clone() };
+        let mut standing = Standing { balances: balances.clone(), ..Standing::default() };
         let allowed = budgets::allowances(&stable, Some((&candidate, Ppm(share))));
-        let started = standing.reanchored(&budgets::allowances(&stable, None), &allowed);
-        standing.opened(&started);
+        let started = standing.reanchor(&budgets::allowances(&stable, None), &allowed);
         let mut both = policy(standing, periods, Some(canary));
         // What the same days allow without a canary.
-        let mut without = policy(Standing { balances: balances.clone() }, periods, None);
+        let mut without = policy(Standing { balances: balances.clone(), ..Standing::default() }, periods, None);
         let mut allowed: BTreeMap<Arc<str>, i64> =
             balances.iter().map(|(id, (limit, _))| (Arc::clone(id), *limit)).collect();
         let mut recorded: BTreeMap<Arc<str>, i64> =
@@ -128,7 +127,8 @@ fn stock_that_only_the_candidate_has_counts_for_its_share_and_in_full_once_it_is
     // The candidate goes into force in the same period.
     let balances = opening.raised.iter().map(|(id, limit)| (Arc::clone(id), (limit.0, 0))).collect();
     let last = budgets::allowances(&stable, Some((&candidate, Ppm(250_000))));
-    let changed = Standing { balances }.reanchored(&last, &budgets::allowances(&candidate, None));
+    let mut standing = Standing { balances, ..Standing::default() };
+    let changed = standing.reanchor(&last, &budgets::allowances(&candidate, None));
     assert_eq!(changed.get("inventory/coffee"), Some(&40));
 }
 
@@ -153,15 +153,52 @@ fn shares_that_pay_for_no_reward_are_named() {
 fn limits_follow_the_policy_in_force_however_often_it_changes() {
     let id: Arc<str> = Arc::from("global");
     let allowed = |amount: i64| BTreeMap::from([(Arc::clone(&id), amount)]);
-    let mut standing = Standing { balances: BTreeMap::from([(Arc::clone(&id), (4_500, 800))]) };
-    for (last, now, limit) in [(4_500, 3_000, 3_000), (3_000, 5_000, 5_000), (5_000, 500, 800)] {
-        let changed = standing.reanchored(&allowed(last), &allowed(now));
-        standing.opened(&changed);
+    let with = |limit: i64, used: i64| Standing {
+        balances: BTreeMap::from([(Arc::clone(&id), (limit, used))]),
+        ..Standing::default()
+    };
+    let mut standing = with(4_500, 800);
+    // Down to less than is promised, and back: what was promised above the limit is not allowed once more.
+    for (last, now, limit) in [
+        (4_500, 3_000, 3_000),
+        (3_000, 5_000, 5_000),
+        (5_000, 500, 800),
+        (500, 700, 800),
+        (700, 5_000, 5_000),
+    ] {
+        standing.reanchor(&allowed(last), &allowed(now));
         assert_eq!(standing.balances[&id].0, limit);
     }
+    assert!(standing.owed.is_empty());
+    // A period's allowance counts against it first, too.
+    standing.reanchor(&allowed(5_000), &allowed(500));
+    assert_eq!(standing.begin(&allowed(500), 1)[&id], 1_000);
     // A policy without the budget, and back: nothing is added, nothing is lost.
-    let mut standing = Standing { balances: BTreeMap::from([(Arc::clone(&id), (60, 7))]) };
-    standing.opened(&standing.reanchored(&allowed(60), &BTreeMap::new()));
-    standing.opened(&standing.reanchored(&allowed(60), &allowed(60)));
+    let mut standing = with(60, 7);
+    standing.reanchor(&allowed(60), &BTreeMap::new());
+    standing.reanchor(&allowed(60), &allowed(60));
     assert_eq!(standing.balances[&id], (60, 7));
+}
+
+proptest! {
+    /// Whatever takes over in whatever order, and whatever is promised and given back meanwhile: a limit is what the one in
+    /// force allows, or what was promised before it took over.
+    #[test]
+    fn no_order_of_policies_allows_more_than_the_one_in_force(
+        steps in proptest::collection::vec((0i64..10_000, 0u32..=1_000_000), 1..12),
+    ) {
+        let id: Arc<str> = Arc::from("global");
+        let allowed = |amount: i64| BTreeMap::from([(Arc::clone(&id), amount)]);
+        let mut standing = Standing::default();
+        standing.begin(&allowed(5_000), 1);
+        let mut last = 5_000;
+        for (now, used_ppm) in steps {
+            let entry = standing.balances.get_mut(&id).unwrap();
+            entry.1 = budgets::part(entry.0, Ppm(used_ppm));
+            let used = entry.1;
+            standing.reanchor(&allowed(last), &allowed(now));
+            prop_assert_eq!(standing.balances[&id].0, now.max(used));
+            last = now;
+        }
+    }
 }

@@ -77,7 +77,7 @@ pub fn measure(
     let options = ledger::Options::new(dir, "largesse/bare", runtime::clock::wall());
     let (mut ledger, _) = ledger::Writer::open(&options).map_err(crate::ledger_errors)?;
     let mut opening = Entry::new(Kind::Budget, uuid::Uuid::now_v7().into_bytes(), "{}".to_owned());
-    let plenty = Standing::default().limits(&budgets::allowances(&bundle, None), 1_000_000);
+    let plenty = Standing::default().begin(&budgets::allowances(&bundle, None), 1_000_000);
     opening.debits = plenty.into_iter().map(|(id, limit)| Debit::limit(id, Micros(limit))).collect();
     ledger.append(runtime::clock::wall(), &[opening]).map_err(crate::ledger_errors)?;
     let _maintenance = ledger::Maintenance::start(dir).map_err(crate::ledger_errors)?;

@@ -10,7 +10,7 @@ use ledger::{Debit, Entry, Filter, Kind, Reader, Row, Seq};
 use models::scorer::Models;
 use policies::registry::{CanarySide, Share, Sides};
 use policies::{Bundle, Stops};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock;
@@ -30,6 +30,8 @@ pub struct Opened {
     pub candidate: Option<Beginning>,
     /// Limits that change with what is in force; recorded by the row that starts the run.
     pub reanchored: budgets::Allowances,
+    /// What later allowances count against; recorded with them.
+    pub owed: budgets::Allowances,
     /// What the run before left.
     pub past: Option<Past>,
 }
@@ -104,6 +106,13 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
         let found = format!("it is log {origin:?}, the policy is for {:?}", self::origin(&bundle));
         return Err(ledger::Error::Foreign { path: options.dir.clone(), found }.into());
     }
+    if let Some(last) = newest(&reader, Kind::Start)?.and_then(|start| start.bundle)
+        && let Some(problems) = registry::other_terms(&bundle, &recorded_bundle(&reader, last)?)
+    {
+        let place =
+            options.policy.as_ref().map_or_else(|| "force".to_owned(), |path| path.display().to_string());
+        return Err(NodeError::Policy { place, problems });
+    }
     let shape = |bundle: &Bundle| NodeError::Shape {
         segments: bundle.segments().len(),
         rewards: bundle.rewards().len(),
@@ -127,10 +136,10 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     let allowed = budgets::allowances(&bundle, lent.as_ref().map(|canary| (&*canary.bundle, canary.share)));
     // Before the first period there is nothing that could change.
     let reanchored = match periods.end {
-        Some(_) => standing.reanchored(&last_allowances(&reader)?, &allowed),
+        Some(_) => standing.reanchor(&last_allowances(&reader)?, &allowed),
         None => budgets::Allowances::new(),
     };
-    standing.opened(&reanchored);
+    let owed = standing.owed.clone();
     let policy = GlobalPolicy::new(Arc::clone(&bundle), stops, periods, standing, lent);
     let policy = policy.ok_or_else(|| shape(&bundle))?;
     let counted = counted(&reader)?;
@@ -145,7 +154,7 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
         tracing::warn!(%error, "what the last run knew cannot be read; this one begins without");
         None
     });
-    Ok(Opened { ledger, reader, policy, purse, candidate, reanchored, past })
+    Ok(Opened { ledger, reader, policy, purse, candidate, reanchored, owed, past })
 }
 
 /// The newest row of a kind.
@@ -198,7 +207,23 @@ fn standing(reader: &Reader) -> Result<Standing, NodeError> {
     let balances = balances.map(|(id, balance)| {
         (Arc::from(id), (balance.limit.0, balance.reserved.0.saturating_add(balance.committed.0)))
     });
-    Ok(Standing { balances: balances.collect() })
+    Ok(Standing { balances: balances.collect(), owed: owed(reader)? })
+}
+
+/// What is owed of limits, as the newest row that sets some says; rows of older builds say nothing.
+fn owed(reader: &Reader) -> Result<budgets::Allowances, NodeError> {
+    #[derive(Deserialize)]
+    struct Owing {
+        #[serde(default)]
+        owed: budgets::Allowances,
+    }
+    let rows = [newest(reader, Kind::Start)?, newest(reader, Kind::Budget)?];
+    let Some(row) = rows.into_iter().flatten().max_by_key(|row| row.seq) else {
+        return Ok(budgets::Allowances::new());
+    };
+    let owing: Owing = serde_json::from_str(&row.body.unwrap_or_default())
+        .map_err(|error| NodeError::Row { seq: row.seq, why: error.to_string() })?;
+    Ok(owing.owed)
 }
 
 /// What the ledger counts of promises that have not ended, and of windows of time.
@@ -260,6 +285,8 @@ struct Start<'a> {
     heads_lost: bool,
     #[serde(flatten)]
     sides: &'a Sides,
+    #[serde(skip_serializing_if = "budgets::Allowances::is_empty")]
+    owed: &'a budgets::Allowances,
 }
 
 /// Records what this run decides with: the run itself with its bundle and switches, and bundle and models where
@@ -273,7 +300,7 @@ pub fn record_start(
     models: &Models,
     heads_lost: bool,
 ) -> Result<(), NodeError> {
-    let Opened { ledger, reader, policy, reanchored, .. } = opened;
+    let Opened { ledger, reader, policy, reanchored, owed, .. } = opened;
     let bundle = policy.bundle();
     let entry = |kind, body: String| Entry::new(kind, Uuid::now_v7().into_bytes(), body);
     let engine = models.engine();
@@ -305,6 +332,7 @@ pub fn record_start(
         engine_version: &engine.version,
         heads_lost,
         sides,
+        owed,
     };
     // Plain values: rendering them cannot fail.
     let mut row = entry(Kind::Start, serde_json::to_string(&start).unwrap_or_default());

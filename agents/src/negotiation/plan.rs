@@ -1,5 +1,8 @@
 //! What the ledger holds of a negotiation and of a budget period, so that a replay can drive the same agents.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,4 +33,7 @@ pub struct Period {
     pub to: Timestamp,
     /// Prices until the first negotiation of the period ends.
     pub table: PriceTable,
+    /// By how much limits lie above what the policies so far allow, by budget.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owed: BTreeMap<Arc<str>, i64>,
 }

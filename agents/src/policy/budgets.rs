@@ -135,45 +135,58 @@ pub fn pays_for_nothing(bundle: &Bundle, share: Ppm) -> Vec<String> {
 pub struct Standing {
     /// Per budget: its limit so far, and what of it is promised or held.
     pub balances: BTreeMap<Arc<str>, (i64, i64)>,
+    /// By how much a limit lies above what the policies so far allow, because that much was promised already when one
+    /// with less took over. What is allowed later counts against it first.
+    pub owed: Allowances,
 }
 
 impl Standing {
-    /// Limits that change when another policy takes over within a period, never below what is already promised.
+    /// Changes limits when another policy takes over within a period, never to below what is already promised; returns
+    /// those that changed.
     ///
     /// `last` is what one period allowed when each budget was last in force: the period under way changes by the
     /// difference. A budget that comes back after a policy without it starts with what it had.
-    pub fn reanchored(&self, last: &Allowances, now: &Allowances) -> Allowances {
-        let changed = |(id, allowed): (&Arc<str>, &i64)| {
-            let Some((limit, used)) = self.balances.get(id) else { return Some((Arc::clone(id), *allowed)) };
-            let change = allowed - last.get(id).unwrap_or(allowed);
-            let total = limit.saturating_add(change).min(AMOUNT_MAX).max(*used);
-            (total != *limit).then(|| (Arc::clone(id), total))
-        };
-        now.iter().filter_map(changed).collect()
+    pub fn reanchor(&mut self, last: &Allowances, now: &Allowances) -> Allowances {
+        let mut changed = Allowances::new();
+        for (id, allowed) in now {
+            let before = self.balances.get(id).map(|(limit, _)| *limit);
+            let limit = match before {
+                None => *allowed,
+                Some(limit) => limit.saturating_add(allowed - last.get(id).unwrap_or(allowed)),
+            };
+            let limit = self.set(id, limit);
+            if before != Some(limit) {
+                changed.insert(Arc::clone(id), limit);
+            }
+        }
+        changed
     }
 
     /// Limits once `passed` more periods have begun: each adds what is allowed now, and what was not spent carries
-    /// over. A budget without a past has at least one period's.
-    pub fn limits(&self, allowances: &Allowances, passed: u64) -> Allowances {
+    /// over. A budget without a past has at least one period's. Returns all of them.
+    pub fn begin(&mut self, allowances: &Allowances, passed: u64) -> Allowances {
         let passed = i64::try_from(passed).unwrap_or(i64::MAX);
-        let total = |(id, allowed): (&Arc<str>, &i64)| {
-            let total = match self.balances.get(id) {
-                None => allowed.saturating_mul(passed.max(1)).min(AMOUNT_MAX),
-                // Limits stop growing where the negotiation's integers end; until there it takes decades.
-                Some((limit, used)) => {
-                    limit.saturating_add(allowed.saturating_mul(passed)).min(AMOUNT_MAX).max(*used)
-                }
+        let limit = |(id, allowed): (&Arc<str>, &i64)| {
+            let limit = match self.balances.get(id) {
+                None => allowed.saturating_mul(passed.max(1)),
+                Some((limit, _)) => limit.saturating_add(allowed.saturating_mul(passed)),
             };
-            (Arc::clone(id), total)
+            (Arc::clone(id), self.set(id, limit))
         };
-        allowances.iter().map(total).collect()
+        allowances.iter().map(limit).collect()
     }
 
-    /// Takes limits that are recorded.
-    pub fn opened(&mut self, limits: &Allowances) {
-        for (id, limit) in limits {
-            self.balances.entry(Arc::clone(id)).or_default().0 = *limit;
+    /// Sets a limit that counts what is owed as allowed; what is promised already stays allowed, and is owed.
+    fn set(&mut self, id: &Arc<str>, limit: i64) -> i64 {
+        let used = self.balances.get(id).map_or(0, |(_, used)| *used);
+        // Limits stop growing where the negotiation's integers end; until there it takes decades.
+        let due = limit.saturating_sub(self.owed.remove(id).unwrap_or(0)).min(AMOUNT_MAX);
+        let limit = due.max(used);
+        if limit > due {
+            self.owed.insert(Arc::clone(id), limit - due);
         }
+        self.balances.entry(Arc::clone(id)).or_default().0 = limit;
+        limit
     }
 }
 

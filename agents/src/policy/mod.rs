@@ -43,6 +43,8 @@ pub struct Opening {
     pub limits: Vec<Option<i64>>,
     /// New limits of the program's budgets, to be recorded; empty when an earlier run, or the other side, did.
     pub raised: Vec<(Arc<str>, Micros)>,
+    /// What of the program's limits later allowances count against: see [`Standing::owed`].
+    pub owed: budgets::Allowances,
 }
 
 /// The brain of the global policy agent.
@@ -106,7 +108,7 @@ impl GlobalPolicy {
     /// Makes sure a period is open at `now`: one opening for each side, the bundle in force first, and none when a
     /// period already is open.
     ///
-    /// Periods are counted from the program's first event; [`Standing::limits`] says what each adds.
+    /// Periods are counted from the program's first event; [`Standing::begin`] says what each adds.
     pub fn open(&mut self, now: Timestamp) -> Vec<Opening> {
         if self.window.is_some_and(|window| now < window.to) {
             return Vec::new();
@@ -125,25 +127,31 @@ impl GlobalPolicy {
         self.periods = Periods { opened: self.periods.opened + passed, end: Some(window.to) };
         self.window = Some(window);
         let candidate = self.canary.as_ref().map(|canary| (&*canary.bundle, canary.share));
-        let limits = self.standing.limits(&budgets::allowances(&self.bundle, candidate), passed);
+        let before = self.standing.clone();
+        let limits = self.standing.begin(&budgets::allowances(&self.bundle, candidate), passed);
         if let Some(canary) = &mut self.canary {
-            canary.lend(&self.bundle, &self.standing, &limits);
+            canary.lend(&self.bundle, &before, &limits);
         }
         let is_new = |id: &Arc<str>, limit: i64| {
-            self.standing.balances.get(id).is_none_or(|(recorded, _)| *recorded != limit)
+            before.balances.get(id).is_none_or(|(recorded, _)| *recorded != limit)
         };
         let raised = limits.iter().filter(|(id, limit)| is_new(id, **limit));
         let raised = raised.map(|(id, limit)| (Arc::clone(id), Micros(*limit))).collect();
-        self.standing.opened(&limits);
+        let owed = self.standing.owed.clone();
         let period = self.periods.opened;
         let lent = |id: &str| self.canary.as_ref().and_then(|canary| canary.lent(id));
         let own = |id: &str| Some(limits.get(id)? - lent(id).unwrap_or(0));
-        let mut openings =
-            vec![Opening { window, period, limits: budgets::by_resource(&self.bundle, own), raised }];
+        let mut openings = vec![Opening {
+            window,
+            period,
+            limits: budgets::by_resource(&self.bundle, own),
+            raised,
+            owed: owed.clone(),
+        }];
         if let Some(canary) = &self.canary {
             let own = |id: &str| lent(id).or_else(|| limits.get(id).copied());
             let limits = budgets::by_resource(&canary.bundle, own);
-            openings.push(Opening { window, period, limits, raised: Vec::new() });
+            openings.push(Opening { window, period, limits, raised: Vec::new(), owed });
         }
         openings
     }

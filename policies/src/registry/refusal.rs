@@ -178,7 +178,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0010" => "This exact bundle is in the registry. Go on with its digest.",
         "REG0011" => {
-            "What was sent along is not the bundle the statement names, or cannot live in this ledger: it has mistakes, another program name or another currency."
+            "What was sent along is not the bundle the statement names, or cannot live in this ledger: it has mistakes, another program name, another currency or budget periods of another length."
         }
         "REG0012" => {
             "Nobody approves what nobody looked at. `largesse policy impact DRAFT --log DIR --key FILE` makes and records a report."

@@ -367,13 +367,14 @@ impl PlannerActor {
 
     /// Records the period, with its limits where they are new.
     fn record_period(&self, opening: &Opening, table: &PriceTable) {
-        let Opening { window, period, raised, .. } = opening;
+        let Opening { window, period, raised, owed, .. } = opening;
         let row = Period {
             v: PLAN_VERSION,
             period: *period,
             from: window.from,
             to: window.to,
             table: table.clone(),
+            owed: owed.clone(),
         };
         // Plain integers and text: rendering them cannot fail.
         let body = serde_json::to_string(&row).unwrap_or_default();

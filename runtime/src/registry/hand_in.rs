@@ -84,16 +84,28 @@ impl Checked {
     pub(super) fn fits(&self, in_force: &Bundle) -> Result<(), Refusal> {
         let bundle = self.found.as_ref().map_err(Refusal::clone)?;
         let other = |why: String| Refusal::OtherBundle { expected: bundle.digest(), why };
-        if origin(bundle) != origin(in_force) {
-            let (found, here) = (&bundle.program().name, &in_force.program().name);
-            return Err(other(format!("it is for program {found:?}, this ledger is that of {here:?}")));
-        }
-        if bundle.program().currency != in_force.program().currency {
-            let (found, here) = (&bundle.program().currency, &in_force.program().currency);
-            return Err(other(format!("it counts in {found}, this ledger in {here}")));
-        }
-        Ok(())
+        other_terms(bundle, in_force).map_or(Ok(()), |why| Err(other(why)))
     }
+}
+
+/// What a bundle has otherwise that stays for the life of a ledger: whose it is, the currency its amounts are in, and how long a
+/// budget period is, for limits count what all periods so far allowed.
+pub fn other_terms(bundle: &Bundle, here: &Bundle) -> Option<String> {
+    let (program, ours) = (bundle.program(), here.program());
+    if origin(bundle) != origin(here) {
+        let (found, here) = (&program.name, &ours.name);
+        return Some(format!("it is for program {found:?}, this ledger is that of {here:?}"));
+    }
+    if program.currency != ours.currency {
+        return Some(format!("it counts in {}, this ledger in {}", program.currency, ours.currency));
+    }
+    let (found, here) = (bundle.plan().period_days, here.plan().period_days);
+    (found != here).then(|| {
+        format!(
+            "its budgets are for periods of {found} days, those of this ledger for {here}: that stays, for a limit counts what \
+             all periods so far allowed; `[[budget.window]]` bounds other stretches of time"
+        )
+    })
 }
 
 /// The bundle in canonical bytes, if it has neither mistakes nor contradictions.

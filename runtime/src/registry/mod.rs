@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use followed::Followed;
-pub use hand_in::{Checked, HandIn};
+pub use hand_in::{Checked, HandIn, other_terms};
 pub(crate) use waiting::outstanding;
 pub use waiting::{Waiting, waiting};
 
