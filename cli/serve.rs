@@ -73,10 +73,9 @@ pub fn run(args: &Args) -> Result {
     super::block_on(async {
         let signal = signalled();
         tokio::pin!(signal);
-        let mut again = false;
         loop {
             let node = tokio::select! {
-                started = start(&options, again) => started.map_err(node_errors)?,
+                started = start(&options) => started.map_err(node_errors)?,
                 () = &mut signal => return Ok(Verdict::Ok),
             };
             announce(&node, &options);
@@ -94,7 +93,7 @@ pub fn run(args: &Args) -> Result {
             };
             finish(node).await?;
             options.heads_lost = false;
-            again = true;
+            options.again = true;
             if !goes_on {
                 return Ok(Verdict::Ok);
             }
@@ -104,11 +103,13 @@ pub fn run(args: &Args) -> Result {
 
 /// Starts a run. A node that ran before waits for a server that is away and for somebody who takes a step on the
 /// ledger at this moment: both come back, and it was told to go on.
-async fn start(options: &Options, again: bool) -> std::result::Result<Node, NodeError> {
+async fn start(options: &Options) -> std::result::Result<Node, NodeError> {
     let mut wait = AGAIN_FIRST;
     loop {
         match Node::start(options).await {
-            Err(error @ (NodeError::Bus(_) | NodeError::Ledger(ledger::Error::Locked { .. }))) if again => {
+            Err(error @ (NodeError::Bus(_) | NodeError::Ledger(ledger::Error::Locked { .. })))
+                if options.again =>
+            {
                 output::say(&format!("largesse: {error}; trying again"));
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(AGAIN_MAX);

@@ -8,7 +8,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use common::live::{eventually, number, publish, rows, runs, serve};
+use common::live::{eventually, number, publish, rows, runs, serve, serve_with};
 use common::office::Office;
 use common::{NatsServer, folder, query, run_json, terminate, text};
 use serde_json::Value;
@@ -462,6 +462,33 @@ async fn a_limit_follows_the_policy_in_force_also_through_runs_without_an_event(
     assert_eq!(terminate(&mut node), Some(0));
     let verified = run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"]);
     assert_eq!(verified["verified"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_does_not_take_over_what_lies_in_the_configured_folder_by_then() {
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    office.copy_starter();
+    let policy = format!("policy = {:?}", office.path("draft"));
+    let mut node = serve_with(&office, &server, &policy);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    let starts = || query(&office.ledger(), "SELECT DISTINCT lower(hex(bundle)) FROM record WHERE kind = 2");
+    let before = starts();
+    // Nobody handed this in.
+    office.edit("program.toml", "limit = \"4500.00\"", "limit = \"900000.00\"");
+    office.taken("otto", &["stop", "--reward", "cinema"]);
+    eventually("the stop", || runs(&office) == 2);
+    assert_eq!(starts(), before);
+    // Half a folder ends nobody's node, now or at a restart.
+    std::fs::remove_file(office.path("draft").join("catalog.toml")).unwrap();
+    office.taken("otto", &["stop", "--program"]);
+    eventually("the other stop", || runs(&office) == 3);
+    assert_eq!(terminate(&mut node), Some(0));
+    let mut node = serve_with(&office, &server, &policy);
+    eventually("the restart", || runs(&office) == 4);
+    assert_eq!(starts(), before);
+    assert_eq!(terminate(&mut node), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -182,6 +182,18 @@ fn exclusive_rewards_that_overlap_are_shown_with_a_member_who_may_have_both() {
     );
     assert_eq!(insights(&[cinema, coffee, never_new]), "");
     assert_eq!(insights(&[cinema]), "");
+    // Nor are they open where no segment pays for both.
+    let pays_little = ("segments.toml", "autonomy = \"auto\"", "autonomy = 'auto'\nceiling = \"1.00\"");
+    let said = insights(&[&[cinema, coffee][..], &[pays_little; 7]].concat());
+    assert!(!said.contains("POL0082"), "{said}");
+    // Nor where everybody is in a variant that leaves one of them out.
+    let variants = (
+        "experiments.toml",
+        "[holdout]",
+        "[[variant]]\nid = \"a\"\nshare = \"50 %\"\nwithhold = [\"cinema\"]\n\n[[variant]]\nid = \"b\"\nshare = \"50 %\"\nwithhold = [\"welcome-coffee\"]\n\n[holdout]",
+    );
+    let said = insights(&[cinema, coffee, variants]);
+    assert!(!said.contains("POL0082"), "{said}");
 }
 
 #[test]

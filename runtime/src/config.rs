@@ -115,6 +115,8 @@ pub struct Options {
     pub nats: Option<NatsOptions>,
     pub onnxruntime: Option<PathBuf>,
     pub models_dir: Option<PathBuf>,
+    /// A run of this process went before: what it decided by stays until a step changes it, whatever lies in the folder now.
+    pub again: bool,
     /// The operator says that the ledger's checkpoint file is gone for good ([`ledger::Options::heads_lost`]).
     pub heads_lost: bool,
     /// How often prices are negotiated at the latest, while moments come in.
@@ -216,6 +218,7 @@ impl Options {
             nats: None,
             onnxruntime: None,
             models_dir: None,
+            again: false,
             heads_lost: false,
             negotiate_every: Duration::from_millis(100),
             negotiate_moments: 500,

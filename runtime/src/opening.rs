@@ -75,7 +75,7 @@ fn in_force(options: &Options, reader: &Reader, identity: &str) -> Result<InForc
             }
             recorded_bundle(reader, chosen)?
         }
-        None => load_bundle(options.policy.as_ref())?,
+        None => configured(options, reader, registry.canary().is_some())?,
     };
     let canary = match registry.canary() {
         Some(canary) => {
@@ -85,6 +85,22 @@ fn in_force(options: &Options, reader: &Reader, identity: &str) -> Result<InForc
         None => None,
     };
     Ok(InForce { stops: registry.stops(&bundle), bundle: Arc::new(bundle), canary })
+}
+
+/// The configured bundle, where nobody chose one yet. It is read when a process starts: a kill switch, or the canary that was
+/// compared with what is in force, is no reason to take over what lies in the folder by then. A folder with mistakes keeps nobody
+/// from what the last run decided by.
+fn configured(options: &Options, reader: &Reader, has_canary: bool) -> Result<Bundle, NodeError> {
+    let Some(last) = newest(reader, Kind::Start)?.and_then(|start| start.bundle) else {
+        return load_bundle(options.policy.as_ref());
+    };
+    if options.again || has_canary {
+        return recorded_bundle(reader, last);
+    }
+    load_bundle(options.policy.as_ref()).or_else(|error| {
+        tracing::error!(%error, bundle = %last, "the configured policy is not taken; the last run's stays in force");
+        recorded_bundle(reader, last)
+    })
 }
 
 /// Opens the ledger, and finds in it what to decide by: in this order, so that no step is taken in between.

@@ -7,9 +7,9 @@ use super::effort::of_truth;
 use super::promises::Refused;
 use super::search::Answer;
 use super::terms::Term;
-use super::witness::allowed;
+use super::witness::is_open;
 use super::{Analysis, witness};
-use crate::bundle::MomentIndex;
+use crate::bundle::{MomentIndex, Variant};
 use crate::codes::Code;
 use crate::language::{Number, Truth};
 
@@ -38,6 +38,22 @@ impl Analysis<'_> {
 
     /// A member who may have both in a moment, as the engine itself says.
     fn both(&mut self, moment: usize, first: usize, second: usize) -> Option<Facts> {
+        let variants = &self.bundle.experiments.variants;
+        let leaves_out =
+            |variant: &Variant| variant.withhold >> first & 1 == 1 || variant.withhold >> second & 1 == 1;
+        let everybody = variants.iter().map(|variant| u64::from(variant.share.0)).sum::<u64>() >= 1_000_000;
+        if everybody && variants.iter().all(leaves_out) {
+            return None;
+        }
+        let dearest = self.bundle.rewards[first].cost.max(self.bundle.rewards[second].cost);
+        let pays =
+            |segment: &usize| self.bundle.segments[*segment].ceiling.is_none_or(|(most, _)| dearest <= most);
+        let segments: Vec<usize> = (0..self.bundle.segments.len()).filter(pays).collect();
+        segments.into_iter().find_map(|segment| self.both_in(segment, moment, first, second))
+    }
+
+    /// The same, of a segment's members: nothing is promised to those who are in none.
+    fn both_in(&mut self, segment: usize, moment: usize, first: usize, second: usize) -> Option<Facts> {
         if self.search.is_spent() {
             self.not_known_both(moment, first, second);
             return None;
@@ -50,7 +66,8 @@ impl Analysis<'_> {
             let known = self.facts_of(reward);
             terms.extend(asked.into_iter().map(|term| Term { truth: given(&term.truth, &known), ..*term }));
         }
-        let facts = match self.ask(&terms.iter().collect::<Vec<_>>()) {
+        let members = self.members(segment);
+        let facts = match self.ask(&terms.iter().chain(members).collect::<Vec<_>>()) {
             Answer::Sometimes(facts) => *facts,
             Answer::Never(_) => return None,
             Answer::Open => {
@@ -61,7 +78,7 @@ impl Analysis<'_> {
         let index = MomentIndex(u8::try_from(moment).ok()?);
         let open = |reward: usize| {
             let reward = u8::try_from(reward).ok().map(RewardIndex);
-            reward.is_some_and(|reward| allowed(self.bundle, index, reward, &facts))
+            reward.is_some_and(|reward| is_open(self.bundle, index, reward, &facts))
         };
         (open(first) && open(second)).then_some(facts)
     }

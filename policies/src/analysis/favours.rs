@@ -52,7 +52,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// What makes a member belong to a segment.
-    fn members(&self, segment: usize) -> Vec<&'a Term> {
+    pub(super) fn members(&self, segment: usize) -> Vec<&'a Term> {
         let segments = &self.terms.segments;
         let earlier = segments[..segment].iter().map(|earlier| &earlier.not_member);
         earlier.chain(&segments[segment].when).collect()

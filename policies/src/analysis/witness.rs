@@ -125,9 +125,13 @@ pub(super) fn answer(
     }
 }
 
-/// Whether nothing refuses a reward that was never promised to the member of a row, in the moment the row is.
-pub(super) fn allowed(bundle: &Bundle, moment: MomentIndex, reward: RewardIndex, facts: &Facts) -> bool {
+/// Whether a reward that was never promised to the member of a row would be open in the moment the row is: nothing refuses it, and
+/// the member is in a segment whose ceiling it does not pass, without which nothing is promised.
+pub(super) fn is_open(bundle: &Bundle, moment: MomentIndex, reward: RewardIndex, facts: &Facts) -> bool {
     let mut facts = facts.clone();
     bundle.put_reward_facts(reward, NOW, &[], &mut facts);
+    let Ok(segment) = bundle.segment_of(&facts, Stops::default()) else { return false };
+    let asked = Situation { facts: &facts, now: NOW, grants: &[], stops: Stops::default() };
     matches!(answer(bundle, moment, Some(reward), &facts), Answer::Allowed)
+        && bundle.candidate(moment, Some(segment), reward, &asked).is_ok()
 }

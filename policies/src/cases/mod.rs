@@ -126,17 +126,16 @@ fn say(bundle: &Bundle, imagined: &Imagined) -> Said {
     }
     let Ok(moment) = bundle.confirmed(triggered, &imagined.facts) else { return said };
     said.moment = Some(bundle.moment(moment).id.clone());
-    let segment = bundle.segment_of(&imagined.facts, Stops::default()).ok();
-    said.segment = segment.map(|segment| bundle.segment(segment).id.clone());
-    said.held = bundle.gate(moment, &imagined.with(&imagined.facts)).err().map(|refusal| refusal.reason);
-    if said.held.is_some() {
-        return said;
-    }
+    let segment = bundle.segment_of(&imagined.facts, Stops::default());
+    said.segment = segment.ok().map(|segment| bundle.segment(segment).id.clone());
+    let held = bundle.gate(moment, &imagined.with(&imagined.facts)).err().or(segment.err());
+    said.held = held.map(|refusal| refusal.reason);
+    let (None, Ok(segment)) = (said.held, segment) else { return said };
     let mut facts = imagined.facts.clone();
     let mut open = 0;
     for (index, reward) in (0u8..).map(RewardIndex).zip(bundle.rewards()) {
         bundle.put_reward_facts(index, imagined.now, &imagined.grants, &mut facts);
-        let answer = bundle.candidate(moment, segment, index, &imagined.with(&facts));
+        let answer = bundle.candidate(moment, Some(segment), index, &imagined.with(&facts));
         open |= u64::from(answer.is_ok()) << index.0;
         said.rewards.push((reward.id.clone(), answer.err().map(|(reason, _)| reason)));
     }
