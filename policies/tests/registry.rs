@@ -90,6 +90,28 @@ fn code(result: Result<(), Refusal>) -> &'static str {
 }
 
 #[test]
+fn what_was_signed_before_a_roll_back_does_not_undo_it() {
+    let mut desk = Desk::open();
+    let bundle = Digest::of(b"first");
+    let started = desk.bundle.digest();
+    desk.approve(bundle);
+    let steps = [Step::Activate { bundle }, Step::Canary { bundle, share: Ppm(50_000) }];
+    let mut ids = ["e", "f"].map(|digit| digit.repeat(32)).into_iter();
+    let early =
+        steps.clone().map(|step| Statement { id: ids.next().unwrap(), ..desk.statement("approver", step) });
+    desk.take("approver", Step::Activate { bundle });
+    desk.take("operator", desk.back(started));
+    for statement in early {
+        assert_eq!(code(desk.judge(&statement)), "REG0046");
+    }
+    // Signed now, it is meant: the approval still compares it with what is in force.
+    for step in steps {
+        let statement = desk.statement("approver", step);
+        desk.judge(&statement).unwrap();
+    }
+}
+
+#[test]
 fn approved_policies_come_and_go_one_step_at_a_time() {
     let mut desk = Desk::open();
     let (first, second) = (Digest::of(b"first"), Digest::of(b"second"));

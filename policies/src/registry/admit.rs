@@ -25,7 +25,21 @@ impl Registry {
         bundles: &[Bundle],
     ) -> Result<(), Refusal> {
         self.taken.admit(statement, person, statement.step.roles(), &self.ledger, now)?;
-        self.admit_step(&statement.step, person, now, bundles)
+        self.admit_step(&statement.step, person, now, bundles)?;
+        self.signed_since(statement)
+    }
+
+    /// Refuses to bring something into force for somebody who signed before what is in force came: a roll-back is not undone by an
+    /// activation that was signed before it.
+    fn signed_since(&self, statement: &Statement) -> Result<(), Refusal> {
+        let brings =
+            matches!(statement.step, Step::Activate { .. } | Step::Schedule { .. } | Step::Canary { .. });
+        match self.reigns.last() {
+            Some(reign) if brings && statement.at < reign.since => {
+                Err(Refusal::SignedBefore { in_force: reign.bundle, since: reign.since })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn admit_step(

@@ -43,6 +43,10 @@ pub enum Refusal {
     NotBefore(Digest),
     #[error("it takes back {}, and {} is in force", named(.from), named(.in_force))]
     TakesBackOther { from: Option<Digest>, in_force: Option<Digest> },
+    #[error(
+        "it was signed before {in_force} came into force at {since}; look again, and sign it anew if you mean it still"
+    )]
+    SignedBefore { in_force: Digest, since: Timestamp },
     #[error("{0} lies in the past; activate it, or name a later time")]
     Past(Timestamp),
     #[error("{} is stopped already", describe(.0))]
@@ -146,6 +150,7 @@ impl Refusal {
             Refusal::Untested { .. } => "REG0043",
             Refusal::NothingCompared { .. } => "REG0045",
             Refusal::TakesBackOther { .. } => "REG0044",
+            Refusal::SignedBefore { .. } => "REG0046",
         }
     }
 }
@@ -258,6 +263,9 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0045" => {
             "A report about no event says nothing about what the policy would change: it was made while the ledger was empty, or with `--shadow` before anything happened. Have its author record one over the events there are, look at it and approve that one."
+        }
+        "REG0046" => {
+            "Something else came into force after you signed, perhaps by a roll-back of what you would bring back. `largesse policy status` shows what is in force now; take the step again if you mean it still, and check your clock if you have only just signed."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,
