@@ -9,7 +9,8 @@ use crate::signing::Keyed;
 
 pub const AFTER_HELP: &str = "\
 A switch holds within a second, survives restarts and other policies, and is a row of the ledger.
-What was promised before stays promised. `largesse resume` turns it off.";
+What was promised before stays promised; of it, what the message bus had not taken yet is held back, and goes out
+when the switch is off if it still stands then. `largesse resume` turns it off.";
 
 /// Which part of the program.
 #[derive(clap::Args)]

@@ -525,6 +525,106 @@ async fn going_to_smaller_budgets_and_back_allows_no_more_than_before() {
     assert_eq!(terminate(&mut node), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_with_another_name_or_length_has_taken_what_was_promised_in_it() {
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    office.edit(
+        "program.toml",
+        "[budget.segments]",
+        "[[budget.window]]\nid = \"month\"\nhours = 720\nlimit = \"800\"\n\n[budget.segments]",
+    );
+    let first = approve_draft(&office);
+    office.taken("berta", &["policy", "activate", &first]);
+    eventually("the activation", || runs(&office) == 2);
+    publish(server.url(), 0..100).await;
+    eventually("the events", || rows(&office) >= 100);
+    let spent = "SELECT sum(committed + reserved) FROM budget WHERE id = 'global'";
+    let taken = |window: &str| {
+        let sql = format!("SELECT coalesce(sum(committed), 0) FROM budget WHERE id LIKE 'window/{window}/%'");
+        number(&office, &sql)
+    };
+    let before = number(&office, spent);
+    assert!(before > 0 && taken("month") == before, "{before} promised, the window has {}", taken("month"));
+    // Another name and another length: what was promised since it began counts, and only once.
+    office.edit("program.toml", "id = \"month\"\nhours = 720", "id = \"moon\"\nhours = 672");
+    let second = approve_draft(&office);
+    office.taken("berta", &["policy", "activate", &second]);
+    eventually("the second activation", || runs(&office) == 3);
+    assert_eq!(taken("moon"), before);
+    publish(server.url(), 100..1_000).await;
+    eventually("more events", || rows(&office) >= 1_000);
+    let after = number(&office, spent);
+    assert!(after > before && taken("moon") == after, "{after} promised, the window has {}", taken("moon"));
+    assert!(after > 700_000_000 && after <= 800_000_000, "{after} is not what one window allows");
+    // Back again: what was promised meanwhile counts for the first window, too.
+    assert_eq!(taken("month"), before);
+    office.taken("otto", &["policy", "rollback"]);
+    eventually("the roll-back", || runs(&office) == 4);
+    assert_eq!((taken("month"), taken("moon")), (after, after));
+    // A switch changes no window.
+    office.taken("otto", &["stop", "--reward", "cinema"]);
+    eventually("the stop", || runs(&office) == 5);
+    assert_eq!((taken("month"), taken("moon")), (after, after));
+    assert_eq!(terminate(&mut node), Some(0));
+    let verified = run_json(&["log", "verify", "--dir", text(&office.ledger()), "--output", "json"]);
+    assert_eq!(verified["verified"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_switch_holds_back_what_the_bus_had_not_taken_until_it_is_off() {
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let rewards = context.get_stream("LARGESSE_REWARDS").await.unwrap();
+    let out = async || rewards.get_info().await.unwrap().state.messages;
+    // A stream that is full takes nothing: promises are recorded and wait for it.
+    let config = rewards.get_info().await.unwrap().config;
+    let full = jetstream::stream::Config {
+        max_messages: 3,
+        discard: jetstream::stream::DiscardPolicy::New,
+        ..config.clone()
+    };
+    context.update_stream(full).await.unwrap();
+    publish(server.url(), 0..400).await;
+    eventually("promises", || granted(&office) >= 20);
+    assert_eq!(out().await, 3);
+    office.taken("otto", &["stop", "--program"]);
+    eventually("the stop", || runs(&office) == 2);
+    let promised = granted(&office);
+    let held = || {
+        let body = "SELECT body FROM record WHERE kind = 2 ORDER BY seq DESC LIMIT 1";
+        let start: Value = serde_json::from_str(&query(&office.ledger(), body)).unwrap();
+        start["held_back"].as_array().map_or(0, Vec::len) as u64
+    };
+    assert_eq!(held(), promised - 3, "the run does not say what it holds back");
+    // Room again, events again, and another run: nothing that is stopped goes out.
+    context.update_stream(config).await.unwrap();
+    publish(server.url(), 400..500).await;
+    office.taken("otto", &["stop", "--reward", "cinema"]);
+    eventually("another run", || runs(&office) == 3);
+    publish(server.url(), 500..600).await;
+    eventually("the events", || rows(&office) >= 600);
+    assert_eq!((out().await, held(), granted(&office)), (3, promised - 3, promised));
+    // Of one reward it stays stopped; the others go out, each once.
+    office.taken("berta", &["resume", "--program"]);
+    eventually("the resumption", || runs(&office) == 4);
+    let cinema =
+        number(&office, "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 0 AND reward = 'cinema'");
+    assert_eq!((out().await, held()), (promised - held(), held()));
+    assert!(held() <= cinema);
+    office.taken("berta", &["resume", "--reward", "cinema"]);
+    eventually("the last resumption", || runs(&office) == 5);
+    assert_eq!((out().await, held()), (promised, 0));
+    assert_eq!(terminate(&mut node), Some(0));
+}
+
 /// URL-safe base64 with padding, as object stores name their metadata.
 fn base64(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

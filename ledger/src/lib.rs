@@ -76,7 +76,7 @@ pub use maintenance::Maintenance;
 pub use options::Options;
 pub use posting::Posting;
 pub use prune::{Needed, Prunable, Pruned, Retention};
-pub use reader::{Count, Facet, Facets, PAGE_ROWS_MAX, Reader, STATEMENT_TIME_MAX_MS, StoredState};
+pub use reader::{Count, Facet, Facets, PAGE_ROWS_MAX, Promises, Reader, STATEMENT_TIME_MAX_MS, StoredState};
 pub use recovery::Recovery;
 pub use relay::{RELAYS, RelayPosition};
 pub use rotate::Rotated;

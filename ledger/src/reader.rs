@@ -5,6 +5,7 @@
 
 mod ask;
 mod facets;
+mod promised;
 mod prove;
 
 use std::cell::RefCell;
@@ -22,6 +23,7 @@ use crate::entry::Seq;
 use crate::error::Error;
 use crate::files::Files;
 pub use facets::{Facet, Facets};
+pub use promised::Promises;
 
 use crate::filter::Filter;
 use crate::index::{self, OwnTail, SharedTail};

@@ -66,8 +66,19 @@ impl Bundle {
     /// Which window of so many hours a time falls into, counted from a midnight of the program's time zone. An hour that a
     /// clock is turned back by belongs to the window it repeats.
     pub fn window_at(&self, hours: u16, at: Timestamp) -> i64 {
+        at.0.saturating_add(self.ahead(at)).div_euclid(i64::from(hours.max(1)) * HOUR)
+    }
+
+    /// When the window a time falls into began; where a clock was changed within it, the earlier of both readings.
+    pub fn window_began(&self, hours: u16, at: Timestamp) -> Timestamp {
+        let local = self.window_at(hours, at).saturating_mul(i64::from(hours.max(1)) * HOUR);
+        let by_now = Timestamp(local.saturating_sub(self.ahead(at)));
+        by_now.min(Timestamp(local.saturating_sub(self.ahead(by_now))))
+    }
+
+    /// How far local time is ahead of UTC, in microseconds.
+    fn ahead(&self, at: Timestamp) -> i64 {
         let instant = jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let ahead = i64::from(self.program.zone.to_offset(instant).seconds()) * 1_000_000;
-        at.0.saturating_add(ahead).div_euclid(i64::from(hours.max(1)) * HOUR)
+        i64::from(self.program.zone.to_offset(instant).seconds()) * 1_000_000
     }
 }

@@ -242,4 +242,9 @@ fn windows_begin_at_midnight_of_the_program_and_follow_one_another() {
     let hour = |text| bundle.window_at(1, at(text));
     assert_eq!(hour("2017-11-05T05:30:00Z"), hour("2017-11-05T06:30:00Z"));
     assert_eq!(bundle.window_at(24, Timestamp(-time::DAY)), -2, "the evening before the day before 1970");
+    let began = |hours, text| bundle.window_began(hours, at(text));
+    assert_eq!(began(24, "2017-07-18T15:20:00Z"), at("2017-07-18T04:00:00Z"));
+    assert_eq!(began(1, "2017-07-18T15:20:00Z"), at("2017-07-18T15:00:00Z"));
+    // The day on which the clock is turned back began by summer time.
+    assert_eq!(began(24, "2017-11-05T20:00:00Z"), at("2017-11-05T04:00:00Z"));
 }

@@ -27,6 +27,7 @@ pub mod shared;
 pub mod sides;
 pub mod states;
 mod tree;
+mod windows;
 pub mod work;
 pub mod writer;
 

@@ -22,8 +22,8 @@ use crate::bus::memory::MemoryBus;
 use crate::bus::nats::{Door, NatsServer, Pointer};
 use crate::bus::subject::Subjects;
 use crate::bus::{self, Bus};
-use crate::catch_up::catch_up;
-use crate::clock::Clock;
+use crate::catch_up::Committed;
+use crate::clock::{self, Clock};
 use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
@@ -187,11 +187,17 @@ impl Node {
             stops: opened.policy.stops(),
             canary: opened.candidate.as_ref().map(|candidate| candidate.side),
         };
-        opening::record_start(&mut opened, &sides, &models, options.heads_lost)?;
+        let (identity, inbox_reader) = (opened.ledger.identity(), opened.ledger.reader()?);
+        let mut registry = Followed::new(&identity);
+        let keys = opened.ledger.keys().clone();
+        let mut committed = Committed::new(&inbox_reader, &keys);
+        let in_registry = registry.now(&inbox_reader)?;
+        let held_back = committed.sort(&bus, &subjects, in_registry, clock::wall()).await?;
+        // Before the start is recorded: a row that no longer names a promise as held back says that it went out.
+        let published = committed.publish(&bus, &subjects, &held_back).await?;
+        opening::record_start(&mut opened, &sides, &models, options.heads_lost, &held_back)?;
         let Opened { ledger, reader, policy, purse, candidate, past, .. } = opened;
         let bundle = Arc::clone(policy.bundle());
-        let (identity, inbox_reader) = (ledger.identity(), ledger.reader()?);
-        let mut registry = Followed::new(&identity);
         let pointer = Pointer::of(&identity, registry.now(&inbox_reader)?);
         let door = match (server, &pointer) {
             (Some(server), Some(pointer)) => open_door(&server, pointer, &bundle).await,
@@ -200,8 +206,6 @@ impl Node {
         let position = ledger
             .relay(RELAY)
             .ok_or_else(|| NodeError::Start("the ledger has no relay position".to_owned()))?;
-        let keys = ledger.keys().clone();
-        let published = catch_up(&bus, &reader, &keys, &subjects).await?;
         position.advance(published);
         let run = u64::from(ledger.epoch());
         let scorer = BatchScorer::start(models, batch::Options::default());
@@ -221,7 +225,7 @@ impl Node {
             metrics: Arc::clone(&metrics),
         })
         .map_err(|error| NodeError::Start(error.to_string()))?;
-        let stop = CancellationToken::new();
+        let (stop, changed) = (CancellationToken::new(), CancellationToken::new());
         let candidates = candidate.iter().map(|candidate| Arc::clone(&candidate.purse.bundle));
         let bundles = std::iter::once(Arc::clone(&bundle)).chain(candidates).collect();
         let relay = Relay {
@@ -234,6 +238,7 @@ impl Node {
             position,
             published,
             stop: stop.clone(),
+            changed: changed.clone(),
             gave_up: false,
         };
         let clock = match options.clock {
@@ -257,7 +262,6 @@ impl Node {
         let candidate = candidate.map(|candidate| candidate.beside(&shared));
         let soil = Soil { bus: &bus, subjects: &subjects, run, past: past.map(Arc::new), options };
         let tree = Tree::grow(&soil, &shared, policy, candidate).await?;
-        let changed = CancellationToken::new();
         let door = match door {
             None => None,
             Some(door) => {

@@ -1,5 +1,6 @@
 //! What the ledger says when a node takes it up, and what the node writes first.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agents::negotiation::{Layout, Period, Plan};
@@ -13,6 +14,7 @@ use policies::{Bundle, Stops};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::catch_up::HeldBack;
 use crate::clock;
 use crate::config::Options;
 use crate::node::{NodeError, load_bundle};
@@ -20,6 +22,7 @@ use crate::registry;
 use crate::shared::Shared;
 use crate::sides::Purse;
 use crate::tree::Candidate;
+use crate::windows;
 
 /// An opened ledger, and the agents' memory as it says.
 pub struct Opened {
@@ -32,6 +35,8 @@ pub struct Opened {
     pub reanchored: budgets::Allowances,
     /// What later allowances count against; recorded with them.
     pub owed: budgets::Allowances,
+    /// What windows under way have taken that nobody counted for them; recorded with them, too.
+    pub windows: BTreeMap<Arc<str>, Micros>,
     /// What the run before left.
     pub past: Option<Past>,
 }
@@ -122,8 +127,9 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
         let found = format!("it is log {origin:?}, the policy is for {:?}", self::origin(&bundle));
         return Err(ledger::Error::Foreign { path: options.dir.clone(), found }.into());
     }
-    if let Some(last) = newest(&reader, Kind::Start)?.and_then(|start| start.bundle)
-        && let Some(problems) = registry::other_terms(&bundle, &recorded_bundle(&reader, last)?)
+    let before = last_sides(&reader)?;
+    if let Some(last) = before.first()
+        && let Some(problems) = registry::other_terms(&bundle, last)
     {
         let place =
             options.policy.as_ref().map_or_else(|| "force".to_owned(), |path| path.display().to_string());
@@ -133,12 +139,19 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
         segments: bundle.segments().len(),
         rewards: bundle.rewards().len(),
     };
+    let mut counted = counted(&reader)?;
+    let deciding: Vec<&Bundle> =
+        std::iter::once(&*bundle).chain(canary.iter().map(|(_, candidate)| &**candidate)).collect();
+    let windows = windows::lacking(&reader, &before, &deciding, &counted, clock::wall())?;
+    for (id, missing) in &windows {
+        *counted.entry(Arc::clone(id)).or_default() += missing.0;
+    }
     let candidate = match canary {
         Some((side, candidate)) => {
             let alone = GlobalPolicy::fresh(Arc::clone(&candidate)).ok_or_else(|| shape(&candidate))?;
             // What both sides have is lent anew: what earlier runs promised counts with the bundle in force.
             let lent = Canary::new(Arc::clone(&candidate), side.of.share);
-            let counted = counted(&reader)?;
+            let counted = counted.clone();
             let limits = Limits::of_canary(Arc::clone(&candidate), &bundle, counted, side.of.share);
             let escrow = escrow(&ledger, &candidate, alone.layout(), |id| lent.owns(&bundle, id));
             let escrow = escrow.within(limits);
@@ -158,7 +171,6 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     let owed = standing.owed.clone();
     let policy = GlobalPolicy::new(Arc::clone(&bundle), stops, periods, standing, lent);
     let policy = policy.ok_or_else(|| shape(&bundle))?;
-    let counted = counted(&reader)?;
     let limits = match &candidate {
         Some(candidate) => Limits::beside_canary(Arc::clone(&bundle), counted, candidate.side.of.share),
         None => Limits::new(Arc::clone(&bundle), counted),
@@ -170,11 +182,25 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
         tracing::warn!(%error, "what the last run knew cannot be read; this one begins without");
         None
     });
-    Ok(Opened { ledger, reader, policy, purse, candidate, reanchored, owed, past })
+    Ok(Opened { ledger, reader, policy, purse, candidate, reanchored, owed, windows, past })
+}
+
+/// The bundles the last run decided by, the one in force first; none before the first run.
+fn last_sides(reader: &Reader) -> Result<Vec<Bundle>, NodeError> {
+    let Some(start) = newest(reader, Kind::Start)? else { return Ok(Vec::new()) };
+    let sides = sides_of(&start)?;
+    let digests = start.bundle.into_iter().chain(sides.canary.map(|canary| canary.of.bundle));
+    digests.map(|digest| recorded_bundle(reader, digest)).collect()
+}
+
+/// What the row of a start says its run decided by.
+fn sides_of(start: &Row) -> Result<Sides, NodeError> {
+    serde_json::from_str(start.body.as_deref().unwrap_or_default())
+        .map_err(|error| NodeError::Row { seq: start.seq, why: error.to_string() })
 }
 
 /// The newest row of a kind.
-fn newest(reader: &Reader, kind: Kind) -> Result<Option<Row>, ledger::Error> {
+pub(crate) fn newest(reader: &Reader, kind: Kind) -> Result<Option<Row>, ledger::Error> {
     let newest = Filter { kind: Some(kind), newest_first: true, limit: 1, ..Filter::default() };
     Ok(reader.list(&newest)?.into_iter().next())
 }
@@ -196,9 +222,9 @@ fn past(reader: &Reader) -> Result<Option<Past>, NodeError> {
     let newest_first = Filter { newest_first: true, limit: 1, ..Filter::default() };
     let starts = Filter { kind: Some(Kind::Start), before: Some(last.seq), ..newest_first.clone() };
     let Some(start) = reader.list(&starts)?.into_iter().next() else { return Ok(None) };
-    let (Some(digest), Some(body)) = (start.bundle, &start.body) else { return Ok(None) };
+    let Some(digest) = start.bundle else { return Ok(None) };
     let wrong = |seq| move |error: serde_json::Error| NodeError::Row { seq, why: error.to_string() };
-    let sides: Sides = serde_json::from_str(body).map_err(wrong(start.seq))?;
+    let sides = sides_of(&start)?;
     let rest = sides.canary.map_or(Ppm::ONE, |canary| canary.of.share.complement());
     let of_run = Filter { bundle: Some(digest), after: Some(start.seq), ..newest_first };
     let plans = Filter { kind: Some(Kind::Certificate), limit: PLANS, ..of_run.clone() };
@@ -255,8 +281,7 @@ fn last_allowances(reader: &Reader) -> Result<budgets::Allowances, NodeError> {
     let mut seen: Vec<(Digest, Option<Share>)> = Vec::new();
     for start in reader.of_kinds(&[Kind::Start])?.iter().rev() {
         let Some(bundle) = start.bundle else { continue };
-        let sides: Sides = serde_json::from_str(start.body.as_deref().unwrap_or_default())
-            .map_err(|error| NodeError::Row { seq: start.seq, why: error.to_string() })?;
+        let sides = sides_of(start)?;
         let share = sides.canary.map(|canary| canary.of);
         if seen.contains(&(bundle, share)) {
             continue;
@@ -303,6 +328,9 @@ struct Start<'a> {
     sides: &'a Sides,
     #[serde(skip_serializing_if = "budgets::Allowances::is_empty")]
     owed: &'a budgets::Allowances,
+    /// Rows whose promises a kill switch keeps from being published.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    held_back: BTreeSet<u64>,
 }
 
 /// Records what this run decides with: the run itself with its bundle and switches, and bundle and models where
@@ -315,8 +343,9 @@ pub fn record_start(
     sides: &Sides,
     models: &Models,
     heads_lost: bool,
+    held_back: &HeldBack,
 ) -> Result<(), NodeError> {
-    let Opened { ledger, reader, policy, reanchored, owed, .. } = opened;
+    let Opened { ledger, reader, policy, reanchored, owed, windows, .. } = opened;
     let bundle = policy.bundle();
     let entry = |kind, body: String| Entry::new(kind, Uuid::now_v7().into_bytes(), body);
     let engine = models.engine();
@@ -349,12 +378,14 @@ pub fn record_start(
         heads_lost,
         sides,
         owed,
+        held_back: held_back.rows.iter().map(|seq| seq.0).collect(),
     };
     // Plain values: rendering them cannot fail.
     let mut row = entry(Kind::Start, serde_json::to_string(&start).unwrap_or_default());
     row.bundle = Some(bundle.digest());
     let limits = reanchored.iter();
     row.debits = limits.map(|(id, limit)| Debit::limit(Arc::clone(id), Micros(*limit))).collect();
+    row.debits.extend(windows.iter().map(|(id, taken)| Debit::count_for_good(Arc::clone(id), *taken)));
     entries.push(row);
     ledger.append(clock::wall(), &entries)?;
     Ok(())

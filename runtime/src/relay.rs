@@ -28,6 +28,10 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long after the order to stop an unreachable bus is waited for; the node has ten seconds in all.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(4);
 
+/// The same where the run ends because something else is in force, perhaps a kill switch: what is under way may still be
+/// confirmed, and the rest is looked at anew by the run that follows.
+const GIVE_UP_CHANGED_AFTER: Duration = Duration::from_millis(250);
+
 /// The relay of one node.
 pub struct Relay {
     pub bus: Bus,
@@ -41,6 +45,8 @@ pub struct Relay {
     pub published: Seq,
     /// The node's order to stop.
     pub stop: CancellationToken,
+    /// Raised when something else is in force.
+    pub changed: CancellationToken,
     /// The bus did not come back in time: what follows stays in the ledger, and the next start publishes it.
     pub gave_up: bool,
 }
@@ -61,7 +67,7 @@ impl Relay {
     async fn rows(&mut self, rows: Vec<Committed>) {
         let rewards: Vec<Publication> = rows.iter().filter_map(|row| self.reward(row)).collect();
         if !self.gave_up {
-            let stop = self.stop.clone();
+            let overdue = overdue(self.stop.clone(), self.changed.clone());
             let out = async {
                 self.publish(&rewards).await;
                 if self.bus.is_heard() {
@@ -70,7 +76,7 @@ impl Relay {
             };
             let is_out = tokio::select! {
                 () = out => true,
-                () = overdue(stop) => false,
+                () = overdue => false,
             };
             self.gave_up = !is_out;
             if self.gave_up {
@@ -145,7 +151,9 @@ impl Relay {
 }
 
 /// Returns when a node that was told to stop has waited long enough for its bus.
-async fn overdue(stop: CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(GIVE_UP_AFTER).await;
+async fn overdue(stop: CancellationToken, changed: CancellationToken) {
+    tokio::select! {
+        () = changed.cancelled() => tokio::time::sleep(GIVE_UP_CHANGED_AFTER).await,
+        () = stop.cancelled() => tokio::time::sleep(GIVE_UP_AFTER).await,
+    }
 }

@@ -1,10 +1,10 @@
 //! The budgets of a program by their ids in the ledger, and what a promise takes from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{Micros, Ppm, RewardIndex, SegmentIndex, Timestamp};
-use policies::{Bundle, Measure};
+use policies::{Bundle, Limit, Measure};
 
 use crate::check::AMOUNT_MAX;
 use crate::member::Release;
@@ -63,6 +63,53 @@ pub fn windows(
     let windows =
         limits.filter(move |limit| limit.measure == Measure::Window && limit.covers(segment, reward));
     windows.map(move |limit| window(&limit.name, bundle.window_at(limit.hours, at)))
+}
+
+/// A window of a limit that is under way, and since when.
+#[derive(Clone, Debug)]
+pub struct UnderWay<'b> {
+    pub id: Arc<str>,
+    pub began: Timestamp,
+    limit: &'b Limit,
+}
+
+impl UnderWay<'_> {
+    /// Whether what was promised of a reward in a segment counts. What a policy has no name for counts where everything does.
+    pub fn covers(&self, bundle: &Bundle, segment: &str, reward: &str) -> bool {
+        let on = |mask: u64, at: Option<u8>| mask == u64::MAX || at.is_some_and(|at| mask >> at & 1 == 1);
+        on(self.limit.segments, bundle.segment_named(segment).map(|SegmentIndex(at)| at))
+            && on(self.limit.rewards, bundle.reward_named(reward).map(|RewardIndex(at)| at))
+    }
+}
+
+/// The windows of a bundle that are under way.
+pub fn under_way(bundle: &Bundle, at: Timestamp) -> Vec<UnderWay<'_>> {
+    let limits = bundle.limits().iter().filter(|limit| limit.measure == Measure::Window);
+    let windows = limits.map(|limit| UnderWay {
+        id: window(&limit.name, bundle.window_at(limit.hours, at)),
+        began: bundle.window_began(limit.hours, at),
+        limit,
+    });
+    windows.collect()
+}
+
+/// Whether two bundles count the same promises in the same windows, under the same names.
+pub fn same_windows(one: &Bundle, other: &Bundle) -> bool {
+    let of = |bundle: &Bundle| -> Vec<_> {
+        let windows = bundle.limits().iter().filter(|limit| limit.measure == Measure::Window);
+        let names = |limit: &Limit| {
+            let bits = |mask: u64, at: usize| mask >> at & 1 == 1;
+            let segments = bundle.segments().iter().enumerate().filter(|(at, _)| bits(limit.segments, *at));
+            let rewards = bundle.rewards().iter().enumerate().filter(|(at, _)| bits(limit.rewards, *at));
+            let segments: BTreeSet<_> = segments.map(|(_, segment)| segment.id.to_string()).collect();
+            let rewards: BTreeSet<_> = rewards.map(|(_, reward)| reward.id.to_string()).collect();
+            (Arc::clone(&limit.name), limit.hours, segments, rewards)
+        };
+        let mut windows: Vec<_> = windows.map(names).collect();
+        windows.sort();
+        windows
+    };
+    one.program().zone == other.program().zone && of(one) == of(other)
 }
 
 /// Every budget's id, in the order of the negotiation's resources (without exploration).

@@ -65,6 +65,21 @@ impl Codes {
         self.values.iter().map(|place| place.map(|(from, to)| &self.bytes[from..to]))
     }
 
+    /// The value a code stands for.
+    pub(crate) fn value(&self, code: usize) -> Option<&[u8]> {
+        self.values[code].map(|(from, to)| &self.bytes[from..to])
+    }
+
+    /// The code of a row of the block.
+    pub(crate) fn code(&self, at: usize) -> usize {
+        let codes = &self.bytes[self.codes..];
+        match self.width {
+            0 => 0,
+            1 => usize::from(codes[at]),
+            _ => usize::from(u16::from_le_bytes([codes[2 * at], codes[2 * at + 1]])),
+        }
+    }
+
     /// Takes rows out of the mask that have another value. Returns whether any row may be left.
     pub(crate) fn keep(&self, value: &[u8], mask: &mut [bool]) -> bool {
         let Some(wanted) = self.values().position(|known| known == Some(value)) else {

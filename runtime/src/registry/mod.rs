@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 pub use followed::Followed;
 pub use hand_in::{Checked, HandIn, other_terms};
-pub(crate) use waiting::outstanding;
 pub use waiting::{Waiting, waiting};
+pub(crate) use waiting::{outstanding, still_held, stopped};
 
 use crate::node::NodeError;
 use crate::opening::{holding, recorded_bundle};

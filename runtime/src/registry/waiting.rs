@@ -62,7 +62,7 @@ pub fn waiting(
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(recorded_bundle(reader, public.bundle)?),
             };
-            if still_held(reader, keys, &row, bundle)? {
+            if still_held(reader, keys, &row, public.decision, bundle)? {
                 found.push(Waiting { row, public });
             }
         }
@@ -73,7 +73,13 @@ pub fn waiting(
 }
 
 /// Whether the member's own state still holds the promise: a service may have cancelled it, and an erased member has none.
-fn still_held(reader: &Reader, keys: &Keys, row: &Row, bundle: &Bundle) -> Result<bool, NodeError> {
+pub(crate) fn still_held(
+    reader: &Reader,
+    keys: &Keys,
+    row: &Row,
+    decision: DecisionId,
+    bundle: &Bundle,
+) -> Result<bool, NodeError> {
     let Some(member) = row.member else { return Ok(false) };
     let wrong = |why: String| NodeError::Row { seq: row.seq, why };
     let key = match keys.find(member) {
@@ -82,7 +88,7 @@ fn still_held(reader: &Reader, keys: &Keys, row: &Row, bundle: &Bundle) -> Resul
         Err(error) => return Err(wrong(error.to_string())),
     };
     let known = loader::load(reader, member, &key, bundle).map_err(|error| wrong(error.to_string()))?;
-    Ok(known.state.open_promises().any(|promise| promise.decision.0.as_bytes() == &row.record_id))
+    Ok(known.state.open_promises().any(|promise| promise.decision == decision))
 }
 
 /// Why a promise waits for nobody any more; `None` while it waits.
@@ -124,7 +130,7 @@ pub(super) fn may_be_answered(
         return Err(not(why).into());
     }
     let bundle = recorded_bundle(reader, public.bundle)?;
-    if !still_held(reader, keys, &row, &bundle)? {
+    if !still_held(reader, keys, &row, decision, &bundle)? {
         return Err(not("it was cancelled, or its member erased".to_owned()).into());
     }
     let stopped = if approve { stopped(registry, &bundle, &public) } else { None };
@@ -135,7 +141,7 @@ pub(super) fn may_be_answered(
 }
 
 /// What a kill switch stops of a promise.
-fn stopped(registry: &Registry, bundle: &Bundle, public: &PublicDecision) -> Option<String> {
+pub(crate) fn stopped(registry: &Registry, bundle: &Bundle, public: &PublicDecision) -> Option<String> {
     let stops = registry.stops(bundle);
     let on = |mask: u64, at: Option<u8>| at.is_some_and(|at| mask >> at & 1 == 1);
     let (segment, reward) = (public.segment, public.reward);
