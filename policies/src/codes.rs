@@ -137,6 +137,8 @@ codes! {
         "Where an exclusive reward is open, nothing else competes; of two, neither can be promised. The example shows a member who may have both. Let their conditions exclude each other, or make one of them not exclusive."
     NotSearched "POL0083" "the search for contradictions did not end"
         "Whether a condition can ever hold is searched within a bound, so that a check takes no longer than a moment. At the parts that are named the bound was reached: what is said of them is true, but more may be wrong with them than is said, and a rule may be named beside another that would do alone. Comparing fewer facts with each other, or calculating with fewer of them, brings the search to its end."
+    OutsideSegments "POL0084" "nobody in a segment can have a reward"
+        "Nothing is promised to a member whom no segment describes, and nothing that costs more than the segment's ceiling. Everybody who meets the conditions that are named is such a member. Describe them in a segment (a last one without conditions takes everybody), raise a ceiling, or take the reward out."
 }
 
 /// How bad a mistake is.

@@ -43,6 +43,7 @@ fn leaf(sums: bool) -> BoxedStrategy<String> {
         1 => (op(), 0..3i64).prop_map(|(op, trips)| format!("member.trips_28d + 1 {op} {trips}")),
         1 => Just("member.minor".to_owned()),
         1 => Just("!member.minor".to_owned()),
+        1 => (op(), 0..3i64).prop_map(|(op, variant)| format!("member.variant {op} {variant}")),
         2 => prop::sample::select(vec!["pos", "app"]).prop_map(|at| format!("event.touchpoint == \"{at}\"")),
         1 => prop::collection::vec(1..8i64, 1..4).prop_map(|days| format!("now.weekday in {days:?}")),
     ];
@@ -90,34 +91,72 @@ fn some_bundle(sums: bool) -> impl Strategy<Value = Small> {
         "{ quiet_days = 14 }",
     ]);
     let kind = prop::sample::select(vec!["voucher", "points"]);
+    let bounds = (
+        prop::collection::vec((0..3usize, prop::sample::select(vec!["0.50", "1.00", "2.00"])), 0..3),
+        prop::collection::btree_set(0..2usize, 0..3),
+        prop::sample::select(vec![
+            vec![],
+            vec![("20 %", vec![0])],
+            vec![("100 %", vec![0])],
+            vec![("30 %", vec![0]), ("70 %", vec![1])],
+            vec![("30 %", vec![0, 1]), ("60 %", vec![1])],
+        ]),
+        prop::option::weighted(0.3, Just((11u8, 14u8))),
+    );
     (
         prop::collection::vec((list(sums), lever), 1..4),
         prop::collection::vec((trigger, list(sums), any::<bool>()), 1..4),
         prop::collection::vec((kind, 1..3i64, list(sums)), 1..3),
         prop::collection::vec(rule(sums), 0..4),
         prop::option::of(Just("50 %".to_owned())),
+        bounds,
     )
-        .prop_map(|(segments, moments, rewards, rules, max_discount)| {
-            let every: Vec<usize> = (0..rewards.len()).collect();
-            let moments = moments.into_iter().enumerate().map(|(at, (trigger, when, few))| {
-                let listed = if few && at > 0 { vec![0] } else { every.clone() };
-                (trigger.to_owned(), when, listed)
-            });
-            Small {
-                segments,
-                moments: moments.collect(),
-                rewards: rewards
-                    .into_iter()
-                    .map(|(kind, cost, eligible)| (kind.to_owned(), format!("{cost}.00"), eligible))
-                    .collect(),
-                rules,
-                max_discount,
-            }
-        })
+        .prop_map(
+            |(segments, moments, rewards, rules, max_discount, (ceilings, exclusive, variants, quiet))| {
+                let every: Vec<usize> = (0..rewards.len()).collect();
+                let moments = moments.into_iter().enumerate().map(|(at, (trigger, when, few))| {
+                    let listed = if few && at > 0 { vec![0] } else { every.clone() };
+                    (trigger.to_owned(), when, listed)
+                });
+                Small {
+                    segments,
+                    moments: moments.collect(),
+                    rewards: rewards
+                        .into_iter()
+                        .map(|(kind, cost, eligible)| (kind.to_owned(), format!("{cost}.00"), eligible))
+                        .collect(),
+                    rules,
+                    max_discount,
+                    ceilings: ceilings.into_iter().map(|(at, most)| (at, most.to_owned())).collect(),
+                    exclusive: exclusive.into_iter().collect(),
+                    variants: variants
+                        .into_iter()
+                        .map(|(share, withheld)| (share.to_owned(), withheld))
+                        .collect(),
+                    quiet,
+                }
+                .trimmed()
+            },
+        )
 }
 
-/// Every row that the conditions above can tell apart, and that can be.
-fn everyone() -> Vec<Facts> {
+impl Small {
+    /// Without what is about segments and rewards that are not there, and one ceiling per segment.
+    fn trimmed(mut self) -> Small {
+        let (segments, rewards) = (self.segments.len(), self.rewards.len());
+        let mut seen = BTreeSet::new();
+        self.ceilings.retain(|(at, _)| *at < segments && seen.insert(*at));
+        self.exclusive.retain(|at| *at < rewards);
+        self.variants.iter_mut().for_each(|(_, withheld)| withheld.retain(|at| *at < rewards));
+        if self.variants.iter().any(|(_, withheld)| withheld.is_empty()) {
+            self.variants.clear();
+        }
+        self
+    }
+}
+
+/// Every row that the conditions of a bundle can tell apart, and that can be.
+fn everyone(small: &Small) -> Vec<Facts> {
     let mut rows = vec![usual()];
     let mut vary = |fields: &[Field], values: &[Vec<i64>]| {
         rows = rows
@@ -134,6 +173,13 @@ fn everyone() -> Vec<Facts> {
     let weekdays: Vec<Vec<i64>> = (1..=7).map(|day| vec![day]).collect();
     vary(&[Field::NowWeekday], &weekdays);
     vary(&[Field::MemberMinor], &[vec![0], vec![1]]);
+    let shares: u64 =
+        small.variants.iter().map(|(share, _)| share[..share.len() - 2].parse::<u64>().unwrap()).sum();
+    let variants: Vec<Vec<i64>> = (0..).take(small.variants.len() + 1).map(|variant| vec![variant]).collect();
+    vary(&[Field::MemberVariant], &variants[usize::from(shares == 100)..]);
+    if small.quiet.is_some() {
+        vary(&[Field::NowHour], &[vec![12], vec![20]]);
+    }
     let below = |all: i64| (0..=all).flat_map(move |some| (0..=some).map(move |few| vec![few, some, all]));
     let trips: Vec<Vec<i64>> = (0..=6).flat_map(below).collect();
     vary(&[Field::MemberTrips28d, Field::MemberTrips91d, Field::MemberTrips], &trips);
@@ -175,9 +221,11 @@ fn refusal(bundle: &Bundle, facts: &Facts, moment: usize, reward: usize) -> Opti
     bundle.put_reward_facts(reward, NOW, &[], &mut facts);
     let asked = Situation { facts: &facts, now: NOW, grants: &[], stops: Stops::default() };
     let held = bundle.gate_before_scores(&facts, Stops::default()).and_then(|()| bundle.gate(moment, &asked));
-    match held {
+    match held.and_then(|()| bundle.segment_of(&facts, Stops::default())) {
         Err(refusal) => Some(refusal.reason),
-        Ok(()) => bundle.candidate(moment, None, reward, &asked).err().map(|(reason, _)| reason),
+        Ok(segment) => {
+            bundle.candidate(moment, Some(segment), reward, &asked).err().map(|(reason, _)| reason)
+        }
     }
 }
 
@@ -190,6 +238,8 @@ struct Seen {
     happened: BTreeSet<usize>,
     eligible: BTreeSet<usize>,
     promised: BTreeSet<(usize, usize)>,
+    /// Exclusive rewards that were open to one member in one moment.
+    together: BTreeSet<(usize, usize)>,
     /// Segment and reward: promised to a member; refused only by a rule.
     promised_to: BTreeSet<(usize, usize)>,
     only_denied: BTreeSet<(usize, usize, usize)>,
@@ -254,6 +304,7 @@ fn look_at_moments(bundle: &Bundle, facts: &Facts, seen: &mut Seen) {
 fn look_at_rewards(bundle: &Bundle, facts: &Facts, seen: &mut Seen) {
     let moment = moment_of(bundle, facts);
     let segment = segment_of(bundle, facts);
+    let mut exclusive = Vec::new();
     for (at, reward) in bundle.rewards().iter().enumerate() {
         let mut facts = facts.clone();
         bundle.put_reward_facts(RewardIndex(u8::try_from(at).unwrap()), NOW, &[], &mut facts);
@@ -268,6 +319,10 @@ fn look_at_rewards(bundle: &Bundle, facts: &Facts, seen: &mut Seen) {
         if refused.is_none() {
             seen.promised.insert((moment, at));
             seen.promised_to.extend(segment.map(|segment| (segment, at)));
+            if reward.exclusive.is_some() {
+                seen.together.extend(exclusive.iter().map(|first| (*first, at)));
+                exclusive.push(at);
+            }
         }
     }
 }
@@ -354,6 +409,9 @@ fn expected(small: &Small, bundle: &Bundle, seen: &Seen, exact: bool) -> BTreeSe
             add(Code::DuplicateRule, name);
         }
     }
+    for (first, second) in &seen.together {
+        add(Code::TwoExclusive, format!("catalog.r{first} catalog.r{second}"));
+    }
     for (segment, (_, lever)) in small.segments.iter().enumerate().filter(|(_, (_, lever))| *lever > 1000) {
         assert!(*lever > i64::from(Milli::ONE.0));
         for (reward, (kind, ..)) in small.rewards.iter().enumerate() {
@@ -372,6 +430,7 @@ fn expected(small: &Small, bundle: &Bundle, seen: &Seen, exact: bool) -> BTreeSe
 /// Pairs of moment and reward that the findings say are never promised.
 fn never_promised(small: &Small, insights: &[Insight]) -> BTreeSet<(usize, usize)> {
     let mut pairs = BTreeSet::new();
+    let nobody = insights.iter().filter(|insight| insight.problem.code == Code::UnreachableSegment).count();
     for (moment, (_, _, rewards)) in small.moments.iter().enumerate() {
         for reward in rewards {
             let (moment_name, reward_name) = (format!("moments.m{moment}"), format!("catalog.r{reward}"));
@@ -382,13 +441,13 @@ fn never_promised(small: &Small, insights: &[Insight]) -> BTreeSet<(usize, usize
                 match insight.problem.code {
                     Code::DeadMoment | Code::ShadowedMoment => insight.rules[0] == moment_name,
                     Code::Conflict if insight.rules[0].starts_with("guardrails.") => true,
-                    Code::Conflict | Code::NeverEligible => {
+                    Code::Conflict | Code::NeverEligible | Code::OutsideSegments => {
                         (first && (second || any_moment)) || insight.rules[0] == moment_name
                     }
                     _ => false,
                 }
             };
-            if insights.iter().any(|insight| covers(&insight)) {
+            if nobody == small.segments.len() || insights.iter().any(|insight| covers(&insight)) {
                 pairs.insert((moment, *reward));
             }
         }
@@ -427,7 +486,8 @@ fn reproduces(bundle: &Bundle, insight: &Insight, witness: &Witness) -> Result<(
                 Err(refusal) => refusal.rule,
                 Ok(()) => {
                     let reward = bundle.reward_named(witness.reward.as_deref().unwrap()).unwrap();
-                    bundle.candidate(moment, None, reward, &asked).err().and_then(|(_, rule)| rule)
+                    let segment = bundle.segment_of(&facts, Stops::default()).unwrap();
+                    bundle.candidate(moment, Some(segment), reward, &asked).err().and_then(|(_, rule)| rule)
                 }
             };
             let rule = bundle.rule(rule.unwrap()).unwrap();
@@ -438,6 +498,15 @@ fn reproduces(bundle: &Bundle, insight: &Insight, witness: &Witness) -> Result<(
                 prop_assert_eq!(bundle.segment_of(&facts, Stops::default()), Ok(segment));
             }
         }
+        Code::TwoExclusive => {
+            let moment = bundle.moment_named(witness.moment.as_deref().unwrap()).unwrap();
+            prop_assert_eq!(moment_of(bundle, &facts), Some(usize::from(moment.0)));
+            for reward in &insight.rules[..2] {
+                let at: usize = reward.strip_prefix("catalog.r").unwrap().parse().unwrap();
+                prop_assert!(bundle.rewards()[at].exclusive.is_some());
+                prop_assert_eq!(refusal(bundle, &facts, moment.0.into(), at), None, "{}", reward);
+            }
+        }
         code => prop_assert!(false, "{code} has a witness and no check"),
     }
     Ok(())
@@ -446,7 +515,7 @@ fn reproduces(bundle: &Bundle, insight: &Insight, witness: &Witness) -> Result<(
 /// What the engine does of a bundle, held to what the analysis says of it.
 fn compare(small: &Small, exact: bool) -> Result<(), TestCaseError> {
     let bundle = small.bundle().map_err(|problems| TestCaseError::fail(problems.render()))?;
-    let rows = everyone();
+    let rows = everyone(small);
     let mut seen = look(&bundle, &rows);
     let audited = small.rules.iter().map(|(_, when)| ("audit".to_owned(), when.clone()));
     let harmless = Small { rules: audited.collect(), ..small.clone() };
@@ -470,7 +539,10 @@ fn compare(small: &Small, exact: bool) -> Result<(), TestCaseError> {
     for insight in &insights {
         match (&insight.witness, insight.problem.code) {
             (Some(witness), _) => reproduces(&bundle, insight, witness)?,
-            (None, Code::ShadowedSegment | Code::ShadowedMoment | Code::FavouredAndDenied) if exact => {
+            (
+                None,
+                Code::ShadowedSegment | Code::ShadowedMoment | Code::FavouredAndDenied | Code::TwoExclusive,
+            ) if exact => {
                 return Err(TestCaseError::fail(format!("no witness: {text}")));
             }
             (None, _) => {}
@@ -484,13 +556,15 @@ fn found(insights: &[Insight], exact: bool) -> BTreeSet<(Code, String)> {
     let alone = insights.iter().filter(|insight| match insight.problem.code {
         // It says of the search how far it came, and nothing of the bundle.
         Code::NotSearched if !exact => false,
-        Code::Conflict => false,
+        Code::Conflict | Code::OutsideSegments => false,
         Code::NeverEligible => !insight.rules.get(1).is_some_and(|name| is_moment(name)),
         _ => true,
     });
     alone
         .map(|insight| match insight.problem.code {
-            Code::FavouredAndDenied => (insight.problem.code, insight.rules[..2].join(" ")),
+            Code::FavouredAndDenied | Code::TwoExclusive => {
+                (insight.problem.code, insight.rules[..2].join(" "))
+            }
             code => (code, insight.rules[0].clone()),
         })
         .collect()

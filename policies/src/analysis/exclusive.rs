@@ -9,7 +9,7 @@ use super::search::Answer;
 use super::terms::Term;
 use super::witness::is_open;
 use super::{Analysis, witness};
-use crate::bundle::{MomentIndex, Variant};
+use crate::bundle::MomentIndex;
 use crate::codes::Code;
 use crate::language::{Number, Truth};
 
@@ -38,22 +38,6 @@ impl Analysis<'_> {
 
     /// A member who may have both in a moment, as the engine itself says.
     fn both(&mut self, moment: usize, first: usize, second: usize) -> Option<Facts> {
-        let variants = &self.bundle.experiments.variants;
-        let leaves_out =
-            |variant: &Variant| variant.withhold >> first & 1 == 1 || variant.withhold >> second & 1 == 1;
-        let everybody = variants.iter().map(|variant| u64::from(variant.share.0)).sum::<u64>() >= 1_000_000;
-        if everybody && variants.iter().all(leaves_out) {
-            return None;
-        }
-        let dearest = self.bundle.rewards[first].cost.max(self.bundle.rewards[second].cost);
-        let pays =
-            |segment: &usize| self.bundle.segments[*segment].ceiling.is_none_or(|(most, _)| dearest <= most);
-        let segments: Vec<usize> = (0..self.bundle.segments.len()).filter(pays).collect();
-        segments.into_iter().find_map(|segment| self.both_in(segment, moment, first, second))
-    }
-
-    /// The same, of a segment's members: nothing is promised to those who are in none.
-    fn both_in(&mut self, segment: usize, moment: usize, first: usize, second: usize) -> Option<Facts> {
         if self.search.is_spent() {
             self.not_known_both(moment, first, second);
             return None;
@@ -66,8 +50,7 @@ impl Analysis<'_> {
             let known = self.facts_of(reward);
             terms.extend(asked.into_iter().map(|term| Term { truth: given(&term.truth, &known), ..*term }));
         }
-        let members = self.members(segment);
-        let facts = match self.ask(&terms.iter().chain(members).collect::<Vec<_>>()) {
+        let facts = match self.ask(&terms.iter().collect::<Vec<_>>()) {
             Answer::Sometimes(facts) => *facts,
             Answer::Never(_) => return None,
             Answer::Open => {

@@ -90,7 +90,7 @@ pub fn analyse(bundle: &Bundle, sources: &Sources) -> Vec<Insight> {
         bundle: &open,
         terms: &terms,
         places: Places::of(sources),
-        search: Search::new(),
+        search: Search::new(world::always(&open), world::usual_of(&open)),
         insights: Vec::new(),
         unproven: Vec::new(),
         noted: BTreeSet::new(),
@@ -217,17 +217,27 @@ impl<'a> Analysis<'a> {
     fn names(&self, terms: &[&Term]) -> Vec<String> {
         let (mut names, mut named) = (Vec::new(), BTreeSet::new());
         for term in terms {
-            let name = match term.by {
-                By::Nobody => None,
-                By::Moment(at) => Some(self.moment_name(at)),
-                By::Segment(at) => Some(self.segment_name(at)),
+            let said: Vec<String> = match term.by {
+                By::Nobody => Vec::new(),
+                By::Moment(at) => vec![self.moment_name(at)],
+                By::Segment(at) => vec![self.segment_name(at)],
+                By::Segments(reward) => self.may_have(reward).map(|at| self.segment_name(at)).collect(),
                 By::Condition(rule) | By::Key(rule) | By::Deny(rule) => {
-                    self.bundle.rule(rule).map(|rule| rule.id.clone())
+                    self.bundle.rule(rule).map(|rule| rule.id.clone()).into_iter().collect()
                 }
             };
-            names.extend(name.filter(|name| named.insert(name.clone())));
+            names.extend(said.into_iter().filter(|name| named.insert(name.clone())));
         }
         names
+    }
+
+    /// The segments whose ceiling a reward does not pass.
+    fn may_have(&self, reward: usize) -> impl Iterator<Item = usize> {
+        let cost = self.bundle.rewards[reward].cost;
+        let segments = self.bundle.segments.iter().enumerate();
+        segments
+            .filter(move |(_, segment)| segment.ceiling.is_none_or(|(most, _)| cost <= most))
+            .map(|(at, _)| at)
     }
 
     fn segment_name(&self, at: usize) -> String {

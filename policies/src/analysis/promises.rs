@@ -35,6 +35,10 @@ impl<'a> Analysis<'a> {
         if self.everything_refused() {
             return Refused(vec![u64::MAX; self.bundle.moments.len()]);
         }
+        if dead.segments.iter().all(|dead| *dead) {
+            // Nobody is in a segment, which each of them was reported for.
+            return Refused(vec![u64::MAX; self.bundle.moments.len()]);
+        }
         let everywhere = self.refused_everywhere(dead);
         let mut refused = Vec::with_capacity(self.bundle.moments.len());
         for (at, dead) in dead_moments.iter().enumerate() {
@@ -119,6 +123,7 @@ impl<'a> Analysis<'a> {
         asked.extend(moment.iter().flat_map(|at| &terms.moments[*at].keys));
         asked.extend(&rewards.rails);
         asked.extend(&terms.denies);
+        asked.extend(&rewards.segment);
         asked.extend(moment.iter().flat_map(|at| self.moment_itself(*at)));
         asked.extend(rewards.eligible.iter().chain([&rewards.touchpoint]).chain(&rewards.facts));
         asked
@@ -156,6 +161,16 @@ impl<'a> Analysis<'a> {
         let about = [reward.map(|at| self.reward_name(at)), moment.map(|at| self.moment_name(at))];
         let causes = guard_names.iter().chain(&other_names).cloned();
         let rules = about.into_iter().flatten().chain(causes).collect();
+        let in_segment = |term: &&Term| matches!(term.by, By::Segments(_));
+        if guards.is_empty() && others.iter().any(in_segment) {
+            let rest: Vec<&Term> = others.iter().filter(|term| !in_segment(term)).copied().collect();
+            let whom = match self.names(&rest).as_slice() {
+                [] => "no segment may have it".to_owned(),
+                names => format!("nobody of whom {} hold is in a segment that may have it", listed(names)),
+            };
+            let help = "describe its members in a segment, or raise a ceiling, or take the reward out";
+            return self.report(Code::OutsideSegments, &name, format!("{what}: {whom}"), help, rules, None);
+        }
         if guards.is_empty() {
             // Without a reward it is the moment itself, proven only with what else a promise takes.
             let code = if reward.is_some() { Code::NeverEligible } else { Code::DeadMoment };

@@ -6,7 +6,7 @@ use super::effort::{of_truth, times};
 use super::places::BUDGET;
 use super::search::Answer;
 use super::terms::{By, Term, all};
-use super::{Analysis, Dead, listed, world};
+use super::{Analysis, Dead, listed};
 use crate::bundle::{Action, GuardRule};
 use crate::codes::Code;
 
@@ -72,7 +72,7 @@ impl Analysis<'_> {
                 self.note(&about);
             }
             // A row of a search is possible in the facts that were asked about.
-            seen.rows.extend(answer.row().filter(world::is_possible));
+            seen.rows.extend(answer.row().filter(|facts| self.search.is_possible(facts)));
             never
         })
     }

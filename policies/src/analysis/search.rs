@@ -65,11 +65,19 @@ impl Answer {
 pub(super) struct Search {
     left: u64,
     usual: Facts,
+    /// What holds of every row.
+    always: Vec<Truth>,
 }
 
 impl Search {
-    pub(super) fn new() -> Search {
-        Search { left: BUNDLE_STEPS_MAX, usual: world::usual() }
+    /// Of rows of which `always` holds, as it does of the `usual` one.
+    pub(super) fn new(always: Vec<Truth>, usual: Facts) -> Search {
+        Search { left: BUNDLE_STEPS_MAX, usual, always }
+    }
+
+    /// Whether a row holds together, in every fact.
+    pub(super) fn is_possible(&self, facts: &Facts) -> bool {
+        self.always.iter().all(|truth| truth.holds(facts))
     }
 
     /// Whether some possible row of facts fits every claim.
@@ -105,7 +113,7 @@ impl Search {
         let mut read = [false; Field::COUNT];
         claims.iter().for_each(|claim| claim.truth.fields(&mut |field| read[field as usize] = true));
         // What is known of facts that no claim reads can always be met by choosing them.
-        let known = world::ALWAYS.iter().filter(|truth| {
+        let known = self.always.iter().filter(|truth| {
             let mut all_read = true;
             truth.fields(&mut |field| all_read &= read[field as usize]);
             all_read
@@ -505,7 +513,7 @@ mod tests {
     fn questions_that_are_long_and_easy_use_up_the_bound() {
         let parts = 10_000;
         let long = Truth::All(vec![Truth::Flag(Field::MemberMinor); parts].into());
-        let (never, mut search) = (Truth::Always(false), Search::new());
+        let (never, mut search) = (Truth::Always(false), Search::new(Vec::new(), world::usual()));
         let claims = [&never, &long].map(|truth| Claim { truth, holds: true });
         for _ in 0..BUNDLE_STEPS_MAX / times(parts, 1) {
             search.ask(&claims);

@@ -7,7 +7,7 @@ use domain::{Micros, Ppm};
 
 use super::search::Claim;
 use super::world::{BATCH, is};
-use crate::bundle::{Action, Bundle, Condition, Moment, QuietHours, Reward, Suppression, Trigger};
+use crate::bundle::{Action, Bundle, Condition, Moment, QuietHours, Reward, Segment, Suppression, Trigger};
 use crate::gates::{PROVISIONAL, QUIET_KIND};
 use crate::language::{Compare, Number, Truth};
 use crate::rules::RuleIndex;
@@ -27,6 +27,8 @@ pub(super) enum By {
     Key(RuleIndex),
     /// A rule that denies.
     Deny(RuleIndex),
+    /// The segments that may have this reward, by position.
+    Segments(usize),
 }
 
 /// Something that must hold (or must not), and who says so.
@@ -64,6 +66,8 @@ pub(super) struct RewardTerms {
     pub eligible: Vec<Term>,
     /// Value rails, and that no variant leaves it out.
     pub rails: Vec<Term>,
+    /// That the member is in a segment that may have it; absent where everybody is.
+    pub segment: Option<Term>,
 }
 
 /// The terms of one segment.
@@ -145,12 +149,28 @@ fn reward_terms(bundle: &Bundle, at_reward: usize, reward: &Reward) -> RewardTer
             Term::new(is(Field::MemberVariant, Compare::NotEqual, position), By::Key(variant.rule))
         });
     let facts = [(Field::RewardKind, reward.kind as i64), (Field::RewardCost, reward.cost.0)];
+    let segment = in_segment(bundle, reward.cost);
     RewardTerms {
         facts: facts.map(|(field, value)| Term::new(is(field, Compare::Equal, value), By::Nobody)).into(),
+        segment: segment.map(|truth| Term::new(truth, By::Segments(at_reward))),
         touchpoint: Term::new(at(reward.touchpoints), By::Condition(reward.touchpoint_rule)),
         eligible: conditions(&reward.eligible),
         rails: rails.chain(offered).collect(),
     }
+}
+
+/// That the first segment that describes the member has no ceiling below a cost; `None` where that holds of everybody.
+fn in_segment(bundle: &Bundle, cost: Micros) -> Option<Truth> {
+    let pays = |segment: &Segment| segment.ceiling.is_none_or(|(most, _)| cost <= most);
+    let mut segments = bundle.segments.iter();
+    if bundle.segments.iter().all(pays) {
+        let everybody = segments.any(|segment| segment.when.is_empty());
+        return (!everybody).then(|| Truth::Any(bundle.segments.iter().map(|one| all(&one.when)).collect()));
+    }
+    let choose = |rest, segment: &Segment| {
+        Truth::Choose(Box::new((all(&segment.when), Truth::Always(pays(segment)), rest)))
+    };
+    Some(bundle.segments.iter().rev().fold(Truth::Always(false), choose))
 }
 
 /// That a cost is at most a share of the event's amount, or the event has none.
@@ -219,7 +239,7 @@ fn at(touchpoints: u16) -> Truth {
     one_of(Field::EventTouchpoint, (0..16).filter(|bit| touchpoints >> bit & 1 == 1).collect())
 }
 
-fn one_of(field: Field, values: Vec<i64>) -> Truth {
+pub(super) fn one_of(field: Field, values: Vec<i64>) -> Truth {
     Truth::OneOf { number: Box::new(Number::Fact(field)), values: values.into() }
 }
 

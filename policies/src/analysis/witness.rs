@@ -119,19 +119,20 @@ pub(super) fn answer(
     if let Err(refusal) = held {
         return Answer::Refused(refusal.rule);
     }
-    match reward.map(|reward| bundle.candidate(moment, None, reward, &asked)) {
-        Some(Err((_, rule))) => Answer::Refused(rule),
-        Some(Ok(())) | None => Answer::Allowed,
+    let Some(reward) = reward else { return Answer::Allowed };
+    let segment = match bundle.segment_of(facts, Stops::default()) {
+        Ok(segment) => segment,
+        Err(refusal) => return Answer::Refused(refusal.rule),
+    };
+    match bundle.candidate(moment, Some(segment), reward, &asked) {
+        Err((_, rule)) => Answer::Refused(rule),
+        Ok(()) => Answer::Allowed,
     }
 }
 
-/// Whether a reward that was never promised to the member of a row would be open in the moment the row is: nothing refuses it, and
-/// the member is in a segment whose ceiling it does not pass, without which nothing is promised.
+/// Whether a reward that was never promised to the member of a row would be open in the moment the row is.
 pub(super) fn is_open(bundle: &Bundle, moment: MomentIndex, reward: RewardIndex, facts: &Facts) -> bool {
     let mut facts = facts.clone();
     bundle.put_reward_facts(reward, NOW, &[], &mut facts);
-    let Ok(segment) = bundle.segment_of(&facts, Stops::default()) else { return false };
-    let asked = Situation { facts: &facts, now: NOW, grants: &[], stops: Stops::default() };
     matches!(answer(bundle, moment, Some(reward), &facts), Answer::Allowed)
-        && bundle.candidate(moment, Some(segment), reward, &asked).is_ok()
 }

@@ -9,6 +9,8 @@ use domain::facts::{Field, FieldKind, NEVER};
 use domain::{Facts, Touchpoint};
 
 use super::region::Region;
+use super::terms::one_of;
+use crate::bundle::Bundle;
 use crate::gates::QUIET_KIND;
 use crate::language::{Compare, Number, Truth};
 
@@ -109,8 +111,22 @@ const NEVER_LARGER: [(Field, Field); 8] = [
     (Field::MemberOffers7d, Field::MemberOffers28d),
 ];
 
-/// What holds of every row of facts, besides the bounds.
-pub(super) static ALWAYS: LazyLock<Vec<Truth>> = LazyLock::new(|| {
+/// What holds of every row of facts under a bundle, besides the bounds.
+pub(super) fn always(bundle: &Bundle) -> Vec<Truth> {
+    let mut all = vec![one_of(Field::MemberVariant, variants_of(bundle))];
+    all.extend(ANYWHERE.iter().cloned());
+    all
+}
+
+/// The usual member, in a variant there is.
+pub(super) fn usual_of(bundle: &Bundle) -> Facts {
+    let mut facts = usual();
+    facts.set(Field::MemberVariant, variants_of(bundle).first().copied().unwrap_or(0));
+    facts
+}
+
+/// What holds of every row under any bundle.
+static ANYWHERE: LazyLock<Vec<Truth>> = LazyLock::new(|| {
     let not_larger = |(small, large)| Truth::Numbers {
         compare: Compare::LessOrEqual,
         sides: Box::new((Number::Fact(small), Number::Fact(large))),
@@ -143,9 +159,12 @@ fn days_of(month: i64) -> i64 {
     }
 }
 
-/// Whether a row holds together, in every fact.
-pub(super) fn is_possible(facts: &Facts) -> bool {
-    ALWAYS.iter().all(|truth| truth.holds(facts))
+/// The variants a member can be in; 0 is none.
+pub(super) fn variants_of(bundle: &Bundle) -> Vec<i64> {
+    let variants = &bundle.experiments.variants;
+    let everybody = variants.iter().map(|variant| u64::from(variant.share.0)).sum::<u64>() >= 1_000_000;
+    let taken = (1..).zip(variants).filter(|(_, variant)| variant.share.0 > 0).map(|(position, _)| position);
+    (0..i64::from(!everybody)).chain(taken).collect()
 }
 
 /// A fact compared with a number.
@@ -251,7 +270,7 @@ mod tests {
             let (least, most) = bounds(*field);
             assert!((least..=most).contains(&facts.get(*field)), "{}", field.name());
         }
-        assert!(is_possible(&facts));
+        assert!(ANYWHERE.iter().all(|truth| truth.holds(&facts)));
         assert_eq!(domain::event::EVENT_KIND_NAMES[usize::try_from(PURCHASE).unwrap()], "purchase");
     }
 }

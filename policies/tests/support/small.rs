@@ -14,6 +14,14 @@ pub struct Small {
     /// Action and conditions per rule.
     pub rules: Vec<(String, Vec<String>)>,
     pub max_discount: Option<String>,
+    /// Most a promise may cost, of segments that say so, by position.
+    pub ceilings: Vec<(usize, String)>,
+    /// Exclusive rewards, by position.
+    pub exclusive: Vec<usize>,
+    /// Share and withheld rewards (positions) per variant.
+    pub variants: Vec<(String, Vec<usize>)>,
+    /// Quiet hours at the tills.
+    pub quiet: Option<(u8, u8)>,
 }
 
 fn conditions(key: &str, list: &[String]) -> String {
@@ -30,8 +38,10 @@ impl Small {
     pub fn files(&self) -> [(&'static str, String); 6] {
         let segments = self.segments.iter().enumerate().map(|(at, (when, lever))| {
             let when = conditions("when", when);
+            let ceilings = self.ceilings.iter().filter(|(segment, _)| *segment == at);
+            let ceiling: String = ceilings.map(|(_, most)| format!("ceiling = \"{most}\"\n")).collect();
             format!(
-                "[[segment]]\nid = \"s{at}\"\nname = \"S\"\nautonomy = \"auto\"\n{when}levers = {{ kinds = {{ voucher = {lever} }} }}\n"
+                "[[segment]]\nid = \"s{at}\"\nname = \"S\"\nautonomy = \"auto\"\n{ceiling}{when}levers = {{ kinds = {{ voucher = {lever} }} }}\n"
             )
         });
         let moments = self.moments.iter().enumerate().map(|(at, (trigger, when, rewards))| {
@@ -43,8 +53,9 @@ impl Small {
         });
         let rewards = self.rewards.iter().enumerate().map(|(at, (kind, cost, eligible))| {
             let eligible = conditions("eligible", eligible);
+            let exclusive = if self.exclusive.contains(&at) { "exclusive = true\n" } else { "" };
             format!(
-                "[[reward]]\nid = \"r{at}\"\nname = \"R\"\nkind = \"{kind}\"\ncost = \"{cost}\"\nvalid_days = 7\ntouchpoints = [\"pos\", \"app\", \"batch\"]\n{eligible}prior = {{ default = \"5 %\", source = \"test\" }}\n"
+                "[[reward]]\nid = \"r{at}\"\nname = \"R\"\nkind = \"{kind}\"\ncost = \"{cost}\"\nvalid_days = 7\ntouchpoints = [\"pos\", \"app\", \"batch\"]\n{exclusive}{eligible}prior = {{ default = \"5 %\", source = \"test\" }}\n"
             )
         });
         let rules = self.rules.iter().enumerate().map(|(at, (action, when))| {
@@ -52,21 +63,34 @@ impl Small {
             format!("[[rule]]\nid = \"g{at}\"\naction = \"{action}\"\nreason = \"No.\"\n{when}")
         });
         let discount = self.max_discount.iter().map(|share| format!("max_discount = \"{share}\"\n"));
+        let quiet = self
+            .quiet
+            .map(|(from, to)| format!("[quiet_hours]\nfrom = {from}\nto = {to}\ntouchpoints = [\"pos\"]\n"));
         let guardrails = format!(
-            "minors = \"exclude\"\ncool_down_hours = 0\n{}[consent]\npurposes = [\"personalised_marketing\", \"profiling\"]\n[suppress]\ncomplaint_days = 0\nrefund_days = 0\nsensitive_days = 0\n[[member_cap]]\nid = \"few\"\nlimit = 4\nwindow_days = 28\n{}",
+            "minors = \"exclude\"\ncool_down_hours = 0\n{}{}[consent]\npurposes = [\"personalised_marketing\", \"profiling\"]\n[suppress]\ncomplaint_days = 0\nrefund_days = 0\nsensitive_days = 0\n[[member_cap]]\nid = \"few\"\nlimit = 4\nwindow_days = 28\n{}",
             discount.collect::<String>(),
+            quiet.unwrap_or_default(),
             rules.collect::<String>()
         );
         let program = "name = \"Small\"\ncurrency = \"USD\"\ntimezone = \"UTC\"\nmembers = \"enrol\"\n[consent]\nat_enrolment = []\nbasis = \"test\"\n[budget]\nlimit = \"100.00\"\nperiod_days = 7\n";
-        let experiments =
-            "salt = \"x\"\n[holdout]\nshare = \"5 %\"\nsticky = \"always\"\n[exploration]\nshare = \"1 %\"\n";
+        let variants = self.variants.iter().enumerate().map(|(at, (share, withheld))| {
+            let withheld: Vec<String> = withheld.iter().map(|reward| format!("\"r{reward}\"")).collect();
+            format!(
+                "[[variant]]\nid = \"v{at}\"\nshare = \"{share}\"\nwithhold = [{}]\n",
+                withheld.join(", ")
+            )
+        });
+        let experiments = format!(
+            "salt = \"x\"\n[holdout]\nshare = \"5 %\"\nsticky = \"always\"\n[exploration]\nshare = \"1 %\"\n{}",
+            variants.collect::<String>()
+        );
         [
             ("program.toml", program.to_owned()),
             ("segments.toml", segments.collect()),
             ("catalog.toml", rewards.collect()),
             ("moments.toml", moments.collect()),
             ("guardrails.toml", guardrails),
-            ("experiments.toml", experiments.to_owned()),
+            ("experiments.toml", experiments),
         ]
     }
 
