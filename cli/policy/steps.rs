@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use agents::policy::budgets::pays_for_nothing;
 use domain::{Digest, Ppm, Timestamp};
 use ledger::Reader;
-use policies::registry::{Step, percent};
+use policies::registry::{Step, describe, percent};
 use runtime::opening::recorded_bundle;
 use runtime::registry;
 use sim::impact::Impact;
@@ -151,6 +151,7 @@ pub fn approve(args: &Approve) -> Result {
     let found = args.keyed.place.find()?;
     let bundle = found.digest(&args.bundle)?;
     let mut unchecked = true;
+    say_idle_stops(&found, bundle)?;
     if let Found::Folder(dir, reader) = &found
         && let Some(report) = approved_report(reader, bundle, args.impact)?
     {
@@ -188,6 +189,7 @@ fn covers(reader: &Reader, report: &Impact) -> Result<String> {
 pub fn activate(args: &Activate) -> Result {
     let found = args.keyed.place.find()?;
     let bundle = found.digest(&args.bundle)?;
+    say_idle_stops(&found, bundle)?;
     match args.at {
         Some(at) => {
             let step = Step::Schedule { bundle, at };
@@ -195,6 +197,21 @@ pub fn activate(args: &Activate) -> Result {
         }
         None => take(&args.keyed, &found, Step::Activate { bundle }, &format!("{bundle} is in force")),
     }
+}
+
+/// Says which kill switches that are on would stop nothing under a bundle: of a renamed reward everything goes on.
+fn say_idle_stops(found: &Found, bundle: Digest) -> Result<()> {
+    let Found::Folder(dir, reader) = found else { return Ok(()) };
+    let Ok(bundle) = recorded_bundle(reader, bundle) else { return Ok(()) };
+    let identity = ledger::identity_of(dir).map_err(crate::ledger_errors)?.unwrap_or_default();
+    let registry = registry::load(reader, &identity).map_err(crate::node_errors)?;
+    for target in registry.idle_stops(&bundle) {
+        output::say(&format!(
+            "note: the kill switch on {} is on and stops nothing under this policy, where that has another name or is gone",
+            describe(target)
+        ));
+    }
+    Ok(())
 }
 
 pub fn shadow(args: &Shadow) -> Result {

@@ -34,8 +34,23 @@ pub fn diff(before: &Bundle, after: &Bundle) -> Vec<Difference> {
     }
     let gone = old.into_iter().map(|(place, value)| Difference { place, before: Some(value), after: None });
     differences.extend(gone);
+    differences.extend(other_order(before, after));
     differences.sort_by(|a, b| a.place.cmp(&b.place));
     differences
+}
+
+/// The order of the rewards that both have, which decides between those that are worth the same; `None` where it is the same.
+fn other_order(before: &Bundle, after: &Bundle) -> Option<Difference> {
+    let order = |of: &Bundle, other: &Bundle| -> Vec<String> {
+        let rewards = of.rewards.iter().filter(|reward| other.reward_named(&reward.id).is_some());
+        rewards.map(|reward| reward.id.clone()).collect()
+    };
+    let (before, after) = (order(before, after), order(after, before));
+    (before != after).then(|| Difference {
+        place: "catalog: the first of rewards that are worth the same".to_owned(),
+        before: Some(before.join(", ")),
+        after: Some(after.join(", ")),
+    })
 }
 
 /// A bundle as lines of place and value.
@@ -64,6 +79,7 @@ impl Lines {
         self.add("program: time zone", &program.zone_name);
         self.add("program: members", word(program.members));
         self.add("program: consent at enrolment", purposes(program.consent_at_enrolment));
+        self.add("program: legal basis of that consent", &program.consent_basis);
         if let Some(cost) = program.approval_from {
             self.add("program: a person approves from a unit cost of", cost);
         }
@@ -289,8 +305,32 @@ mod tests {
     }
 
     #[test]
-    fn differences_use_the_words_of_the_files() {
+    fn an_order_that_decides_between_equals_is_a_difference() {
         let before = crate::starter::grocery().unwrap();
+        let mut files = crate::starter::GROCERY.map(|(name, text)| (name, text.to_owned()));
+        let catalog = &mut files.iter_mut().find(|(name, _)| *name == "catalog.toml").unwrap().1;
+        let (head, rewards) = catalog.split_once("[[reward]]").unwrap();
+        let (first, others) = rewards.split_once("[[reward]]").unwrap();
+        *catalog = format!("{head}[[reward]]{others}\n[[reward]]{first}");
+        let after = Bundle::from_files(&files.each_ref().map(|(name, text)| (*name, text.as_str()))).unwrap();
+        let said = diff(&before, &after);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].place.contains("worth the same"), "{said:?}");
+        let (before, after) = (said[0].before.as_ref().unwrap(), said[0].after.as_ref().unwrap());
+        assert!(after.ends_with(before.split(", ").next().unwrap()) && before != after);
+    }
+
+    #[test]
+    fn differences_use_the_words_of_the_files() {
+        let mut files = crate::starter::GROCERY.map(|(name, text)| (name, text.to_owned()));
+        let program = &mut files.iter_mut().find(|(name, _)| *name == "program.toml").unwrap().1;
+        let (head, rest) = program.split_once("basis = \"").unwrap();
+        *program = format!("{head}basis = \"By letter.\"{}", rest.split_once('"').unwrap().1);
+        let bundle = |files: &[(&str, String)]| {
+            let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            Bundle::from_files(&files).unwrap()
+        };
+        let before = bundle(&files);
         let changed = [
             ("program.toml", "members = \"enrol\"", "members = \"known\""),
             (
@@ -298,19 +338,19 @@ mod tests {
                 "at_enrolment = [\"personalised_marketing\", \"profiling\"]",
                 "at_enrolment = []",
             ),
+            ("program.toml", "basis = \"By letter.\"", "basis = \"By word of mouth.\""),
             ("experiments.toml", "salt = \"northgate-2017\"", "salt = \"ours\""),
             ("experiments.toml", "share = \"5 %\"", "share = \"0.25 %\""),
             ("experiments.toml", "sticky = \"quarter\"", "sticky = \"always\""),
             ("catalog.toml", "For members with larger baskets.", "For large baskets."),
             ("guardrails.toml", "More offers on top of unused ones train members to ignore them.", "Enough."),
         ];
-        let mut files = crate::starter::GROCERY.map(|(name, text)| (name, text.to_owned()));
         for (file, from, to) in changed {
             let text = &mut files.iter_mut().find(|(name, _)| *name == file).unwrap().1;
             assert!(text.contains(from), "{from} is not in {file}");
             *text = text.replace(from, to);
         }
-        let after = Bundle::from_files(&files.each_ref().map(|(name, text)| (*name, text.as_str()))).unwrap();
+        let after = bundle(&files);
         let said: Vec<String> = diff(&before, &after)
             .into_iter()
             .map(|line| {
@@ -328,6 +368,7 @@ mod tests {
                 "experiments: control group: 5 %, quarter -> 0.25 %, always",
                 "experiments: salt: northgate-2017 -> ours",
                 "program: consent at enrolment: personalised_marketing, profiling -> none",
+                "program: legal basis of that consent: By letter. -> By word of mouth.",
                 "program: members: enrol -> known",
                 "rule catalog.free-delivery.eligible.basket-over-20: reason: For members with larger baskets. -> For large baskets.",
                 "rule catalog.voucher-5.eligible.basket-over-15: reason: For members with larger baskets. -> For large baskets.",

@@ -462,6 +462,11 @@ fn lists_left_empty() {
 }
 
 #[test]
+fn currency_of_no_country() {
+    insta::assert_snapshot!(mistakes(&[("program.toml", "currency = \"USD\"", "currency = \"EUX\"")]));
+}
+
+#[test]
 fn currency_that_is_none() {
     insta::assert_snapshot!(mistakes(&[("program.toml", "currency = \"USD\"", "currency = \"dollars\"")]));
 }

@@ -101,10 +101,14 @@ fn what_was_signed_before_a_roll_back_does_not_undo_it() {
         steps.clone().map(|step| Statement { id: ids.next().unwrap(), ..desk.statement("approver", step) });
     desk.take("approver", Step::Activate { bundle });
     desk.take("operator", desk.back(started));
+    for step in &steps {
+        assert_eq!(code(desk.ask("approver", step.clone())), "REG0047");
+    }
+    desk.again(bundle);
     for statement in early {
         assert_eq!(code(desk.judge(&statement)), "REG0046");
     }
-    // Signed now, it is meant: the approval still compares it with what is in force.
+    // Signed now it is meant, and somebody has approved it again.
     for step in steps {
         let statement = desk.statement("approver", step);
         desk.judge(&statement).unwrap();
@@ -132,17 +136,38 @@ fn approved_policies_come_and_go_one_step_at_a_time() {
     let back = desk.back(started);
     desk.take("operator", back);
     assert_eq!((desk.registry.in_force(), desk.registry.before()), (Some(started), None));
-    // It was approved as a change of the first, and that is not in force any more.
-    assert_eq!(code(desk.ask("approver", Step::Activate { bundle: second })), "REG0039");
+    // The approval of what was taken back ended with that.
+    assert_eq!(code(desk.ask("approver", Step::Activate { bundle: second })), "REG0047");
     let at = desk.now.plus(HOUR);
-    assert_eq!(code(desk.ask("approver", Step::Schedule { bundle: second, at })), "REG0039");
+    assert_eq!(code(desk.ask("approver", Step::Schedule { bundle: second, at })), "REG0047");
     let canary = Step::Canary { bundle: second, share: Ppm(10_000) };
-    assert_eq!(code(desk.ask("approver", canary)), "REG0039");
+    assert_eq!(code(desk.ask("approver", canary)), "REG0047");
+    // It was assessed as a change of the first, and that is not in force any more.
+    let approve = Step::Approve { bundle: second, impact: Digest::of(b"report"), unchecked: false };
+    assert_eq!(code(desk.ask("approver", approve)), "REG0039");
     let impact = Digest::of(b"beside what is in force");
     desk.take("author", Step::Assess { bundle: second, impact });
     desk.take("approver", Step::Approve { bundle: second, impact, unchecked: false });
     desk.take("approver", Step::Activate { bundle: second });
     assert_eq!(desk.registry.in_force(), Some(second));
+}
+
+#[test]
+fn an_approval_is_for_a_change_of_what_was_in_force_then() {
+    let mut desk = Desk::open();
+    let (first, second) = (Digest::of(b"first"), Digest::of(b"second"));
+    desk.approve(first);
+    desk.approve(second);
+    desk.take("approver", Step::Activate { bundle: first });
+    let at = desk.now.plus(HOUR);
+    let steps = [
+        Step::Activate { bundle: second },
+        Step::Schedule { bundle: second, at },
+        Step::Canary { bundle: second, share: Ppm(10_000) },
+    ];
+    for step in steps {
+        assert_eq!(code(desk.ask("approver", step)), "REG0039");
+    }
 }
 
 #[test]

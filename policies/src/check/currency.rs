@@ -1,10 +1,10 @@
-//! Codes of currencies, to say which one was meant. Any three capital letters are a code: countries change theirs.
+//! Codes of currencies, and which one was meant. What was a code stays one, so that what a ledger holds can be read for ever.
 
 use crate::problem::closest;
 
-/// ISO 4217, the codes of money in circulation.
+/// ISO 4217, the codes of money that is or was in circulation; those of unions of countries begin with X.
 const CODES: &str = "\
-AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC \
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC \
 CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR \
 ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK \
 MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE \
@@ -22,9 +22,10 @@ const NAMES: [(&str, &str); 7] = [
     ("YEN", "JPY"),
 ];
 
-/// Whether a text has the form of a code.
+/// Whether a text is a code. Any with an X in front is: unions are founded more often than this list is written.
 pub(super) fn is_code(text: &str) -> bool {
-    text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+    let has_form = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    has_form && (text.starts_with('X') || CODES.split(' ').any(|code| code == text))
 }
 
 /// The code that was probably meant.

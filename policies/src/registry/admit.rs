@@ -188,6 +188,7 @@ impl Registry {
         let version = self.version(bundle)?;
         match (version.is_approved(), version.approvals.is_empty()) {
             (true, _) => Ok(()),
+            (false, true) if version.taken_back => Err(Refusal::TakenBack(bundle)),
             (false, true) => Err(Refusal::NotApproved(bundle)),
             (false, false) => Err(Refusal::NewerReport(bundle)),
         }

@@ -55,7 +55,10 @@ pub struct Version {
     pub against: Option<Digest>,
     /// Who recorded it, and their key: whoever approves looks at numbers of somebody else.
     pub assessed_by: Option<(String, String)>,
+    /// Those that count; a roll-back of the bundle ends them.
     pub approvals: Vec<Approval>,
+    /// A roll-back took it back, and nobody has approved it since.
+    pub taken_back: bool,
 }
 
 impl Version {
@@ -213,6 +216,7 @@ impl Registry {
                     against: None,
                     assessed_by: None,
                     approvals: Vec::new(),
+                    taken_back: false,
                 };
                 self.versions.insert(*bundle, version);
             }
@@ -227,6 +231,7 @@ impl Registry {
                 if let Some(version) = self.versions.get_mut(bundle) {
                     let approval = Approval { by: by.clone(), key: key.clone(), at, impact: *impact };
                     version.approvals.push(approval);
+                    version.taken_back = false;
                 }
             }
             Step::Schedule { bundle, at } => {
@@ -254,7 +259,14 @@ impl Registry {
                 self.canary = None;
                 self.scheduled = None;
                 let earlier = self.reigns.iter().rev().skip(1).position(|reign| reign.bundle == *to);
-                self.reigns.truncate(self.reigns.len().saturating_sub(2 + earlier.unwrap_or(0)));
+                let kept = self.reigns.len().saturating_sub(2 + earlier.unwrap_or(0));
+                // Whoever approved what is taken back did not know why it would be.
+                for reign in self.reigns.drain(kept..).filter(|reign| reign.bundle != *to) {
+                    if let Some(version) = self.versions.get_mut(&reign.bundle) {
+                        version.approvals.clear();
+                        version.taken_back = true;
+                    }
+                }
                 self.reigns.push(Reign { bundle: *to, since: at, chosen: true });
             }
             Step::Stop { target, .. } => {

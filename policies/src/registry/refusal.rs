@@ -37,6 +37,8 @@ pub enum Refusal {
     Untested { bundle: Digest, why: String },
     #[error("bundle {0} is not approved")]
     NotApproved(Digest),
+    #[error("bundle {0} was in force and was taken back; its approval ended with that")]
+    TakenBack(Digest),
     #[error("bundle {0} is in force already")]
     InForce(Digest),
     #[error("bundle {0} was never in force before this one")]
@@ -124,6 +126,7 @@ impl Refusal {
             Refusal::OwnWork(_) => "REG0014",
             Refusal::NotApproved(_) => "REG0015",
             Refusal::InForce(_) => "REG0016",
+            Refusal::TakenBack(_) => "REG0047",
             Refusal::NotBefore(_) => "REG0017",
             Refusal::Past(_) => "REG0018",
             Refusal::Stopped(_) => "REG0019",
@@ -263,6 +266,10 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "REG0045" => {
             "A report about no event says nothing about what the policy would change: it was made while the ledger was empty, or with `--shadow` before anything happened. Have its author record one over the events there are, look at it and approve that one."
+        }
+        "REG0047" => {
+            "A roll-back ends the approvals of what it takes back: whoever gave them did not know what would come of it. Look at the report \
+             again, or have another one made, and approve it anew; the bundle itself needs not be handed in again."
         }
         "REG0046" => {
             "Something else came into force after you signed, perhaps by a roll-back of what you would bring back. `largesse policy status` shows what is in force now; take the step again if you mean it still, and check your clock if you have only just signed."
