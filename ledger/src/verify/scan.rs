@@ -167,8 +167,9 @@ impl<'c> Scan<'c> {
         self.lookups.fold(&self.key, &public);
         self.columns.fold(self.connection, &public, &mut self.report)?;
         self.counts.add(public.kind, public.outcome, public.reason);
-        let leaf = self.leaf(stored, &public, seq)?;
-        self.push_stored(stored, &leaf)?;
+        let claimed = stored.get_ref(row::LEAF)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+        let leaf = self.leaf(stored, &public, claimed, seq)?;
+        self.push_stored(claimed, &leaf);
         self.push(leaf, seq)?;
         if let Some(debits) = public.debits
             && let Err(why) = self.audit.fold(debits, seq)
@@ -179,9 +180,15 @@ impl<'c> Scan<'c> {
     }
 
     /// The leaf as recomputed; of a row that a recorded cut covers, the stored one.
-    fn leaf(&mut self, stored: &rusqlite::Row<'_>, public: &Public<'_>, seq: Seq) -> Result<Digest, Error> {
+    fn leaf(
+        &mut self,
+        stored: &rusqlite::Row<'_>,
+        public: &Public<'_>,
+        claimed: Option<&[u8]>,
+        seq: Seq,
+    ) -> Result<Digest, Error> {
         let blob = |at| stored.get_ref(at)?.as_blob_or_null().map_err(rusqlite::Error::from);
-        let (digest, sealed, claimed) = (blob(row::SEALED_DIGEST)?, blob(row::SEALED)?, blob(row::LEAF)?);
+        let (digest, sealed) = (blob(row::SEALED_DIGEST)?, blob(row::SEALED)?);
         match (digest, sealed) {
             (Some(digest), Some(sealed)) if Sha256::digest(sealed).as_slice() != digest => {
                 self.report.find(Some(seq), "its sealed part does not hash to its digest");
@@ -228,8 +235,7 @@ impl<'c> Scan<'c> {
         is_cut.then_some(claimed)
     }
 
-    fn push_stored(&mut self, row: &rusqlite::Row<'_>, leaf: &Digest) -> Result<(), Error> {
-        let stored = row.get_ref(row::LEAF)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+    fn push_stored(&mut self, stored: Option<&[u8]>, leaf: &Digest) {
         let stored = stored.and_then(|bytes| bytes.try_into().ok()).map_or(Digest([0; 32]), Digest);
         if self.stored.is_none() && stored != *leaf {
             self.stored = Some(self.tree.clone());
@@ -237,7 +243,6 @@ impl<'c> Scan<'c> {
         if let Some(tree) = &mut self.stored {
             tree.push(stored, |_, _, _| ());
         }
-        Ok(())
     }
 
     /// Extends the tree and compares the stored nodes that are now full.
