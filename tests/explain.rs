@@ -11,12 +11,17 @@ use sim::explain::{self, Explanation};
 
 /// Explanations of many decisions of a small demo.
 fn explained(dir: &std::path::Path) -> Vec<Explanation> {
-    let events = dir.join("events.csv");
+    explained_under(dir, std::path::Path::new(common::office::STARTER), false)
+}
+
+fn explained_under(dir: &std::path::Path, policy: &std::path::Path, newest_first: bool) -> Vec<Explanation> {
+    let (events, ledger) = (dir.join("events.csv"), dir.join("ledger"));
     purchases(&events, 120);
-    run_json(&["demo", "--events", text(&events), "--dir", text(&dir.join("ledger")), "--output", "json"]);
+    let demo = ["demo", "--events", text(&events), "--dir", text(&ledger), "--policy", text(policy)];
+    run_json(&[&demo[..], &["--output", "json"]].concat());
     let reader = Reader::open(&dir.join("ledger")).unwrap();
     let keys = Keys::open_in(&dir.join("ledger"), None).unwrap();
-    let filter = Filter { kind: Some(Kind::Decision), limit: 300, ..Filter::default() };
+    let filter = Filter { kind: Some(Kind::Decision), limit: 300, newest_first, ..Filter::default() };
     let rows = reader.list(&filter).unwrap();
     rows.iter().map(|row| explain::explain(&reader, &keys, row).unwrap()).collect()
 }
@@ -53,6 +58,29 @@ fn what_would_have_led_to_another_answer_names_the_value_at_which_it_turns() {
     for explanation in &explanations {
         let control = explanation.outcome == domain::Outcome::Control;
         assert!(!control || explanation.counterfactual.is_none(), "chance has no other answer");
+    }
+}
+
+#[test]
+fn what_chance_drew_is_not_called_the_best() {
+    let office = common::office::Office { dir: folder() };
+    office.copy_starter();
+    office.edit("experiments.toml", "share = \"2 %\"", "share = \"60 %\"");
+    let explanations = explained_under(&office.path("."), &office.path("draft"), true);
+    let drawn: Vec<_> =
+        explanations.iter().filter(|explanation| explanation.cause == domain::Cause::Exploration).collect();
+    let (promised, nothing): (Vec<_>, Vec<_>) =
+        drawn.into_iter().partition(|explanation| explanation.reward.is_some());
+    assert!(!promised.is_empty() && !nothing.is_empty(), "{} and {}", promised.len(), nothing.len());
+    for explanation in promised.into_iter().chain(nothing) {
+        assert!(explanation.explored && explanation.propensity < 1_000_000_000);
+        assert!(explanation.text.contains("chance drew") || explanation.text.contains("drawn by chance"));
+        let candidates = explanation.candidates.iter().map(|candidate| candidate.text);
+        for said in candidates.chain([explanation.text]) {
+            let is_false = said.contains("the best positive") || said.contains("another candidate was worth");
+            assert!(!is_false, "row {}: {said}", explanation.seq);
+        }
+        assert!(explanation.for_member().because.contains("chance decides"), "row {}", explanation.seq);
     }
 }
 

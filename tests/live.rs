@@ -625,6 +625,54 @@ async fn a_kill_switch_holds_back_what_the_bus_had_not_taken_until_it_is_off() {
     assert_eq!(terminate(&mut node), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promise_of_before_a_stock_was_limited_gives_no_unit_back() {
+    let server = NatsServer::start();
+    let office = Office { dir: folder() };
+    let mut node = serve(&office, &server);
+    eventually("the ledger", || office.ledger().join("verifier.txt").exists() && runs(&office) > 0);
+    office.staff();
+    publish(server.url(), 0..300).await;
+    eventually("the events", || rows(&office) >= 300);
+    let promise = |what: &str| {
+        let unlimited = "reward IN ('points-50', 'points-200', 'voucher-3', 'voucher-5', 'welcome-coffee')";
+        query(
+            &office.ledger(),
+            &format!(
+                "SELECT {what} FROM record WHERE kind = 11 AND outcome = 0 AND {unlimited} ORDER BY seq LIMIT 1"
+            ),
+        )
+    };
+    let (reward, decision, event) =
+        (promise("reward"), promise("lower(hex(record_id))"), promise("event_id"));
+    let decision = uuid::Uuid::parse_str(&decision).unwrap();
+    let id = format!("id = \"{reward}\"\n");
+    office.edit("catalog.toml", &id, &format!("{id}inventory = 60\n"));
+    let digest = approve_draft(&office);
+    office.taken("berta", &["policy", "activate", &digest]);
+    eventually("the activation", || runs(&office) == 2);
+    let member = event.trim_start_matches("live-").parse::<u32>().unwrap() % 2_000;
+    let now = runtime::clock::wall();
+    let cancelled = format!(
+        r#"{{"schema":1,"event_id":"undone","member":"live-{member}","type":"cancelled","event_time":"{now}",
+        "source":"till","touchpoint":"pos","data":{{"decision":"{decision}"}}}}"#
+    );
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    context.publish("largesse.v1.event.till", cancelled.into()).await.unwrap().await.unwrap();
+    let ended = "SELECT count(*) FROM record WHERE kind = 10 AND event_id = 'undone'";
+    eventually("the cancellation", || number(&office, ended) == 1);
+    publish(server.url(), 300..600).await;
+    eventually("more events", || rows(&office) >= 600);
+    assert!(node.try_wait().unwrap().is_none(), "the node ended");
+    let stock = format!("FROM budget WHERE id = 'inventory/{reward}'");
+    let sold = format!(
+        "SELECT count(*) FROM record WHERE kind = 11 AND outcome = 0 AND reward = '{reward}' AND lower(hex(bundle)) = '{digest}'"
+    );
+    assert_eq!(number(&office, &format!("SELECT committed {stock}")), number(&office, &sold));
+    assert_eq!(number(&office, &format!("SELECT limit_micros {stock}")), 60);
+    assert_eq!(terminate(&mut node), Some(0));
+}
+
 /// URL-safe base64 with padding, as object stores name their metadata.
 fn base64(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

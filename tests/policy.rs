@@ -4,7 +4,7 @@
 mod common;
 
 use common::office::Office;
-use common::{run, run_json, stderr, text};
+use common::{query, run, run_json, stderr, text};
 use ledger::person::PersonKey;
 use policies::cases::Texts;
 use policies::registry::{Signed, Statement, Step, Target};
@@ -585,12 +585,39 @@ fn what_counts_over_the_whole_ledger_stays_as_it_is() {
     ] {
         let office = Office::open();
         office.edit("program.toml", from, to);
-        let (draft, ledger) = (office.path("draft"), office.ledger());
+        let draft = office.path("draft");
         office.refused("anna", &["policy", "submit", text(&draft)], "REG0011");
         // Nor does a start take it from the configured folder, where the registry chose nothing yet.
-        let config = office.path("largesse.toml");
-        let document = format!("[node]\ndir = {ledger:?}\npolicy = {draft:?}\n");
-        std::fs::write(&config, document).unwrap();
-        common::refused(&["serve", "--config", text(&config)], 3, says);
+        serves_on(&office, says);
     }
+}
+
+#[test]
+fn a_configured_folder_that_contradicts_itself_does_not_come_into_force_by_a_restart() {
+    let office = Office::open();
+    let text = std::fs::read_to_string(office.path("draft/catalog.toml")).unwrap();
+    let exclusive = text.replace("kind = \"points\"", "kind = \"points\"\nexclusive = true");
+    std::fs::write(office.path("draft/catalog.toml"), exclusive).unwrap();
+    serves_on(&office, "POL0082");
+}
+
+/// A node whose configured folder is the draft starts, says what is wrong with it, and decides by what the last run did.
+fn serves_on(office: &Office, says: &str) {
+    let (draft, ledger) = (office.path("draft"), office.ledger());
+    let runs = || query(&ledger, "SELECT group_concat(lower(hex(bundle))) FROM record WHERE kind = 2");
+    let before = runs();
+    let (config, said) = (office.path("largesse.toml"), office.path("said"));
+    std::fs::write(&config, format!("[node]\ndir = {ledger:?}\npolicy = {draft:?}\n")).unwrap();
+    let mut node = common::largesse()
+        .args(["serve", "--config", text(&config)])
+        .env("LARGESSE_LOG", "error")
+        .stderr(std::fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    common::live::eventually("the run", || runs() != before);
+    assert_eq!(common::terminate(&mut node), Some(0));
+    let (first, after) = (before.split(',').next().unwrap(), runs());
+    assert!(after.split(',').all(|bundle| bundle == first), "{after}");
+    let said = std::fs::read_to_string(&said).unwrap();
+    assert!(said.contains(says) && said.contains("is not taken"), "{said}");
 }

@@ -71,7 +71,7 @@ fn rich(bundle: &Bundle, limits: Limits) -> Escrow {
 fn demand(bundle: &Bundle, segment: u8, reward: u8, at: Timestamp) -> Demand {
     let (segment, reward) = (SegmentIndex(segment), RewardIndex(reward));
     let waits = bundle.needs_person(segment, reward);
-    Demand { segment, reward, cost: bundle.reward(reward).cost.0, learn: false, waits, at }
+    Demand { segment, reward, cost: bundle.reward(reward).cost.0, learn: false, waits, at, stocked: true }
 }
 
 /// What every row of a ledger would add up to, as its writer counts: the same budgets, from the promises alone.
@@ -288,6 +288,7 @@ fn what_a_used_promise_held_is_found_by_its_ids() {
         pending: false,
         turn: Turn::Used,
         promised_at: START,
+        stocked: false,
     };
     let demand = Demand::of_release(&release, &bundle).unwrap();
     assert_eq!((demand.reward, demand.cost, demand.waits), (fuel, 1_500_000, false));

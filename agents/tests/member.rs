@@ -300,6 +300,7 @@ fn a_promise_ends_once() {
         valid_until: noon().plus(14 * DAY),
         cost: Micros::units(5),
         state: PromiseState::Open,
+        stocked: false,
     });
     let mut end = |id: &str, kind| member.handle(&event(id, noon(), kind), noon(), &bundle, Stops::default());
     let released = end("e1", EventKind::Cancelled { decision });
@@ -335,6 +336,7 @@ fn a_promise_that_waits_is_answered_once_and_only_while_the_member_may_be_addres
             valid_until: noon().plus(14 * DAY),
             cost: Micros::units(5),
             state: PromiseState::Pending,
+            stocked: false,
         });
         member
     };

@@ -132,7 +132,7 @@ impl Bare {
         Ok(match member.handle(&event, now, &bundle, Stops::default()) {
             Step::Score(considered) | Step::Unscored(considered) => Taken::Moment(considered),
             Step::Observed { .. } | Step::Refused(_) | Step::Denied(..) => {
-                Taken::Row(Box::new(rows::observed(&event, now, None, None, None, &bundle, key)))
+                Taken::Row(Box::new(rows::observed(&event, now, None, None, None, key)))
             }
         })
     }
@@ -149,7 +149,7 @@ impl Bare {
         let decision = match considered.propose(Some(scores), &bundle, Stops::default()) {
             Proposed::NotAMoment(rule) => {
                 let triggered = Some((moment.0, Some(rule.0)));
-                return Ok(rows::observed(&event, now, triggered, Some(scores), None, &bundle, key));
+                return Ok(rows::observed(&event, now, triggered, Some(scores), None, key));
             }
             Proposed::Proposal(proposal) => match proposal.segment {
                 Err(refusal) => verdict::without_segment(&proposal, refusal, &seal(now)),
@@ -165,7 +165,7 @@ impl Bare {
             Recording::WithoutExplanation => rows::decision(&bare_of(&decision), None, &bundle, key),
         };
         if let (Some(reward), Some(segment)) = (&entry.reward, &entry.segment)
-            && let Some(promise) = agents::member::Promise::of(&decision, reward, segment)
+            && let Some(promise) = agents::member::Promise::of(&decision, reward, segment, false)
         {
             Arc::make_mut(&mut member.state).promise(promise);
         }

@@ -230,6 +230,12 @@ fn tail(explanation: &Explanation) -> Vec<String> {
         money(explanation.chosen_net, currency),
         money(explanation.opportunity, currency)
     )];
+    if explanation.explored {
+        let odds = output::percent(u64::from(explanation.propensity) / 1_000);
+        lines.push(format!(
+            "  a moment of exploration: chance drew this, and would in {odds} of such moments"
+        ));
+    }
     lines.extend(explanation.counterfactual.as_ref().map(otherwise));
     match &explanation.negotiation {
         Some(plan) => lines.push(format!(

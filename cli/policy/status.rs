@@ -108,7 +108,7 @@ impl Status {
                 at: scheduled.at.to_string(),
                 fails: registry.scheduled_stands().err().map(|refusal| refusal.to_string()),
             }),
-            stopped: registry.stopped().iter().map(describe).collect(),
+            stopped: registry.stopped().keys().map(describe).collect(),
             waiting: waiting.map_err(crate::node_errors)?.len(),
         })
     }

@@ -104,8 +104,14 @@ pub fn dead_letter(bytes: &[u8], refused_at: Timestamp, refusals: &[Refusal]) ->
 pub enum MemberRow<'r> {
     /// An event that only changed facts: its personal form.
     Observed { personal: Vec<u8> },
-    /// A decision: both forms, and the names of what was chosen for whom.
-    Decision { public: &'r [u8], personal: Vec<u8>, reward: Option<&'r str>, segment: Option<&'r str> },
+    /// A decision: both forms, the names of what was chosen for whom, and the budgets it took from.
+    Decision {
+        public: &'r [u8],
+        personal: Vec<u8>,
+        reward: Option<&'r str>,
+        segment: Option<&'r str>,
+        budgets: Vec<&'r str>,
+    },
 }
 
 /// Reads a decision back from its two forms.

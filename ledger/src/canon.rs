@@ -44,12 +44,6 @@ pub struct Public<'a> {
 impl Public<'_> {
     /// Replaces `out` by the canonical bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_but_body(out);
-        out.extend_from_slice(self.body.unwrap_or_default().as_bytes());
-    }
-
-    /// The same without the bytes of the body, which come last and are most of a row.
-    fn encode_but_body(&self, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(PREFIX);
         number(out, Some(self.seq));
@@ -70,15 +64,14 @@ impl Public<'_> {
         bytes(out, self.models);
         number(out, Some(self.semantics));
         bytes(out, self.debits.map(str::as_bytes));
-        length(out, self.body.map(str::as_bytes));
+        bytes(out, self.body.map(str::as_bytes));
     }
 
-    /// The Merkle leaf. `scratch` is overwritten.
+    /// The Merkle leaf. `scratch` is overwritten with the canonical bytes.
     pub fn leaf(&self, sealed_digest: Option<&[u8]>, scratch: &mut Vec<u8>) -> Digest {
-        self.encode_but_body(scratch);
+        self.encode(scratch);
         let mut hasher = Sha256::new_with_prefix([0]);
         hasher.update(scratch);
-        hasher.update(self.body.unwrap_or_default());
         hasher.update(sealed_digest.unwrap_or_default());
         Digest(hasher.finalize().into())
     }
@@ -145,14 +138,13 @@ fn number(out: &mut Vec<u8>, value: Option<i64>) {
 }
 
 fn bytes(out: &mut Vec<u8>, value: Option<&[u8]>) {
-    length(out, value);
-    out.extend_from_slice(value.unwrap_or_default());
-}
-
-fn length(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    let Some(value) = value else {
+        return out.extend_from_slice(&ABSENT.to_be_bytes());
+    };
     // SQLite holds at most 2^31 - 1 bytes in one value, so the length always fits and never equals ABSENT.
-    let length = value.map_or(ABSENT, |value| u32::try_from(value.len()).unwrap_or(ABSENT - 1));
+    let length = u32::try_from(value.len()).unwrap_or(ABSENT - 1);
     out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(value);
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ impl Row {
             return Ok(Some(MemberRow::Observed { personal }));
         }
         let (reward, segment) = (self.reward.as_deref(), self.segment.as_deref());
-        Ok(Some(MemberRow::Decision { public: body.as_bytes(), personal, reward, segment }))
+        let budgets = self.debits.iter().map(|posting| &*posting.budget).collect();
+        Ok(Some(MemberRow::Decision { public: body.as_bytes(), personal, reward, segment, budgets }))
     }
 }
 

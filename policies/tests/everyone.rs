@@ -556,6 +556,8 @@ fn found(insights: &[Insight], exact: bool) -> BTreeSet<(Code, String)> {
     let alone = insights.iter().filter(|insight| match insight.problem.code {
         // It says of the search how far it came, and nothing of the bundle.
         Code::NotSearched if !exact => false,
+        // It comes with a member, who may have more trips than the rows here.
+        Code::TwoExclusive if !exact => false,
         Code::Conflict | Code::OutsideSegments => false,
         Code::NeverEligible => !insight.rules.get(1).is_some_and(|name| is_moment(name)),
         _ => true,

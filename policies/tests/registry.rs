@@ -99,18 +99,51 @@ fn what_was_signed_before_a_roll_back_does_not_undo_it() {
     let mut ids = ["e", "f"].map(|digit| digit.repeat(32)).into_iter();
     let early =
         steps.clone().map(|step| Statement { id: ids.next().unwrap(), ..desk.statement("approver", step) });
+    let approve = Step::Approve { bundle, impact: Digest::of(b"report"), unchecked: false };
+    let approval = Statement { id: "9".repeat(32), ..desk.statement("approver", approve) };
     desk.take("approver", Step::Activate { bundle });
     desk.take("operator", desk.back(started));
     for step in &steps {
         assert_eq!(code(desk.ask("approver", step.clone())), "REG0047");
     }
-    desk.again(bundle);
+    let impact = Digest::of(b"report");
+    assert_eq!(code(desk.judge(&approval)), "REG0046");
+    desk.take("author", Step::Assess { bundle, impact });
+    assert_eq!(code(desk.judge(&approval)), "REG0046");
+    desk.take("approver", Step::Approve { bundle, impact, unchecked: false });
     for statement in early {
         assert_eq!(code(desk.judge(&statement)), "REG0046");
     }
     // Signed now it is meant, and somebody has approved it again.
     for step in steps {
         let statement = desk.statement("approver", step);
+        desk.judge(&statement).unwrap();
+    }
+}
+
+#[test]
+fn what_was_signed_before_a_stop_or_a_withdrawal_undoes_neither() {
+    let mut desk = Desk::open();
+    let bundle = Digest::of(b"draft");
+    let target = Target::Reward("voucher-5".to_owned());
+    desk.approve(bundle);
+    let steps = [
+        Step::Resume { target: target.clone(), note: String::new() },
+        Step::Canary { bundle, share: Ppm(50_000) },
+        Step::Activate { bundle },
+        Step::Shadow { bundle },
+    ];
+    let mut ids = ["a1", "b2", "c3", "d4"].map(|digits| digits.repeat(16)).into_iter();
+    let early =
+        steps.clone().map(|step| Statement { id: ids.next().unwrap(), ..desk.statement("director", step) });
+    desk.take("director", Step::Canary { bundle, share: Ppm(50_000) });
+    desk.take("operator", Step::Withdraw { bundle });
+    desk.take("operator", Step::Stop { target, note: String::new() });
+    for statement in early {
+        assert_eq!(code(desk.judge(&statement)), "REG0046", "{:?}", statement.step);
+    }
+    for step in steps {
+        let statement = desk.statement("director", step);
         desk.judge(&statement).unwrap();
     }
 }

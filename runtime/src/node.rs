@@ -28,7 +28,7 @@ use crate::config::{ClockKind, Options};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::opening::{self, Opened};
-use crate::registry::Followed;
+use crate::registry::{self, Followed};
 use crate::relay::Relay;
 use crate::requests::{Inbox, Slow};
 use crate::shared::Shared;
@@ -85,16 +85,32 @@ pub struct Node {
     _maintenance: ledger::Maintenance,
 }
 
-/// Loads the policy bundle a node decides by.
+/// Loads a policy bundle.
 ///
 /// # Errors
 /// Every mistake of the bundle, rendered with its place.
 pub fn load_bundle(folder: Option<&PathBuf>) -> Result<Bundle, NodeError> {
-    let (place, loaded) = match folder {
-        None => ("the binary".to_owned(), policies::starter::grocery()),
-        Some(folder) => (folder.display().to_string(), Bundle::load(folder)),
-    };
-    loaded.map_err(|problems| NodeError::Policy { place, problems: problems.render() })
+    let loaded = folder.map_or_else(policies::starter::grocery, |folder| Bundle::load(folder));
+    loaded.map_err(|problems| NodeError::Policy { place: named(folder), problems: problems.render() })
+}
+
+/// Loads the policy bundle that a node without a chosen one is to decide by.
+///
+/// # Errors
+/// As [`load_bundle`], and every contradiction in it: what nobody could hand in does not come in by the folder.
+pub fn load_sound(folder: Option<&PathBuf>) -> Result<Bundle, NodeError> {
+    let bundle = load_bundle(folder)?;
+    let against = registry::contradictions(&bundle).concat();
+    if against.is_empty() {
+        Ok(bundle)
+    } else {
+        Err(NodeError::Policy { place: named(folder), problems: against })
+    }
+}
+
+/// Where a bundle is from.
+pub(crate) fn named(folder: Option<&PathBuf>) -> String {
+    folder.map_or_else(|| "the binary".to_owned(), |folder| folder.display().to_string())
 }
 
 /// Starts the engine and loads verified models.
@@ -141,7 +157,7 @@ async fn subscribe(
 /// # Errors
 /// As [`Node::start`].
 pub async fn check(options: &Options) -> Result<(), NodeError> {
-    load_bundle(options.policy.as_ref())?;
+    load_sound(options.policy.as_ref())?;
     load_models(options)?;
     reach(options).await?;
     Ok(())

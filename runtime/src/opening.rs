@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::catch_up::HeldBack;
 use crate::clock;
 use crate::config::Options;
-use crate::node::{NodeError, load_bundle};
+use crate::node::{NodeError, load_sound, named};
 use crate::registry;
 use crate::shared::Shared;
 use crate::sides::Purse;
@@ -97,14 +97,28 @@ fn in_force(options: &Options, reader: &Reader, identity: &str) -> Result<InForc
 /// from what the last run decided by.
 fn configured(options: &Options, reader: &Reader, has_canary: bool) -> Result<Bundle, NodeError> {
     let Some(last) = newest(reader, Kind::Start)?.and_then(|start| start.bundle) else {
-        return load_bundle(options.policy.as_ref());
+        return load_sound(options.policy.as_ref());
     };
     if options.again || has_canary {
         return recorded_bundle(reader, last);
     }
-    load_bundle(options.policy.as_ref()).or_else(|error| {
+    let before = recorded_bundle(reader, last)?;
+    let taken = load_sound(options.policy.as_ref()).and_then(|bundle| {
+        let place = options
+            .policy
+            .as_ref()
+            .map_or_else(|| "the binary".to_owned(), |path| path.display().to_string());
+        match registry::other_terms(&bundle, &before) {
+            // Whose ledger it is is asked next: perhaps the folder of another one was named.
+            Some(problems) if origin(&bundle) == origin(&before) => {
+                Err(NodeError::Policy { place, problems })
+            }
+            Some(_) | None => Ok(bundle),
+        }
+    });
+    taken.or_else(|error| {
         tracing::error!(%error, bundle = %last, "the configured policy is not taken; the last run's stays in force");
-        recorded_bundle(reader, last)
+        Ok(before)
     })
 }
 
@@ -115,7 +129,7 @@ fn configured(options: &Options, reader: &Reader, has_canary: bool) -> Result<Bu
 pub fn open(options: &Options) -> Result<Opened, NodeError> {
     let origin = match ledger::identity_of(&options.dir)? {
         Some(_) => Reader::open(&options.dir)?.origin()?,
-        None => origin(&load_bundle(options.policy.as_ref())?),
+        None => origin(&load_sound(options.policy.as_ref())?),
     };
     let heads_lost = options.heads_lost;
     let new = ledger::Options::new(&options.dir, &origin, clock::wall());
@@ -123,10 +137,6 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = ledger.reader()?;
     let InForce { bundle, stops, canary } = in_force(options, &reader, &ledger.identity())?;
-    if self::origin(&bundle) != origin {
-        let found = format!("it is log {origin:?}, the policy is for {:?}", self::origin(&bundle));
-        return Err(ledger::Error::Foreign { path: options.dir.clone(), found }.into());
-    }
     let before = last_sides(&reader)?;
     if let Some(last) = before.first()
         && let Some(problems) = registry::other_terms(&bundle, last)
@@ -134,6 +144,10 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
         let place =
             options.policy.as_ref().map_or_else(|| "force".to_owned(), |path| path.display().to_string());
         return Err(NodeError::Policy { place, problems });
+    }
+    if self::origin(&bundle) != origin {
+        let found = format!("it is log {origin:?}, the policy is for {:?}", self::origin(&bundle));
+        return Err(ledger::Error::Foreign { path: options.dir.clone(), found }.into());
     }
     let shape = |bundle: &Bundle| NodeError::Shape {
         segments: bundle.segments().len(),

@@ -29,7 +29,7 @@ pub fn decision(decision: &Decision, used: Option<&Release>, bundle: &Bundle, ke
     entry.reward = decision.chosen.map(|reward| bundle.reward(reward).id.as_str().into());
     entry.bundle = Some(decision.bundle);
     entry.models = decision.models;
-    entry.debits = used.map(|used| turned(used, bundle)).unwrap_or_default();
+    entry.debits = used.map(turned).unwrap_or_default();
     entry.debits.extend(debits(decision, bundle));
     entry
 }
@@ -41,14 +41,13 @@ pub fn observed(
     triggered: Option<(u8, Option<u16>)>,
     scores: Option<Scores>,
     release: Option<&Release>,
-    bundle: &Bundle,
     key: &DataKey,
 ) -> Entry {
     let mut entry =
         entry(Kind::Observed, Uuid::now_v7(), record::observed(event, at, triggered, scores), key);
     about(&mut entry, event);
     if let Some(release) = release {
-        entry.debits = turned(release, bundle);
+        entry.debits = turned(release);
     }
     entry
 }
@@ -100,14 +99,14 @@ fn debits(decision: &Decision, bundle: &Bundle) -> Vec<Debit> {
 
 /// What a promise that ended no longer counts for, and, where it was not used, gives back to the budgets; what was held for
 /// one that a person approved is committed.
-fn turned(release: &Release, bundle: &Bundle) -> Vec<Debit> {
+fn turned(release: &Release) -> Vec<Debit> {
     let mut debits = Vec::new();
     if release.turn != Turn::Approved {
         let exposes = budgets::exposes(&release.segment, &release.reward);
         debits.extend(exposes.into_iter().map(|id| Debit::count_back(id, release.cost)));
     }
     debits.extend(release.pending.then(|| Debit::count_back(budgets::WAITING.into(), Micros(1))));
-    let held = budgets::returns(bundle, release).into_iter();
+    let held = budgets::returns(release).into_iter();
     match release.turn {
         Turn::Used => {}
         Turn::Unused if release.pending => debits.extend(held.map(|(id, amount)| Debit::release(id, amount))),

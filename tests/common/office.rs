@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::{folder, purchases, run, run_json, stderr, text};
 
+/// The starter bundle.
+pub const STARTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/bundles/grocery");
+
 /// A ledger of a small demo, three people, and a copy of the starter bundle.
 pub struct Office {
     pub dir: tempfile::TempDir,
@@ -43,10 +46,7 @@ impl Office {
 
     /// Makes the draft a copy of the starter bundle.
     pub fn copy_starter(&self) {
-        copy(
-            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/bundles/grocery")),
-            &self.path("draft"),
-        );
+        copy(Path::new(STARTER), &self.path("draft"));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

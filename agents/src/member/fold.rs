@@ -28,6 +28,8 @@ pub struct Release {
     pub pending: bool,
     pub turn: Turn,
     pub promised_at: Timestamp,
+    /// It took a unit of a stock.
+    pub stocked: bool,
 }
 
 impl State {
@@ -182,6 +184,7 @@ impl Release {
             pending,
             turn,
             promised_at: promise.granted_at,
+            stocked: promise.stocked,
         }
     }
 }

@@ -3,6 +3,7 @@
 use domain::record::{MemberRow, PersonalObserved, read_decision};
 
 use super::state::{Promise, State};
+use crate::policy::budgets::inventory;
 
 impl State {
     /// Folds a row as it was folded when it was written.
@@ -16,13 +17,14 @@ impl State {
                     serde_json::from_slice(personal).map_err(|error| format!("personal form: {error}"))?;
                 let _folded = self.fold(&observed.event);
             }
-            MemberRow::Decision { public, personal, reward, segment } => {
+            MemberRow::Decision { public, personal, reward, segment, budgets } => {
                 let decision = read_decision(public, personal)?;
                 let _folded = self.fold(&decision.event);
-                if let (Some(reward), Some(segment)) = (reward, segment)
-                    && let Some(promise) = Promise::of(&decision, reward, segment)
-                {
-                    self.promise(promise);
+                if let (Some(reward), Some(segment)) = (reward, segment) {
+                    let stocked = budgets.contains(&&*inventory(reward));
+                    Promise::of(&decision, reward, segment, stocked)
+                        .into_iter()
+                        .for_each(|made| self.promise(made));
                 }
             }
         }

@@ -47,6 +47,9 @@ pub struct Promise {
     pub valid_until: Timestamp,
     pub cost: Micros,
     pub state: PromiseState,
+    /// It took a unit of a stock, which goes back when it ends unused: a later policy may limit what this one did not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stocked: bool,
 }
 
 /// Something a member or the program turns on and off. The newest say counts, by when it was said and not by when
@@ -160,8 +163,8 @@ impl State {
 
 impl Promise {
     /// The promise a recorded decision makes, `None` when it makes none. `reward` and `segment` are the ids in
-    /// the bundle the decision was made under.
-    pub fn of(decision: &Decision, reward: &str, segment: &str) -> Option<Promise> {
+    /// the bundle the decision was made under, `stocked` whether it limited the reward's stock.
+    pub fn of(decision: &Decision, reward: &str, segment: &str, stocked: bool) -> Option<Promise> {
         let state = match decision.outcome {
             Outcome::Granted => PromiseState::Open,
             Outcome::Pending => PromiseState::Pending,
@@ -177,6 +180,7 @@ impl Promise {
             valid_until: decision.valid_until?,
             cost: decision.cost,
             state,
+            stocked,
         })
     }
 }

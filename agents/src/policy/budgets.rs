@@ -258,11 +258,10 @@ pub fn uses(
     uses
 }
 
-/// What a promise that ended unused gives back. A reward that left the catalog has no stock to go back to.
-pub fn returns(bundle: &Bundle, release: &Release) -> Vec<(Arc<str>, Micros)> {
+/// What a promise that ended unused gives back: what it took, whatever the policy of that day limits.
+pub fn returns(release: &Release) -> Vec<(Arc<str>, Micros)> {
     let mut returns = vec![(Arc::from(GLOBAL), release.cost), (segment(&release.segment), release.cost)];
-    let reward = bundle.reward_named(&release.reward);
-    if reward.is_some_and(|reward| bundle.reward(reward).inventory.is_some()) {
+    if release.stocked {
         returns.push((inventory(&release.reward), Micros(1)));
     }
     returns

@@ -25,6 +25,8 @@ pub struct Demand {
     pub waits: bool,
     /// When it is promised.
     pub at: Timestamp,
+    /// It takes, or took, a unit of the reward's stock where that is limited.
+    pub stocked: bool,
 }
 
 impl Demand {
@@ -38,6 +40,7 @@ impl Demand {
             learn: decision.cause == Cause::Exploration,
             waits: decision.outcome == Outcome::Pending,
             at: decision.decided_at,
+            stocked: true,
         })
     }
 
@@ -53,6 +56,7 @@ impl Demand {
             learn: false,
             waits: release.pending,
             at: release.promised_at,
+            stocked: release.stocked,
         })
     }
 }
@@ -316,7 +320,7 @@ impl Escrow {
         [
             counted(Layout::GLOBAL, demand.cost),
             counted(self.layout.segment(usize::from(demand.segment.0)), demand.cost),
-            counted(self.layout.reward(usize::from(demand.reward.0)), 1),
+            counted(self.layout.reward(usize::from(demand.reward.0)), i64::from(demand.stocked)),
             counted(self.layout.learn(), learn),
         ]
     }

@@ -396,7 +396,7 @@ impl Segment {
     fn demand_of(&self, line: &Line, learn: bool, at: Timestamp) -> Demand {
         let cost = self.options.costs[usize::from(line.reward.0)];
         let waits = self.options.waiting >> line.reward.0 & 1 == 1;
-        Demand { segment: self.options.segment, reward: line.reward, cost, learn, waits, at }
+        Demand { segment: self.options.segment, reward: line.reward, cost, learn, waits, at, stocked: true }
     }
 
     /// How often prices have been raised for want of a newer table; [`CAUTION_SILENT`] once nothing is promised.

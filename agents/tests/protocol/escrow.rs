@@ -146,6 +146,7 @@ impl World {
             learn,
             waits: false,
             at: Timestamp(self.clock + at),
+            stocked: true,
         };
         let before = self.escrow.view().clone();
         match self.escrow.reserve(&demand, Timestamp(self.clock + at)) {
@@ -210,6 +211,7 @@ fn demand(reward: u8) -> Demand {
         learn: false,
         waits: false,
         at: Timestamp(0),
+        stocked: true,
     }
 }
 

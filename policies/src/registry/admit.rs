@@ -4,7 +4,7 @@ use domain::statement::is_unseen;
 use domain::{Digest, Ppm, Timestamp};
 
 use super::switches::{near, turned_off};
-use super::{Approval, Person, Refusal, Registry, Statement, Step, Version};
+use super::{Approval, Person, Refusal, Registry, Since, Statement, Step, Version};
 use crate::bundle::Bundle;
 
 /// Longest note: a paragraph; longer reasons belong where they can be changed.
@@ -29,16 +29,34 @@ impl Registry {
         self.signed_since(statement)
     }
 
-    /// Refuses to bring something into force for somebody who signed before what is in force came: a roll-back is not undone by an
-    /// activation that was signed before it.
+    /// Refuses to bring something on for somebody who signed before it was turned off, or before what is in force came: a request
+    /// that was held back undoes no roll-back, no withdrawal and no kill switch.
     fn signed_since(&self, statement: &Statement) -> Result<(), Refusal> {
-        let brings =
-            matches!(statement.step, Step::Activate { .. } | Step::Schedule { .. } | Step::Canary { .. });
-        match self.reigns.last() {
-            Some(reign) if brings && statement.at < reign.since => {
-                Err(Refusal::SignedBefore { in_force: reign.bundle, since: reign.since })
+        let in_force = || self.reigns.last().map(|reign| (reign.since, Since::InForce(reign.bundle)));
+        let version = |bundle: &Digest| self.versions.get(bundle);
+        let withdrawn = |bundle: &Digest| Some((version(bundle)?.withdrawn?, Since::Withdrawn(*bundle)));
+        let seen = match &statement.step {
+            Step::Activate { bundle } | Step::Schedule { bundle, .. } | Step::Canary { bundle, .. } => {
+                [in_force(), withdrawn(bundle)]
             }
-            Some(_) | None => Ok(()),
+            Step::Shadow { bundle } => [withdrawn(bundle), None],
+            Step::Approve { bundle, .. } => {
+                let taken_back = version(bundle).and_then(|version| version.taken_back);
+                [taken_back.map(|since| (since, Since::TakenBack(*bundle))), None]
+            }
+            Step::Resume { target, .. } => {
+                [self.stopped.get(target).map(|since| (*since, Since::Stopped(target.clone()))), None]
+            }
+            Step::Submit { .. }
+            | Step::Assess { .. }
+            | Step::Withdraw { .. }
+            | Step::RollBack { .. }
+            | Step::Stop { .. }
+            | Step::Answer { .. } => [None, None],
+        };
+        match seen.into_iter().flatten().find(|(since, _)| statement.at < *since) {
+            Some((since, what)) => Err(Refusal::SignedBefore { what, since }),
+            None => Ok(()),
         }
     }
 
@@ -115,7 +133,7 @@ impl Registry {
             Step::RollBack { to, .. } if self.reigns.iter().any(|reign| reign.bundle == *to) => Ok(()),
             Step::RollBack { to, .. } => Err(Refusal::NotBefore(*to)),
             Step::Stop { target, .. } => {
-                if self.stopped.contains(target) {
+                if self.stopped.contains_key(target) {
                     return Err(Refusal::Stopped(target.clone()));
                 }
                 match bundles.iter().any(|bundle| turned_off(target, bundle).is_some()) {
@@ -125,7 +143,7 @@ impl Registry {
                     }
                 }
             }
-            Step::Resume { target, .. } if self.stopped.contains(target) => Ok(()),
+            Step::Resume { target, .. } if self.stopped.contains_key(target) => Ok(()),
             Step::Resume { target, .. } => Err(Refusal::NotStopped(target.clone())),
             Step::Answer { decision, .. } if self.answered.contains(decision) => {
                 Err(Refusal::Answered(*decision))
@@ -188,7 +206,7 @@ impl Registry {
         let version = self.version(bundle)?;
         match (version.is_approved(), version.approvals.is_empty()) {
             (true, _) => Ok(()),
-            (false, true) if version.taken_back => Err(Refusal::TakenBack(bundle)),
+            (false, true) if version.taken_back.is_some() => Err(Refusal::TakenBack(bundle)),
             (false, true) => Err(Refusal::NotApproved(bundle)),
             (false, false) => Err(Refusal::NewerReport(bundle)),
         }

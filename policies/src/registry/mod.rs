@@ -23,7 +23,7 @@ use domain::{DecisionId, Digest, Timestamp};
 
 pub use canary::{Canary, CanarySide, Share, Sides};
 pub use impact::{Affected, Burn, Change, Flip, IMPACT_VERSION, Impact, Slice, report_of};
-pub use refusal::{Refusal, describe, explain, percent};
+pub use refusal::{Refusal, Since, describe, explain, percent};
 pub use step::{Due, Role, Signed, Statement, Step, Target, VERSION};
 
 use crate::bundle::{Bundle, Stops};
@@ -57,8 +57,10 @@ pub struct Version {
     pub assessed_by: Option<(String, String)>,
     /// Those that count; a roll-back of the bundle ends them.
     pub approvals: Vec<Approval>,
-    /// A roll-back took it back, and nobody has approved it since.
-    pub taken_back: bool,
+    /// When a roll-back last took it back.
+    pub taken_back: Option<Timestamp>,
+    /// When its shadow, canary or schedule was last withdrawn.
+    pub withdrawn: Option<Timestamp>,
 }
 
 impl Version {
@@ -98,7 +100,8 @@ pub struct Registry {
     /// Computed beside what is in force, since when.
     shadows: BTreeMap<Digest, Timestamp>,
     canary: Option<Canary>,
-    stopped: BTreeSet<Target>,
+    /// Since when.
+    stopped: BTreeMap<Target, Timestamp>,
     /// Promises that waited and that somebody answered about.
     answered: BTreeSet<DecisionId>,
     taken: Taken,
@@ -154,7 +157,9 @@ impl Registry {
 
     /// Whether a node decides in the same way by both: the same bundle, canary and switches.
     pub fn decides_as(&self, other: &Registry) -> bool {
-        self.in_force() == other.in_force() && self.canary == other.canary && self.stopped == other.stopped
+        self.in_force() == other.in_force()
+            && self.canary == other.canary
+            && self.stopped.keys().eq(other.stopped.keys())
     }
 
     /// Whether somebody answered about a promise that waited.
@@ -163,7 +168,7 @@ impl Registry {
     }
 
     /// Everything that is stopped.
-    pub fn stopped(&self) -> &BTreeSet<Target> {
+    pub fn stopped(&self) -> &BTreeMap<Target, Timestamp> {
         &self.stopped
     }
 
@@ -187,7 +192,7 @@ impl Registry {
     /// The kill switches as positions in a bundle; ids it does not have are kept for the bundles that do.
     pub fn stops(&self, bundle: &Bundle) -> Stops {
         let mut stops = Stops::default();
-        for more in self.stopped.iter().filter_map(|target| turned_off(target, bundle)) {
+        for more in self.stopped.keys().filter_map(|target| turned_off(target, bundle)) {
             stops = stops.and(more);
         }
         stops
@@ -195,7 +200,7 @@ impl Registry {
 
     /// Kill switches that turn nothing off in a bundle: what they name has another id there, or is gone.
     pub fn idle_stops<'a>(&'a self, bundle: &'a Bundle) -> impl Iterator<Item = &'a Target> {
-        self.stopped.iter().filter(|target| turned_off(target, bundle).is_none())
+        self.stopped.keys().filter(|target| turned_off(target, bundle).is_none())
     }
 
     /// Folds a statement that was recorded at a time of the node's clock.
@@ -216,7 +221,8 @@ impl Registry {
                     against: None,
                     assessed_by: None,
                     approvals: Vec::new(),
-                    taken_back: false,
+                    taken_back: None,
+                    withdrawn: None,
                 };
                 self.versions.insert(*bundle, version);
             }
@@ -231,7 +237,6 @@ impl Registry {
                 if let Some(version) = self.versions.get_mut(bundle) {
                     let approval = Approval { by: by.clone(), key: key.clone(), at, impact: *impact };
                     version.approvals.push(approval);
-                    version.taken_back = false;
                 }
             }
             Step::Schedule { bundle, at } => {
@@ -250,6 +255,9 @@ impl Registry {
                 self.canary = Some(Canary { of: Share { bundle: *bundle, share: *share }, since: at });
             }
             Step::Withdraw { bundle } => {
+                if let Some(version) = self.versions.get_mut(bundle) {
+                    version.withdrawn = Some(at);
+                }
                 self.shadows.remove(bundle);
                 self.canary = self.canary.filter(|canary| canary.of.bundle != *bundle);
                 self.scheduled = self.scheduled.take().filter(|scheduled| scheduled.bundle != *bundle);
@@ -264,13 +272,13 @@ impl Registry {
                 for reign in self.reigns.drain(kept..).filter(|reign| reign.bundle != *to) {
                     if let Some(version) = self.versions.get_mut(&reign.bundle) {
                         version.approvals.clear();
-                        version.taken_back = true;
+                        version.taken_back = Some(at);
                     }
                 }
                 self.reigns.push(Reign { bundle: *to, since: at, chosen: true });
             }
             Step::Stop { target, .. } => {
-                self.stopped.insert(target.clone());
+                self.stopped.insert(target.clone(), at);
             }
             Step::Resume { target, .. } => {
                 self.stopped.remove(target);

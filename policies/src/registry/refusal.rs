@@ -45,10 +45,8 @@ pub enum Refusal {
     NotBefore(Digest),
     #[error("it takes back {}, and {} is in force", named(.from), named(.in_force))]
     TakesBackOther { from: Option<Digest>, in_force: Option<Digest> },
-    #[error(
-        "it was signed before {in_force} came into force at {since}; look again, and sign it anew if you mean it still"
-    )]
-    SignedBefore { in_force: Digest, since: Timestamp },
+    #[error("it was signed before {what}, at {since}; look again, and sign it anew if you mean it still")]
+    SignedBefore { what: Since, since: Timestamp },
     #[error("{0} lies in the past; activate it, or name a later time")]
     Past(Timestamp),
     #[error("{} is stopped already", describe(.0))]
@@ -154,6 +152,26 @@ impl Refusal {
             Refusal::NothingCompared { .. } => "REG0045",
             Refusal::TakesBackOther { .. } => "REG0044",
             Refusal::SignedBefore { .. } => "REG0046",
+        }
+    }
+}
+
+/// What somebody who signed earlier had not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Since {
+    InForce(Digest),
+    TakenBack(Digest),
+    Withdrawn(Digest),
+    Stopped(Target),
+}
+
+impl std::fmt::Display for Since {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Since::InForce(bundle) => write!(f, "{bundle} came into force"),
+            Since::TakenBack(bundle) => write!(f, "{bundle} was taken back"),
+            Since::Withdrawn(bundle) => write!(f, "{bundle} was withdrawn"),
+            Since::Stopped(target) => write!(f, "{} was stopped", describe(target)),
         }
     }
 }
@@ -272,7 +290,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
              again, or have another one made, and approve it anew; the bundle itself needs not be handed in again."
         }
         "REG0046" => {
-            "Something else came into force after you signed, perhaps by a roll-back of what you would bring back. `largesse policy status` shows what is in force now; take the step again if you mean it still, and check your clock if you have only just signed."
+            "Something else came into force after you signed, or what you sign for was taken back, withdrawn or stopped since. `largesse policy status` shows what is in force now; take the step again if you mean it still, and check your clock if you have only just signed."
         }
         "REG0025" => "people.toml cannot be read, or one name or key stands in it twice.",
         _ => return None,

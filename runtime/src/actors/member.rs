@@ -186,15 +186,7 @@ impl MemberActor {
         let pace = Pace { work, stamps };
         match step {
             Step::Observed { release } => {
-                let entry = rows::observed(
-                    &event,
-                    now,
-                    None,
-                    None,
-                    release.as_ref(),
-                    &self.agents.shared.bundle,
-                    &loaded.key,
-                );
+                let entry = rows::observed(&event, now, None, None, release.as_ref(), &loaded.key);
                 self.write(loaded, entry, pace, release, after);
             }
             Step::Refused(refusal) => self.refuse(loaded, &event, now, refusal, pace),
@@ -248,9 +240,7 @@ impl MemberActor {
         match considered.propose(scores, &self.agents.shared.bundle, self.agents.shared.stops) {
             Proposed::NotAMoment(rule) => {
                 let triggered = Some((moment.0, Some(rule.0)));
-                let bundle = &self.agents.shared.bundle;
-                let entry =
-                    rows::observed(&event, now, triggered, scores, used.as_ref(), bundle, &loaded.key);
+                let entry = rows::observed(&event, now, triggered, scores, used.as_ref(), &loaded.key);
                 self.write(loaded, entry, pace, used, After::Nothing);
             }
             Proposed::Proposal(proposal) => match proposal.segment {

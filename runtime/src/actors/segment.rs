@@ -107,7 +107,10 @@ impl SegmentActor {
         let used = job.proposal.considered.used.take();
         let mut entry = rows::decision(decision, used.as_ref(), bundle, &job.key);
         let promise = match (&entry.reward, &entry.segment) {
-            (Some(reward), Some(segment)) => Promise::of(decision, reward, segment),
+            (Some(reward), Some(segment)) => {
+                let stocked = decision.chosen.is_some_and(|chosen| bundle.reward(chosen).inventory.is_some());
+                Promise::of(decision, reward, segment, stocked)
+            }
             (_, _) => None,
         };
         let mut written = None;

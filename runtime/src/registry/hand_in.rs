@@ -7,7 +7,7 @@ use domain::Digest;
 use ledger::BODY_BYTES_MAX;
 use policies::cases::{self, Texts};
 use policies::registry::Refusal;
-use policies::{Bundle, Problems, Severity, Sources, analyse};
+use policies::{Bundle, Insight, Problems, Severity, Sources, analyse};
 
 use super::Request;
 use crate::opening::origin;
@@ -106,6 +106,15 @@ pub fn other_terms(bundle: &Bundle, here: &Bundle) -> Option<String> {
              all periods so far allowed; `[[budget.window]]` bounds other stretches of time"
         )
     })
+}
+
+/// What a bundle says against itself, each finding rendered with its place.
+pub fn contradictions(bundle: &Bundle) -> Vec<String> {
+    // The canonical bytes are the texts that it was made of.
+    let Ok(sources) = Sources::from_canonical(bundle.canonical()) else { return Vec::new() };
+    let against = |insight: &Insight| insight.severity == Severity::Error;
+    let insights = analyse(bundle, &sources).into_iter().filter(against);
+    insights.take(TOLD_MAX).map(|insight| insight.to_string()).collect()
 }
 
 /// The bundle in canonical bytes, if it has neither mistakes nor contradictions.

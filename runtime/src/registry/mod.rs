@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use followed::Followed;
-pub use hand_in::{Checked, HandIn, other_terms};
+pub use hand_in::{Checked, HandIn, contradictions, other_terms};
 pub use waiting::{Waiting, waiting};
 pub(crate) use waiting::{outstanding, still_held, stopped};
 

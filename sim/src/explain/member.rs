@@ -87,6 +87,11 @@ impl Explanation {
         if let Some(finding) = finding {
             return finding.text.clone();
         }
+        if self.cause == domain::Cause::Exploration {
+            return "Now and then chance decides which of the offers open to you is made, or that none is, so that we learn what \
+                    offers do."
+                .to_owned();
+        }
         match self.outcome {
             Outcome::Granted | Outcome::Pending => {
                 "Of what we could offer at that moment, this suited you best.".to_owned()

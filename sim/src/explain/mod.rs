@@ -122,7 +122,10 @@ pub struct Explanation {
     pub reversal: Option<ReversalAnswer>,
     /// The smallest change under which something else would have come of it.
     pub counterfactual: Option<Counterfactual>,
+    /// Chance drew the choice, now and then the best one.
     pub explored: bool,
+    /// How probable the choice was, in billionths; all of them where chance drew nothing.
+    pub propensity: u32,
     pub negotiation: Option<Negotiation>,
     /// The negotiation was pruned, so nobody can say any more where the prices came from.
     pub negotiation_pruned: bool,
@@ -172,7 +175,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         segment: row.segment.clone(),
         outcome: decision.outcome,
         reason: decision.reason,
-        text: decision.reason.text(),
+        text: drawn(&decision, decision.reason).unwrap_or_else(|| decision.reason.text()),
         rule: rule(decision.rule),
         reward: row.reward.clone(),
         valid_until: decision.valid_until,
@@ -192,6 +195,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         reversal: reversal::of(reader, decision.id, row)?,
         counterfactual,
         explored: decision.explored,
+        propensity: decision.propensity,
         negotiation,
         negotiation_pruned,
         rows_pruned,
@@ -199,6 +203,19 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         models: decision.models,
         event: decision.event,
     })
+}
+
+/// What a reason means where chance drew another choice than the best.
+fn drawn(decision: &Decision, reason: Reason) -> Option<&'static str> {
+    if decision.cause != domain::Cause::Exploration {
+        return None;
+    }
+    match (reason, decision.chosen) {
+        (Reason::Chosen, _) => Some("drawn by chance instead of the best, to learn what it does"),
+        (Reason::Outbid, Some(_)) => Some("chance drew another"),
+        (Reason::Outbid, None) => Some("chance drew that nothing is promised, to learn what that does"),
+        (_, _) => None,
+    }
 }
 
 fn open(keys: &Keys, row: &Row) -> Result<(Decision, DataKey), Error> {
@@ -299,7 +316,7 @@ fn candidates(decision: &Decision, bundle: &Bundle, findings: &[Finding]) -> Vec
             name: terms.name.clone(),
             cost: terms.cost,
             reason: candidate.reason,
-            text: candidate.reason.text(),
+            text: drawn(decision, candidate.reason).unwrap_or_else(|| candidate.reason.text()),
             rule: candidate.rule.and_then(|rule| Some(bundle.rule(RuleIndex(rule))?.id.to_string())),
             value: candidate.value,
             price: candidate.price,

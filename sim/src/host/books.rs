@@ -62,7 +62,7 @@ impl Books {
     }
 
     /// Follows a promise that ended, or that a person approved.
-    pub fn turn(&mut self, bundle: &Bundle, release: &Release) {
+    pub fn turn(&mut self, release: &Release) {
         if release.turn != Turn::Approved {
             for id in budgets::exposes(&release.segment, &release.reward) {
                 let exposed = self.exposed.entry(id).or_default();
@@ -72,7 +72,7 @@ impl Books {
         if release.turn == Turn::Used {
             return;
         }
-        for (id, amount) in budgets::returns(bundle, release) {
+        for (id, amount) in budgets::returns(release) {
             let account = self.accounts.entry(id).or_default();
             let held = if release.pending { &mut account.reserved } else { &mut account.committed };
             *held = *held - amount;

@@ -256,8 +256,9 @@ impl Host {
         if decision.outcome == Outcome::Granted {
             self.market.settle(&demand)?;
         }
-        let names = (&self.bundle.reward(demand.reward).id, &self.bundle.segment(demand.segment).id);
-        if let Some(promise) = Promise::of(decision, names.0, names.1) {
+        let (reward, segment) = (self.bundle.reward(demand.reward), self.bundle.segment(demand.segment));
+        let stocked = reward.inventory.is_some();
+        if let Some(promise) = Promise::of(decision, &reward.id, &segment.id, stocked) {
             self.census.promise(decision.event.member, promise, &self.bundle);
         }
         Ok(())
@@ -266,7 +267,7 @@ impl Host {
     /// A promise ended, or a person approved it.
     fn turn(&mut self, release: &Release) -> Result<(), Error> {
         self.tally.ended_unused += u64::from(release.turn == Turn::Unused);
-        self.books.turn(&self.bundle, release);
+        self.books.turn(release);
         self.market.turn(release, &self.bundle)
     }
 

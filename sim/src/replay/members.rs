@@ -194,10 +194,15 @@ fn follow(row: &Row, found: &Forms, member: &mut Member, run: &Run) -> Result<()
     Ok(())
 }
 
+fn takes_stock(row: &Row, reward: &str) -> bool {
+    let stock = agents::policy::budgets::inventory(reward);
+    row.debits.iter().any(|posting| posting.budget == stock)
+}
+
 /// The member goes on from what was recorded, so that one difference is reported once.
 fn keep_promise(row: &Row, recorded: &Decision, member: &mut Member) {
     if let (Some(reward), Some(segment)) = (&row.reward, &row.segment)
-        && let Some(promise) = Promise::of(recorded, reward, segment)
+        && let Some(promise) = Promise::of(recorded, reward, segment, takes_stock(row, reward))
     {
         std::sync::Arc::make_mut(&mut member.state).promise(promise);
     }
