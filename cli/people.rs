@@ -86,6 +86,12 @@ fn add(args: &Add) -> Result {
         }
         (None, None) => return Err(Failure::usage("name a key file with --key")),
     };
+    if let Some(other) = people.person.iter().find(|person| person.key == public) {
+        return Err(Failure::usage(format!(
+            "{} has this key already: with two names for one key every step would be refused",
+            other.name
+        )));
+    }
     people.person.push(PersonEntry {
         name: args.name.clone(),
         roles: args.roles.clone(),

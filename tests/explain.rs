@@ -9,19 +9,22 @@ use common::{folder, purchases, query, run, run_json, stderr, text};
 use ledger::{Filter, Keys, Kind, Reader};
 use sim::explain::{self, Explanation};
 
+/// Most decisions that are explained.
+const EXPLAINED: u32 = 300;
+
 /// Explanations of many decisions of a small demo.
 fn explained(dir: &std::path::Path) -> Vec<Explanation> {
-    explained_under(dir, std::path::Path::new(common::office::STARTER), false)
+    explained_under(dir, std::path::Path::new(common::office::STARTER))
 }
 
-fn explained_under(dir: &std::path::Path, policy: &std::path::Path, newest_first: bool) -> Vec<Explanation> {
+fn explained_under(dir: &std::path::Path, policy: &std::path::Path) -> Vec<Explanation> {
     let (events, ledger) = (dir.join("events.csv"), dir.join("ledger"));
     purchases(&events, 120);
     let demo = ["demo", "--events", text(&events), "--dir", text(&ledger), "--policy", text(policy)];
     run_json(&[&demo[..], &["--output", "json"]].concat());
     let reader = Reader::open(&dir.join("ledger")).unwrap();
     let keys = Keys::open_in(&dir.join("ledger"), None).unwrap();
-    let filter = Filter { kind: Some(Kind::Decision), limit: 300, newest_first, ..Filter::default() };
+    let filter = Filter { kind: Some(Kind::Decision), limit: EXPLAINED, ..Filter::default() };
     let rows = reader.list(&filter).unwrap();
     rows.iter().map(|row| explain::explain(&reader, &keys, row).unwrap()).collect()
 }
@@ -66,11 +69,17 @@ fn what_chance_drew_is_not_called_the_best() {
     let office = common::office::Office { dir: folder() };
     office.copy_starter();
     office.edit("experiments.toml", "share = \"2 %\"", "share = \"60 %\"");
-    let explanations = explained_under(&office.path("."), &office.path("draft"), true);
-    let drawn: Vec<_> =
-        explanations.iter().filter(|explanation| explanation.cause == domain::Cause::Exploration).collect();
+    explained_under(&office.path("."), &office.path("draft"));
+    let ledger = office.ledger();
+    let sql = "SELECT group_concat(seq) FROM (SELECT seq FROM record WHERE kind = 11 AND body ->> '$.cause' = 'exploration' LIMIT 60)";
+    let (reader, keys) = (Reader::open(&ledger).unwrap(), Keys::open_in(&ledger, None).unwrap());
+    let drawn: Vec<Explanation> = query(&ledger, sql)
+        .split(',')
+        .map(|seq| reader.row(ledger::Seq(seq.parse().unwrap())).unwrap().unwrap())
+        .map(|row| explain::explain(&reader, &keys, &row).unwrap())
+        .collect();
     let (promised, nothing): (Vec<_>, Vec<_>) =
-        drawn.into_iter().partition(|explanation| explanation.reward.is_some());
+        drawn.iter().partition(|explanation| explanation.reward.is_some());
     assert!(!promised.is_empty() && !nothing.is_empty(), "{} and {}", promised.len(), nothing.len());
     for explanation in promised.into_iter().chain(nothing) {
         assert!(explanation.explored && explanation.propensity < 1_000_000_000);

@@ -265,6 +265,20 @@ fn what_is_above_a_lowered_limit_holds_up_nothing_the_limit_is_not_about() {
 }
 
 #[test]
+fn what_is_open_of_a_partners_former_rewards_counts_against_its_agreement() {
+    let bundle = limited();
+    let former = budgets::exposed_formerly(&budgets::of_partner("Harbor Fuel"));
+    let fuel = bundle.reward_named("fuel-10c").unwrap().0;
+    let reserve = |counted: Counted| {
+        let mut escrow = rich(&bundle, Limits::new(Arc::clone(&bundle), counted));
+        escrow.reserve(&demand(&bundle, 0, fuel, START), START)
+    };
+    assert_eq!(reserve(Counted::new()), Ok(()));
+    let refused = reserve(Counted::from([(former, 4_500_000)]));
+    assert!(matches!(refused, Err(Refusal::Limit { measure: Measure::Open, .. })), "{refused:?}");
+}
+
+#[test]
 fn a_clock_that_jumps_back_opens_no_window_again() {
     let bundle = limited();
     let mut escrow = rich(&bundle, Limits::new(Arc::clone(&bundle), Counted::new()));

@@ -288,6 +288,35 @@ fn a_reversed_purchase_does_not_bring_back_timers_that_have_fired() {
 }
 
 #[test]
+fn promises_count_for_caps_when_their_reward_left_the_catalog_and_as_far_back_as_conditions_look() {
+    // A rule of the grocery bundle asks when a reward was last promised, none of the fashion one does.
+    let bundle = bundle();
+    let fashion = policies::starter::Starter::named("fashion").unwrap().bundle().unwrap();
+    let mut member = regular(&bundle);
+    for (days, reward) in [(1, "sold-last-year"), (600, "voucher-5")] {
+        Arc::make_mut(&mut member.state).promise(Promise {
+            decision: DecisionId(uuid()),
+            reward: reward.into(),
+            segment: "loyal".into(),
+            granted_at: noon().plus(-days * DAY),
+            valid_until: noon(),
+            cost: Micros::units(5),
+            state: PromiseState::Open,
+            stocked: false,
+        });
+    }
+    let counted = |bundle: &Bundle| {
+        let grants = member.state.grants(bundle, noon());
+        grants
+            .iter()
+            .map(|grant| grant.reward.map(|reward| bundle.reward(reward).id.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(counted(&fashion), [None], "of a reward that is gone; the other is older than any cap looks");
+    assert_eq!(counted(&bundle), [None, Some("voucher-5".to_owned())]);
+}
+
+#[test]
 fn a_promise_ends_once() {
     let bundle = bundle();
     let mut member = regular(&bundle);

@@ -59,6 +59,8 @@ pub fn run(args: &Args) -> Result {
         explain::Error::Ledger(error) => crate::ledger_errors(error),
         explain::Error::Row { .. } => Failure::runtime(error),
     })?;
+    let plan = explanation.negotiation.iter().map(|plan| ledger::Seq(plan.seq));
+    reader.vouch(plan).map_err(crate::ledger_errors)?;
     let whose = Whose { member: row.member, row: Some(row.seq.0) };
     reading::record(&args.dir, &args.who, "log explain", &args.purpose, whose)?;
     match (args.whom, args.output) {

@@ -123,6 +123,7 @@ fn write(
     unfinished: &mut Unfinished,
 ) -> Result<(Option<Range>, Vec<Listed>)> {
     let (mut range, mut listed): (Option<Range>, _) = (None, Vec::new());
+    reader.cuts_are_recorded().map_err(crate::ledger_errors)?;
     let bar = output::progress("exporting");
     bar.set_length(head.size);
     for views in [&[View::Decisions, View::Candidates][..], &[View::Certificates], &[View::Outcomes]] {
@@ -132,14 +133,15 @@ fn write(
             let (file, path) = unfinished.file(&name)?;
             sheets.push((*view, Sheet::begin(args.format, *view, file).map_err(disk(&path))?, name, path));
         }
-        for page in Pages::of(reader, &args.asked.filter(), views[0].kind(), head) {
+        let asked = args.asked.filter();
+        for page in Pages::of(reader, &asked, views[0].kind(), head) {
             let page = page?;
             if let (Some(first), Some(last)) = (page.first(), page.last()) {
                 let range = range.get_or_insert(Range { first: first.0, last: last.0 });
                 *range = Range { first: range.first.min(first.0), last: range.last.max(last.0) };
                 bar.set_position(last.0);
             }
-            reader.vouch(page.iter().copied()).map_err(crate::ledger_errors)?;
+            reader.vouch_as(&asked, page.iter().copied()).map_err(crate::ledger_errors)?;
             for (view, sheet, _, path) in &mut sheets {
                 let mut rows: Vec<Vec<Cell>> = reader.view(*view, &page).map_err(crate::ledger_errors)?;
                 let event_id = view.columns().iter().position(|column| column.name == "event_id");

@@ -13,10 +13,15 @@ use crate::output::{self, Document};
 /// A file somebody named.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, and, as something that was checked and is bad, when it is no text.
 pub fn file(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("failed to read {}: {error}", path.display())))
+    std::fs::read_to_string(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::InvalidData {
+            Failure::found_bad(anyhow::anyhow!("{} is no text: {error}", path.display()))
+        } else {
+            Failure::usage(format!("failed to read {}: {error}", path.display()))
+        }
+    })
 }
 
 /// Public keys: a `verifier.txt`, or the text of one key.

@@ -129,6 +129,7 @@ impl Pages {
             return Ok(None);
         }
         let page = self.reader.list(&self.filter).map_err(crate::ledger_errors)?;
+        self.reader.vouch_as(&self.filter, page.iter().map(|row| row.seq)).map_err(crate::ledger_errors)?;
         let last = page.last().map(|row| row.seq);
         if self.filter.newest_first {
             self.filter.before = last;

@@ -257,8 +257,13 @@ def check_proof(text, keys, pinned):
 KINDS = {"run": {2}, "policy": {3}, "models": {4}, "decision": {11}, "negotiation": {20}, "step": {30, 40}, "stop": {31}, "report": {47}, "people": {53}}
 
 
-def check_step(row, rows):
-    """A row that somebody signed: the signature, and that they were known by that key when it was judged."""
+ROLES = {"stop": {"operator", "approver"}, "roll_back": {"operator", "approver"}, "withdraw": {"operator", "approver"}}
+ROLES |= {step: {"author"} for step in ("submit", "assess", "shadow")}
+
+
+def check_step(row, rows, log):
+    """A row that somebody signed: the signature, that it is about this log and what the row is about, and that they were known by that
+    key, and might do so, when it was judged."""
     body = json.loads(row["body"])
     if not isinstance(body, dict) or "signature" not in body:
         return  # a schedule that came due: signed before
@@ -268,9 +273,15 @@ def check_step(row, rows):
         Ed25519PublicKey.from_public_bytes(unbase64(key)).verify(unbase64(body["signature"]), signed.encode())
     except InvalidSignature:
         raise NotProven(f"row {row['seq']}: the signature of {by} does not fit") from None
+    step = statement["step"]
+    need(statement["ledger"] == log, f"row {row['seq']}: what {by} signed is about log {statement['ledger']!r}")
+    need(step.get("bundle", step.get("to")) == row["bundle"], f"row {row['seq']}: what {by} signed is about another policy than its row")
     known = [other for seq, other in sorted(rows.items()) if other["kind"] in KINDS["people"] and seq < row["seq"]]
     people = known and json.loads(known[-1]["body"])["people"]
-    need(not known or any((who["name"], who["key"]) == (by, key) for who in people), f"row {row['seq']}: {by} was not known by that key")
+    if known:
+        roles = [set(who["roles"]) for who in people if (who["name"], who["key"]) == (by, key)]
+        need(roles, f"row {row['seq']}: {by} was not known by that key")
+        need(roles[0] & ROLES.get(step["do"], {"approver"}), f"row {row['seq']}: {by} might not {step['do']}")
     print(f"row {row['seq']}: {statement['step']['do']} signed by {by}")
 
 
@@ -293,7 +304,7 @@ def check_evidence(text, keys, pinned):
         rows[row["seq"]] = row
     for row in rows.values():
         if row["kind"] in KINDS["step"] | KINDS["stop"]:
-            check_step(row, rows)
+            check_step(row, rows, keys.keys[0][1].identity)
     for seq in about:
         need(seq in rows and rows[seq]["kind"] in KINDS["decision"], f"decision {seq} is not in the file")
         decision = rows[seq]

@@ -37,4 +37,4 @@ pub use time::Timestamp;
 ///
 /// Any change that could make a recorded decision replay to other bytes raises this number; replay under
 /// another number is refused (invariant R-2).
-pub const SEMANTICS_VERSION: u32 = 2;
+pub const SEMANTICS_VERSION: u32 = 3;

@@ -16,7 +16,7 @@ use domain::MemberId;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-pub(crate) use kept::{Claim, Kept, is_shaped, newest};
+pub(crate) use kept::{Claim, Kept, is_shaped, newest, of as kept};
 
 use crate::entry::{Entry, Seq};
 use crate::error::Error;

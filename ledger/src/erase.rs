@@ -13,15 +13,12 @@ use serde_json::{Value, json};
 use crate::cut::Cut;
 use crate::entry::{Entry, Seq};
 use crate::error::Error;
-use crate::filter::Filter;
 use crate::hold;
 use crate::keys::{KeyError, Keys, random};
 use crate::kind::Kind;
-use crate::reader::Reader;
+use crate::lasting;
+use crate::recovery::last_seq;
 use crate::writer::{Checkpoint, Writer};
-
-/// Rows read at a time.
-const PAGE_ROWS: u32 = 1_000;
 
 /// Longest purpose or reason in bytes: a sentence or two, kept for ever.
 pub const PURPOSE_BYTES_MAX: usize = 1_000;
@@ -50,20 +47,21 @@ impl Writer {
     /// pseudonym, which leads nowhere any more. What is promised stays committed.
     ///
     /// # Errors
-    /// [`KeyError::Erased`] when it was done before, [`Error::UnknownMember`] when there is no such member, [`Error::Held`]
+    /// [`Error::Altered`] when any row of the log is not as it was written: whose it is could not be told, and what is cut out of an
+    /// altered row would pass for what was left of it. [`KeyError::Erased`] when it was done before, [`Error::UnknownMember`] when there is no such member, [`Error::Held`]
     /// under a legal hold. [`Error::ReadMeanwhile`] and [`KeyError::Busy`] when all is recorded and destroyed, but another
     /// process keeps a write-ahead log from being cut.
     pub fn erase(&mut self, now: Timestamp, member: MemberId, purpose: &str) -> Result<Erased, Error> {
         let raw = self.may_erase(member, purpose)?;
+        lasting::blame(&self.connection, last_seq(&self.connection)?)?;
         let about = rows_about(&self.connection, member)?;
-        let reader = self.reader()?;
         let (letters, mentions) = match raw {
-            Some(raw) => {
-                (letters_of(&reader, &self.keys, &raw)?, mentions_of(&self.connection, member, &raw)?)
-            }
+            Some(raw) => (
+                letters_of(&self.connection, &self.keys, &raw)?,
+                mentions_of(&self.connection, member, &raw)?,
+            ),
             None => (BTreeSet::new(), 0),
         };
-        drop(reader);
         let (rows, dead_letters) = (about.len() as u64, letters.difference(&about).count() as u64);
         let mut entry = Entry::new(Kind::Erasure, random()?, String::new());
         entry.member = Some(member);
@@ -150,7 +148,7 @@ fn rows_about(connection: &Connection, member: MemberId) -> Result<BTreeSet<u64>
 fn mentions_of(connection: &Connection, member: MemberId, raw: &str) -> Result<u64, Error> {
     let sql = "SELECT event_id FROM record
                WHERE event_id IS NOT NULL AND instr(event_id, ?1) > 0 AND member IS NOT ?2
-               UNION ALL SELECT body FROM record INDEXED BY record_by_kind
+               UNION ALL SELECT body FROM record NOT INDEXED
                WHERE kind NOT IN (10, 11) AND instr(body, ?1) > 0";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query((raw, member.0))?;
@@ -161,24 +159,23 @@ fn mentions_of(connection: &Connection, member: MemberId, raw: &str) -> Result<u
     Ok(found)
 }
 
-/// Refused events that name a member: they are sealed under the program's key, for nobody knew whose they were.
-fn letters_of(reader: &Reader, keys: &Keys, raw: &str) -> Result<BTreeSet<u64>, Error> {
-    let (mut found, mut after, key) = (BTreeSet::new(), None, keys.program_key());
-    loop {
-        let filter = Filter { kind: Some(Kind::DeadLetter), after, limit: PAGE_ROWS, ..Filter::default() };
-        let page = reader.list(&filter)?;
-        for row in &page {
-            let Some(sealed) = row.sealed.as_ref().filter(|_| row.member.is_none()) else { continue };
-            // One that does not open tells nobody anything.
-            if key.open(&row.record_id, sealed).is_ok_and(|text| named(&text, raw).is_some()) {
-                found.insert(row.seq.0);
-            }
-        }
-        match page.last() {
-            Some(last) => after = Some(last.seq),
-            None => return Ok(found),
+/// Refused events that name a member: they are sealed under the program's key, for nobody knew whose they were. By the rows
+/// themselves, as above.
+fn letters_of(connection: &Connection, keys: &Keys, raw: &str) -> Result<BTreeSet<u64>, Error> {
+    let (mut found, key) = (BTreeSet::new(), keys.program_key());
+    let mut statement = connection.prepare(&format!(
+        "SELECT seq, record_id, sealed FROM record NOT INDEXED WHERE kind = {} AND member IS NULL AND sealed IS NOT NULL",
+        Kind::DeadLetter.number()
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        // One that does not open tells nobody anything.
+        let sealed: Vec<u8> = row.get(2)?;
+        if key.open(&row.get(1)?, &sealed).is_ok_and(|text| named(&text, raw).is_some()) {
+            found.insert(row.get::<_, i64>(0)?.unsigned_abs());
         }
     }
+    Ok(found)
 }
 
 /// How the text of an event names a member.

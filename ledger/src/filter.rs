@@ -7,6 +7,7 @@ use crate::codes;
 use crate::entry::Seq;
 use crate::kind::Kind;
 use crate::reader::PAGE_ROWS_MAX;
+use crate::row::Row;
 
 /// Every condition that is set must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,20 @@ impl Filter {
     pub(crate) fn asks_columns(&self) -> bool {
         let is_rare = self.kind.is_some_and(|kind| !matches!(kind, Kind::Observed | Kind::Decision));
         self.member.is_none() && !is_rare && !crate::columns::Question::of(self).asks_nothing()
+    }
+
+    /// Whether a row is what was asked for, as far as the columns answer it: they are a cache, and the row is the log.
+    pub(crate) fn is_met_by(&self, row: &Row) -> bool {
+        let time = row.event_time.unwrap_or(row.recorded_at);
+        self.kind.is_none_or(|kind| row.kind == kind)
+            && self.outcome.is_none_or(|outcome| row.outcome == Some(outcome))
+            && self.reason.is_none_or(|reason| row.reason == Some(reason))
+            && self.segment.as_ref().is_none_or(|segment| row.segment.as_ref() == Some(segment))
+            && self.reward.as_ref().is_none_or(|reward| row.reward.as_ref() == Some(reward))
+            && self.bundle.is_none_or(|bundle| row.bundle == Some(bundle))
+            && self.models.is_none_or(|models| row.models == Some(models))
+            && self.since.is_none_or(|since| time >= since)
+            && self.until.is_none_or(|until| time < until)
     }
 
     /// The statement for these columns and its values; `recorded` are the rows the recording times stand for, `of_member`

@@ -46,6 +46,15 @@ impl HeadFile {
         Ok((heads, torn > 0))
     }
 
+    /// Opens the file to read it; a node may be appending. `None` when there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<HeadFile>, Error> {
+        match File::open(path) {
+            Ok(file) => Ok(Some(HeadFile { path: path.to_owned(), file })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("open the checkpoint file", path, error)),
+        }
+    }
+
     fn distrust(&self, why: String) -> Error {
         Error::CheckpointFile { path: self.path.clone(), why }
     }

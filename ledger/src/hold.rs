@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::keys::random;
 use crate::kind::Kind;
 use crate::reader::Reader;
+use crate::row::{self, COLUMNS};
 use crate::writer::{Appended, Writer};
 
 /// A hold in force.
@@ -93,21 +94,22 @@ pub(crate) fn refuse_held(connection: &Connection, member: Option<MemberId>) -> 
 pub(crate) fn in_force(connection: &Connection) -> Result<Vec<Hold>, Error> {
     // The kind stands in the text, so that the partial index over the rare kinds serves.
     let kind = Kind::Hold.number();
-    let sql = format!(
-        "SELECT seq, recorded_at, member, body FROM record WHERE kind = {kind} AND kind NOT IN (10, 11) ORDER BY seq"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM record WHERE kind = {kind} AND kind NOT IN (10, 11) ORDER BY seq");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
-    let mut holds: Vec<Hold> = Vec::new();
+    let (mut holds, mut scratch): (Vec<Hold>, _) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
-        let seq = Seq(row.get::<_, i64>(0)?.unsigned_abs());
-        let member = row.get::<_, Option<[u8; 16]>>(2)?.map(MemberId);
-        let body: Value = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
+        let (stored, _) = row::intact(row, &mut scratch)?;
+        let seq = Seq(stored.seq.unsigned_abs());
+        let member = stored.member.map(<[u8; 16]>::try_from).transpose();
+        let member = member.map_err(|_| Error::Damaged(format!("row {seq} names no member")))?.map(MemberId);
+        let body: Value = serde_json::from_str(stored.body.unwrap_or_default()).unwrap_or_default();
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
         // A row that cannot be understood holds: what is destroyed by mistake does not come back.
         holds.retain(|hold| hold.member != member);
         if text("step") != "release" {
-            let since = Timestamp(row.get(1)?);
+            let since = Timestamp(stored.recorded_at);
             holds.push(Hold { seq, since, member, reason: text("reason") });
         }
     }

@@ -284,6 +284,14 @@ impl Keys {
         }
     }
 
+    /// Everybody who has a key, in the order of their pseudonyms.
+    pub(crate) fn members(&self) -> Result<Vec<MemberId>, KeyError> {
+        let reading = lock(&self.0.reading);
+        let mut statement = reading.prepare("SELECT member FROM member_key WHERE wrapped IS NOT NULL")?;
+        let members = statement.query_map([], |row| row.get(0).map(MemberId))?;
+        Ok(members.collect::<Result<_, _>>()?)
+    }
+
     /// Makes all new keys durable. The writer calls it before it appends.
     pub(crate) fn flush(&self) -> Result<(), KeyError> {
         let fresh = lock(&self.0.pending).keys.clone();

@@ -102,10 +102,12 @@ impl Writer {
     /// Prunes what is old enough and not needed. Nothing is appended when nothing is.
     ///
     /// # Errors
+    /// [`Error::Altered`] when any row is not as it was written: what is cut out of such a row would pass for what was left of it.
     /// [`Error::Held`] when everything is under a legal hold; [`Error::ReadMeanwhile`] when another process keeps the
     /// write-ahead log from being cut.
     pub fn prune(&mut self, now: Timestamp, retention: Retention, days: &Value) -> Result<Pruned, Error> {
         crate::hold::refuse_held(&self.connection, None)?;
+        crate::lasting::blame(&self.connection, crate::recovery::last_seq(&self.connection)?)?;
         let Prunable { sealed, bodies, needed, .. } = self.reader()?.prunable(retention, now)?;
         let mut done = Pruned {
             seqs: Vec::new(),

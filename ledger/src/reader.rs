@@ -9,7 +9,7 @@ mod promised;
 mod prove;
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -67,6 +67,8 @@ pub struct Reader {
     has_columns: bool,
     /// Whether rows that are not as they were written are refused.
     is_wary: bool,
+    /// The checkpoint file.
+    heads: PathBuf,
 }
 
 /// Where rows that are not in the index tables are looked up.
@@ -121,7 +123,8 @@ impl Reader {
         set_time_limit(&mut connection, started, deadline.clone())?;
         let has_columns = schema::format(&connection)? >= 2;
         let limit = Duration::from_millis(limit_ms);
-        Ok(Reader { connection, started, deadline, limit, tail, has_columns, is_wary: true })
+        let heads = files.heads;
+        Ok(Reader { connection, started, deadline, limit, tail, has_columns, is_wary: true, heads })
     }
 
     /// Reads rows from now on as they are found, for who compares them with something else than their leaves. Otherwise one that is

@@ -73,6 +73,9 @@ impl Row {
     }
 }
 
+/// What is wrong where the columns that lists and counts are answered from were changed.
+pub(crate) const NOT_AS_COLUMNS_SAY: &str =
+    "it is another one than the columns say that lists are answered from";
 /// What is wrong with a row whose columns were changed.
 pub(crate) const NOT_ITS_LEAF: &str = "it does not hash to its leaf";
 

@@ -179,14 +179,9 @@ fn collect_heads(
     if meta_text(connection, "origin").ok().as_deref() != Some(keys.origin()) {
         report.find(None, format!("the ledger is not log {:?} of the key it is checked with", keys.origin()));
     }
-    let mut heads = Heads::new();
-    let mut add = |opened: Result<Head, NoteError>, place: &'static str, report: &mut Report| match opened {
-        Ok(head) => {
-            report.heads += 1;
-            heads.entry(head.size).or_default().push((head, place));
-        }
-        Err(error) => report.find(None, format!("a head {place} is not acceptable: {error}")),
-    };
+    // First the file: what a node files meanwhile was in the database before.
+    let mut filed = filed_heads(files, &keys)?;
+    let mut stored = Vec::new();
     let mut statement =
         connection.prepare("SELECT size, root, note FROM checkpoint WHERE size <= ?1 ORDER BY size")?;
     let mut rows = statement.query([through.cast_signed()])?;
@@ -196,18 +191,46 @@ fn collect_heads(
         if opened.as_ref().is_ok_and(|head| head.size.cast_signed() != size || head.root.0 != root) {
             report.find(Some(Seq(size.unsigned_abs())), "a stored head differs from its own signed note");
         }
-        add(opened, IN_DATABASE, report);
+        stored.push(opened);
     }
-    if files.heads.exists() {
-        head_file::read_all(&files.heads, &keys, |opened, _| add(opened, IN_FILE, report))?;
-    } else {
-        report.find(None, "the checkpoint file is missing");
+    let newest = |heads: &[Result<Head, NoteError>]| heads.iter().flatten().map(|head| head.size).max();
+    if filed.as_ref().is_some_and(|filed| newest(filed) < newest(&stored)) {
+        // And what the database had more may have been filed meanwhile.
+        let again = filed_heads(files, &keys)?.unwrap_or_default();
+        let known = filed.as_deref().and_then(newest);
+        let later = again.into_iter().filter(|head| head.as_ref().is_ok_and(|head| Some(head.size) > known));
+        filed
+            .get_or_insert_default()
+            .extend(later.filter(|head| head.as_ref().is_ok_and(|head| Some(head.size) <= newest(&stored))));
+    }
+    let mut heads = Heads::new();
+    let mut add = |opened: Result<Head, NoteError>, place: &'static str, report: &mut Report| match opened {
+        Ok(head) => {
+            report.heads += 1;
+            heads.entry(head.size).or_default().push((head, place));
+        }
+        Err(error) => report.find(None, format!("a head {place} is not acceptable: {error}")),
+    };
+    stored.into_iter().for_each(|opened| add(opened, IN_DATABASE, report));
+    match filed {
+        Some(filed) => filed.into_iter().for_each(|opened| add(opened, IN_FILE, report)),
+        None => report.find(None, "the checkpoint file is missing"),
     }
     for note in &options.published {
         add(keys.open(note), "that was published", report);
     }
     heads_are_filed(&heads, through, report);
     Ok(heads)
+}
+
+/// Every head in the checkpoint file; `None` when there is none.
+fn filed_heads(files: &Files, keys: &KeyHistory) -> Result<Option<Vec<Result<Head, NoteError>>>, Error> {
+    let mut filed = Vec::new();
+    if !files.heads.exists() {
+        return Ok(None);
+    }
+    head_file::read_all(&files.heads, keys, |opened, _| filed.push(opened))?;
+    Ok(Some(filed))
 }
 
 /// The keys the log itself tells of, where they are those that are trusted; otherwise only the latter.

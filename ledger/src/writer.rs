@@ -128,6 +128,29 @@ impl Writer {
         self.transact(now, &[], snapshots, None).map(|_| ())
     }
 
+    /// Has every member looked at as if a timer of theirs were due, because other timers hold from now on: who reads only due times
+    /// would miss one that is earlier now. A member without a stored state gets one that nobody can read, and is rebuilt from
+    /// their rows. About 3 us for each of them.
+    ///
+    /// # Errors
+    /// When keys or database cannot be read or written.
+    pub fn wake_everyone(&mut self) -> Result<u64, Error> {
+        self.keys.flush()?;
+        let members = self.keys.members()?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("UPDATE member_state SET next_due = 0", [])?;
+        {
+            let mut insert = transaction.prepare(
+                "INSERT OR IGNORE INTO member_state (member, as_of, next_due, state) VALUES (?1, 0, 0, x'')",
+            )?;
+            for member in &members {
+                insert.execute([member.0])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(members.len() as u64)
+    }
+
     /// To be called about every second when no batch arrives: signs a head when one is due and makes relay positions durable.
     ///
     /// # Errors

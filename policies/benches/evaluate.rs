@@ -234,7 +234,7 @@ when = [
 
 /// One moment under a bundle.
 fn one_moment(bundle: &Bundle, rows: &[Facts]) {
-    let grants = [Grant { at: NOW.plus(-20 * time::DAY), reward: RewardIndex(0) }];
+    let grants = [Grant { at: NOW.plus(-20 * time::DAY), reward: Some(RewardIndex(0)) }];
     let mut row = Facts::default();
     let reached = rows.iter().filter(|facts| moment(bundle, facts, &mut row, &grants) >= 8).count();
     let nanos = best(|facts| moment(bundle, facts, &mut row, &grants), rows);

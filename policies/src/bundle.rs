@@ -367,6 +367,8 @@ pub struct Bundle {
     pub(crate) stop_rule: RuleIndex,
     pub(crate) rules: Vec<Rule>,
     pub(crate) timers: Vec<u16>,
+    /// Some condition reads when a reward was last promised.
+    pub(crate) reads_last_promise: bool,
 }
 
 impl Bundle {

@@ -26,7 +26,8 @@ pub const VALID_DAYS_MAX: u16 = 730;
 pub struct Grant {
     /// When it was promised.
     pub at: Timestamp,
-    pub reward: RewardIndex,
+    /// Absent when the reward has left the catalog: the promise counts for caps over all rewards.
+    pub reward: Option<RewardIndex>,
 }
 
 /// What gates read about one member at one instant.
@@ -167,7 +168,7 @@ impl Bundle {
         let terms = self.reward(reward);
         facts.set(Field::RewardKind, terms.kind as i64);
         facts.set(Field::RewardCost, terms.cost.0);
-        let last = grants.iter().filter(|grant| grant.reward == reward).map(|grant| grant.at).max();
+        let last = grants.iter().filter(|grant| grant.reward == Some(reward)).map(|grant| grant.at).max();
         let days = last.map_or(domain::facts::NEVER, |at| {
             now.since(at).div_euclid(time::DAY).clamp(0, domain::facts::NEVER)
         });
@@ -248,8 +249,12 @@ impl Bundle {
         self.segment(segment?).ceiling
     }
 
-    /// How far back promises matter, in microseconds: the longest window of any cap.
+    /// How far back promises matter, in microseconds: the longest window of any cap, and for ever where a condition reads when a
+    /// reward was last promised.
     pub fn longest_window(&self) -> i64 {
+        if self.reads_last_promise {
+            return i64::MAX;
+        }
         let caps = self.guardrails.member_caps.iter().chain(&self.guardrails.reward_caps);
         let days = caps.map(|cap| i64::from(cap.window_days)).max().unwrap_or(0);
         days * time::DAY
@@ -348,7 +353,8 @@ impl Cap {
         situation.grants.iter().filter(counts).count()
     }
 
-    fn covers(&self, reward: RewardIndex) -> bool {
-        self.rewards == u64::MAX || self.rewards.checked_shr(reward.0.into()).unwrap_or(0) & 1 == 1
+    fn covers(&self, reward: Option<RewardIndex>) -> bool {
+        let among = |RewardIndex(at): RewardIndex| self.rewards.checked_shr(at.into()).unwrap_or(0) & 1 == 1;
+        self.rewards == u64::MAX || reward.is_some_and(among)
     }
 }

@@ -19,6 +19,13 @@ impl QuietHours {
 }
 
 impl Bundle {
+    /// Whether members' timers fire at the same times under another bundle.
+    pub fn has_timers_of(&self, other: &Bundle) -> bool {
+        self.timers == other.timers
+            && self.guardrails.quiet_hours == other.guardrails.quiet_hours
+            && self.program.zone == other.program.zone
+    }
+
     /// When the timer for `days` without a purchase fires: that many days after the last one, moved out of the
     /// quiet hours so that members who shop at night are not missed.
     pub fn timer_due(&self, last_purchase: Timestamp, days: u16) -> Timestamp {

@@ -62,7 +62,7 @@ fn situation<'a>(facts: &'a Facts, grants: &'a [Grant]) -> Situation<'a> {
 }
 
 fn granted(days_ago: i64, reward: u8) -> Grant {
-    Grant { at: NOON.plus(-days_ago * time::DAY), reward: RewardIndex(reward) }
+    Grant { at: NOON.plus(-days_ago * time::DAY), reward: Some(RewardIndex(reward)) }
 }
 
 /// The refusal of the purchase moment as (reason, rule id).

@@ -104,10 +104,7 @@ fn configured(options: &Options, reader: &Reader, has_canary: bool) -> Result<Bu
     }
     let before = recorded_bundle(reader, last)?;
     let taken = load_sound(options.policy.as_ref()).and_then(|bundle| {
-        let place = options
-            .policy
-            .as_ref()
-            .map_or_else(|| "the binary".to_owned(), |path| path.display().to_string());
+        let place = named(options.policy.as_ref());
         match registry::other_terms(&bundle, &before) {
             // Whose ledger it is is asked next: perhaps the folder of another one was named.
             Some(problems) if origin(&bundle) == origin(&before) => {
@@ -133,11 +130,11 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     };
     let heads_lost = options.heads_lost;
     let new = ledger::Options::new(&options.dir, &origin, clock::wall());
-    let (ledger, recovery) = ledger::Writer::open(&ledger::Options { heads_lost, ..new })?;
+    let (mut ledger, recovery) = ledger::Writer::open(&ledger::Options { heads_lost, ..new })?;
     tracing::info!(rows = recovery.rows, epoch = recovery.epoch, created = recovery.created, "ledger open");
     let reader = ledger.reader()?;
     let InForce { bundle, stops, canary } = in_force(options, &reader, &ledger.identity())?;
-    let before = last_sides(&reader)?;
+    let (before, last_share) = last_sides(&reader)?;
     if let Some(last) = before.first()
         && let Some(problems) = registry::other_terms(&bundle, last)
     {
@@ -157,9 +154,19 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     let deciding: Vec<&Bundle> =
         std::iter::once(&*bundle).chain(canary.iter().map(|(_, candidate)| &**candidate)).collect();
     let windows = windows::lacking(&reader, &before, &deciding, &counted, clock::wall())?;
+    let same = |one: &Bundle, other: &Bundle| one.has_timers_of(other);
+    let as_before = before.len() == deciding.len()
+        && before.iter().zip(&deciding).all(|(before, now)| same(before, now))
+        // Members may have changed sides.
+        && (deciding.len() == 1 || same(deciding[0], deciding[1]) || last_share == canary.as_ref().map(|(side, _)| side.of.share));
+    if !before.is_empty() && !as_before {
+        let members = ledger.wake_everyone()?;
+        tracing::info!(members, "the timers of the policy are others: every member is looked at");
+    }
     for (id, missing) in &windows {
         *counted.entry(Arc::clone(id)).or_default() += missing.0;
     }
+    windows::formerly(&reader, &bundle, &mut counted)?;
     let candidate = match canary {
         Some((side, candidate)) => {
             let alone = GlobalPolicy::fresh(Arc::clone(&candidate)).ok_or_else(|| shape(&candidate))?;
@@ -199,12 +206,13 @@ pub fn open(options: &Options) -> Result<Opened, NodeError> {
     Ok(Opened { ledger, reader, policy, purse, candidate, reanchored, owed, windows, past })
 }
 
-/// The bundles the last run decided by, the one in force first; none before the first run.
-fn last_sides(reader: &Reader) -> Result<Vec<Bundle>, NodeError> {
-    let Some(start) = newest(reader, Kind::Start)? else { return Ok(Vec::new()) };
-    let sides = sides_of(&start)?;
-    let digests = start.bundle.into_iter().chain(sides.canary.map(|canary| canary.of.bundle));
-    digests.map(|digest| recorded_bundle(reader, digest)).collect()
+/// The bundles the last run decided by, the one in force first, and the share of its canary; none before the first run.
+fn last_sides(reader: &Reader) -> Result<(Vec<Bundle>, Option<Ppm>), NodeError> {
+    let Some(start) = newest(reader, Kind::Start)? else { return Ok((Vec::new(), None)) };
+    let canary = sides_of(&start)?.canary.map(|canary| canary.of);
+    let digests = start.bundle.into_iter().chain(canary.map(|canary| canary.bundle));
+    let bundles = digests.map(|digest| recorded_bundle(reader, digest)).collect::<Result<_, _>>()?;
+    Ok((bundles, canary.map(|canary| canary.share)))
 }
 
 /// What the row of a start says its run decided by.

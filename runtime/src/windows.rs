@@ -4,6 +4,7 @@
 //! rows, once, and recorded with the run; so no change of a window's name, length or reach lets its limit be spent anew.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use agents::policy::budgets;
@@ -11,6 +12,7 @@ use agents::segment::Counted;
 use domain::{Digest, Micros, Timestamp};
 use ledger::{Promises, Reader};
 use policies::Bundle;
+use policies::bundle::Reward;
 
 use crate::node::NodeError;
 use crate::opening::recorded_bundle;
@@ -38,8 +40,8 @@ pub fn lacking(
     for bundle in now_in_force {
         for window in budgets::under_way(bundle, now) {
             let mut taken = 0i64;
-            for (promises, cost) in known.since(reader, window.began)? {
-                if window.covers(bundle, &promises.segment, &promises.reward) {
+            for Taken { promises, cost, partner } in known.since(reader, window.began)? {
+                if window.covers(bundle, &promises.segment, &promises.reward, partner.as_deref()) {
                     taken = taken.saturating_add(*cost);
                 }
             }
@@ -53,34 +55,85 @@ pub fn lacking(
     Ok(lacking)
 }
 
-/// What was read: promises with what they cost, by since when; and the policies they were made by.
+/// What was read of promises, and of the policies they were made by.
 #[derive(Default)]
 struct Known {
-    since: BTreeMap<Timestamp, Vec<(Promises, i64)>>,
-    costs: BTreeMap<Digest, BTreeMap<String, i64>>,
+    since: BTreeMap<Timestamp, Vec<Taken>>,
+    terms: BTreeMap<Digest, BTreeMap<String, Terms>>,
+}
+
+/// Promises of one reward, and what they cost together.
+struct Taken {
+    promises: Promises,
+    cost: i64,
+    partner: Option<String>,
+}
+
+/// What a policy says of a reward.
+#[derive(Clone, Default)]
+struct Terms {
+    cost: i64,
+    partner: Option<String>,
 }
 
 impl Known {
-    fn since(&mut self, reader: &Reader, began: Timestamp) -> Result<&[(Promises, i64)], NodeError> {
-        if !self.since.contains_key(&began) {
+    fn since(&mut self, reader: &Reader, began: Timestamp) -> Result<&[Taken], NodeError> {
+        if let Entry::Vacant(new) = self.since.entry(began) {
             let mut found = Vec::new();
             for promises in reader.promised_since(began)? {
-                let each = self.cost(reader, &promises)?;
+                let Terms { cost, partner } = terms(&mut self.terms, reader, &promises)?;
                 let count = i64::try_from(promises.count).unwrap_or(i64::MAX);
-                found.push((promises, each.saturating_mul(count)));
+                found.push(Taken { promises, cost: cost.saturating_mul(count), partner });
             }
-            self.since.insert(began, found);
+            new.insert(found);
         }
         Ok(&self.since[&began])
     }
+}
 
-    fn cost(&mut self, reader: &Reader, promises: &Promises) -> Result<i64, NodeError> {
-        if !self.costs.contains_key(&promises.bundle) {
+/// What one promise cost, and whose reward it was.
+fn terms(
+    known: &mut BTreeMap<Digest, BTreeMap<String, Terms>>,
+    reader: &Reader,
+    promises: &Promises,
+) -> Result<Terms, NodeError> {
+    let rewards = match known.entry(promises.bundle) {
+        Entry::Occupied(rewards) => rewards.into_mut(),
+        Entry::Vacant(new) => {
             let bundle = recorded_bundle(reader, promises.bundle)?;
+            let terms = |reward: &Reward| Terms { cost: reward.cost.0, partner: reward.partner.clone() };
             let rewards = bundle.rewards().iter();
-            let costs = rewards.map(|reward| (reward.id.to_string(), reward.cost.0)).collect();
-            self.costs.insert(promises.bundle, costs);
+            new.insert(rewards.map(|reward| (reward.id.to_string(), terms(reward))).collect())
         }
-        Ok(self.costs[&promises.bundle].get(&promises.reward).copied().unwrap_or(0))
+    };
+    Ok(rewards.get(&promises.reward).cloned().unwrap_or_default())
+}
+
+/// Adds to what is counted what is open of rewards that left the catalog, for the limits of their partners.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn formerly(reader: &Reader, bundle: &Bundle, counted: &mut Counted) -> Result<(), NodeError> {
+    let prefix = budgets::exposed_reward("");
+    let open = counted.iter().filter(|(_, held)| **held > 0);
+    let open = open.filter_map(|(id, held)| Some((id.strip_prefix(&*prefix)?.to_owned(), *held)));
+    let gone: Vec<(String, i64)> = open.filter(|(reward, _)| bundle.reward_named(reward).is_none()).collect();
+    if gone.is_empty() || bundle.rewards().iter().all(|reward| reward.partner.is_none()) {
+        return Ok(());
     }
+    let mut partners = BTreeMap::new();
+    // Newest first: whose a reward was last.
+    for row in reader.of_kinds(&[ledger::Kind::Bundle])?.iter().rev() {
+        let Some(digest) = row.bundle else { continue };
+        for reward in recorded_bundle(reader, digest)?.rewards() {
+            let partner = reward.partner.as_deref().map(str::to_owned);
+            partners.entry(reward.id.to_string()).or_insert(partner);
+        }
+    }
+    for (reward, held) in gone {
+        if let Some(Some(partner)) = partners.get(&reward) {
+            *counted.entry(budgets::exposed_formerly(&budgets::of_partner(partner))).or_default() += held;
+        }
+    }
+    Ok(())
 }

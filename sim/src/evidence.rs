@@ -9,14 +9,14 @@
 use std::collections::BTreeMap;
 
 use agents::negotiation::{Plan, Status};
+use domain::Digest;
 use domain::decision::PublicDecision;
 use domain::digest::hex;
-use domain::{Digest, SEMANTICS_VERSION};
 use ledger::note::Head;
 use ledger::proof::{InclusionProof, ProofError, Trust};
-use ledger::{Kind, Public, Reader, Row, Seq};
+use ledger::{KeyHistory, Kind, Public, Reader, Row, Seq};
 use policies::Bundle;
-use policies::registry::Signed;
+use policies::registry::{Role, Signed};
 use serde::{Deserialize, Serialize};
 
 use crate::explain;
@@ -186,7 +186,8 @@ impl Evidence {
             }
             rows.insert(item.row, columns);
         }
-        let case = Case { rows };
+        let identity = trust.key.as_ref().map(KeyHistory::identity);
+        let case = Case { rows, identity };
         let holds = self.about.iter().map(|row| case.decision(*row)).collect::<Result<_, _>>()?;
         Ok((head, holds))
     }
@@ -259,6 +260,8 @@ fn public(body: &str, row: u64) -> Result<PublicDecision, Error> {
 /// Proven rows.
 struct Case<'a> {
     rows: BTreeMap<u64, Public<'a>>,
+    /// Of the log, where its key was given.
+    identity: Option<String>,
 }
 
 impl Case<'_> {
@@ -272,9 +275,6 @@ impl Case<'_> {
         let columns = self.rows.get(&row).ok_or_else(|| wrong("it is not in the file".to_owned()))?;
         if columns.kind != i64::from(Kind::Decision.number()) {
             return Err(wrong("it is not a decision".to_owned()));
-        }
-        if columns.semantics != i64::from(SEMANTICS_VERSION) {
-            return Err(wrong(format!("it was made under semantics version {}", columns.semantics)));
         }
         let decision = public(columns.body.unwrap_or_default(), row)?;
         if columns.bundle != Some(&decision.bundle.0) {
@@ -291,9 +291,10 @@ impl Case<'_> {
         let policy = self.policy(row, decision.bundle)?;
         let mut steps = Vec::new();
         for (seq, step) in SIGNED.into_iter().flat_map(|kind| self.of_kind(kind)) {
-            let stops = step.kind == i64::from(Kind::KillSwitch.number()) && seq < row;
-            if stops || step.bundle == Some(&decision.bundle.0) {
-                steps.extend(self.signed(seq, step.body.unwrap_or_default())?);
+            // What was signed afterwards is not what the decision rests on.
+            let stops = step.kind == i64::from(Kind::KillSwitch.number());
+            if seq < row && (stops || step.bundle == Some(&decision.bundle.0)) {
+                steps.extend(self.signed(seq, step)?);
             }
         }
         steps.sort_by_key(|(_, _, seq)| *seq);
@@ -345,21 +346,36 @@ impl Case<'_> {
         Ok(None)
     }
 
-    /// A signed step, by somebody who was known by that key; a schedule that came due was signed before.
-    fn signed(&self, row: u64, body: &str) -> Result<Option<(String, String, u64)>, Error> {
-        let Ok(Signed { statement, key, signature }) = serde_json::from_str(body) else { return Ok(None) };
+    /// A signed step of this log, about what its row is about, by somebody who was known by that key and might take it; a schedule
+    /// that came due was signed before.
+    fn signed(&self, row: u64, columns: &Public<'_>) -> Result<Option<(String, String, u64)>, Error> {
         let wrong = |why: String| Err(Error::Contradiction { row, why });
+        let Ok(signed) = serde_json::from_str(columns.body.unwrap_or_default()) else { return Ok(None) };
+        let Signed { statement, key, signature } = signed;
+        let (by, step) = (&statement.by, &statement.step);
         if !ledger::person::is_signed(&key, &statement.bytes(), &signature) {
-            return wrong(format!("the signature of {} does not fit", statement.by));
+            return wrong(format!("the signature of {by} does not fit"));
+        }
+        if self.identity.as_ref().is_some_and(|identity| *identity != statement.ledger) {
+            return wrong(format!("what {by} signed is about log {:?}", statement.ledger));
+        }
+        if step.bundle().map(|bundle| bundle.0).as_ref()
+            != columns.bundle.and_then(|bundle| bundle.try_into().ok())
+        {
+            return wrong(format!("what {by} signed is about another policy than its row"));
         }
         if let Some((known, people)) = self.of_kind(Kind::People).take_while(|(seq, _)| *seq < row).last() {
             let people: People = serde_json::from_str(people.body.unwrap_or_default())
                 .map_err(|error| Error::Contradiction { row: known, why: error.to_string() })?;
-            if !people.people.iter().any(|person| person.name == statement.by && person.key == key) {
-                return wrong(format!("{} was not known by that key (row {known})", statement.by));
+            let Some(person) = people.people.iter().find(|person| person.name == *by && person.key == key)
+            else {
+                return wrong(format!("{by} was not known by that key (row {known})"));
+            };
+            if !step.roles().iter().any(|role| person.roles.contains(role)) {
+                return wrong(format!("{by} might not {} (row {known})", step.name()));
             }
         }
-        Ok(Some((statement.step.name().to_owned(), statement.by, row)))
+        Ok(Some((step.name().to_owned(), by.clone(), row)))
     }
 }
 
@@ -372,6 +388,7 @@ struct People {
 #[derive(Deserialize)]
 struct Person {
     name: String,
+    roles: Vec<Role>,
     key: String,
 }
 
@@ -431,8 +448,11 @@ mod tests {
         };
         let (known, other) = (people(&key.public()), people("another"));
         let holds = |rows: Vec<(u64, Public<'_>)>, body: &str| {
-            let case = Case { rows: rows.into_iter().collect() };
-            case.signed(3, body).map(|found| found.unwrap().0).map_err(|error| error.to_string())
+            let identity = Some("largesse/test+00000000".to_owned());
+            let case = Case { rows: rows.into_iter().collect(), identity };
+            case.signed(3, &row(3, Kind::KillSwitch, body).1)
+                .map(|found| found.unwrap().0)
+                .map_err(|error| error.to_string())
         };
         assert_eq!(holds(vec![row(2, Kind::People, &known)], &body).unwrap(), "stop");
         assert_eq!(holds(vec![], &body).unwrap(), "stop", "older builds did not record who was who");
@@ -441,5 +461,17 @@ mod tests {
         let refused = holds(vec![row(1, Kind::People, &known), row(2, Kind::People, &other)], &body);
         assert!(refused.unwrap_err().contains("was not known by that key"));
         assert!(holds(vec![row(2, Kind::People, &known)], &forged).unwrap_err().contains("does not fit"));
+        let author = known.replace("operator", "author");
+        assert!(holds(vec![row(2, Kind::People, &author)], &body).unwrap_err().contains("might not stop"));
+        let resigned = |change: &dyn Fn(&mut Statement<Step>)| {
+            let mut statement = signed.statement.clone();
+            change(&mut statement);
+            let signature = key.sign(&statement.bytes());
+            serde_json::to_string(&Signed { statement, key: key.public(), signature }).unwrap()
+        };
+        let elsewhere = resigned(&|statement| statement.ledger = "largesse/other+00000000".to_owned());
+        assert!(holds(vec![], &elsewhere).unwrap_err().contains("is about log"));
+        let other = resigned(&|statement| statement.step = Step::Activate { bundle: Digest::of(b"other") });
+        assert!(holds(vec![], &other).unwrap_err().contains("another policy"));
     }
 }

@@ -6,7 +6,7 @@ use domain::{Event, EventKind, Facts, Micros, Purpose, Scores, Timestamp};
 use models::features::Summary;
 use policies::{Bundle, Grant};
 
-use super::state::{PromiseState, State};
+use super::state::{Promise, PromiseState, State};
 
 /// Whole `unit`s from `earlier` to `now`, 0..=9999; 9999 when it never happened.
 fn units_since(now: Timestamp, earlier: Option<Timestamp>, unit: i64) -> i64 {
@@ -110,18 +110,17 @@ impl State {
         facts.set(Field::MemberRecentPurchases, held);
     }
 
-    /// The member's promises as caps count them: not cancelled, and still in the bundle's catalog.
+    /// The member's promises as caps count them: those that were not cancelled, also of rewards that left the catalog.
     pub fn grants(&self, bundle: &Bundle, now: Timestamp) -> Vec<Grant> {
         let window = bundle.longest_window();
         let counted = self.promises.iter().filter(|promise| {
             promise.state != PromiseState::Cancelled && now.since(promise.granted_at) < window
         });
-        counted
-            .filter_map(|promise| {
-                let reward = bundle.reward_named(&promise.reward)?;
-                Some(Grant { at: promise.granted_at, reward })
-            })
-            .collect()
+        let grant = |promise: &Promise| Grant {
+            at: promise.granted_at,
+            reward: bundle.reward_named(&promise.reward),
+        };
+        counted.map(grant).collect()
     }
 }
 

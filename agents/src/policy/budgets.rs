@@ -37,6 +37,12 @@ pub fn exposed_reward(id: &str) -> Arc<str> {
     format!("exposure/reward/{id}").into()
 }
 
+/// What is promised and not yet used of rewards that a limit covered and that left the catalog. No account of the ledger: the host
+/// counts it when a run begins.
+pub fn exposed_formerly(limit: &str) -> Arc<str> {
+    format!("exposure/former/{limit}").into()
+}
+
 /// What a window of time has taken of a limit.
 pub fn window(limit: &str, number: i64) -> Arc<str> {
     format!("window/{limit}/{number}").into()
@@ -65,6 +71,11 @@ pub fn windows(
     windows.map(move |limit| window(&limit.name, bundle.window_at(limit.hours, at)))
 }
 
+/// The name of the limits of a partner's agreement.
+pub fn of_partner(name: &str) -> String {
+    format!("partner/{name}")
+}
+
 /// A window of a limit that is under way, and since when.
 #[derive(Clone, Debug)]
 pub struct UnderWay<'b> {
@@ -74,11 +85,15 @@ pub struct UnderWay<'b> {
 }
 
 impl UnderWay<'_> {
-    /// Whether what was promised of a reward in a segment counts. What a policy has no name for counts where everything does.
-    pub fn covers(&self, bundle: &Bundle, segment: &str, reward: &str) -> bool {
+    /// Whether what was promised of a reward in a segment counts. What a policy has no name for counts where everything does, and a
+    /// reward that left the catalog where its partner's do.
+    pub fn covers(&self, bundle: &Bundle, segment: &str, reward: &str, partner: Option<&str>) -> bool {
         let on = |mask: u64, at: Option<u8>| mask == u64::MAX || at.is_some_and(|at| mask >> at & 1 == 1);
+        let reward = bundle.reward_named(reward).map(|RewardIndex(at)| at);
+        let of_partner =
+            || reward.is_none() && partner.is_some_and(|name| *self.limit.name == *of_partner(name));
         on(self.limit.segments, bundle.segment_named(segment).map(|SegmentIndex(at)| at))
-            && on(self.limit.rewards, bundle.reward_named(reward).map(|RewardIndex(at)| at))
+            && (on(self.limit.rewards, reward) || of_partner())
     }
 }
 

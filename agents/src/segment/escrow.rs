@@ -154,6 +154,10 @@ pub struct Escrow {
     expires_at: Timestamp,
     sequence: u64,
     limits: Option<Limits>,
+    /// What of the limits lies above what the policy allows, because it was promised before: see [`Escrow::owe`].
+    owed: Vec<i64>,
+    /// What came back and pays for that; counted as spent.
+    paid: Vec<i64>,
 }
 
 impl Escrow {
@@ -176,6 +180,8 @@ impl Escrow {
             layout,
             limited,
             held,
+            owed: zero.clone(),
+            paid: zero.clone(),
             batch_left: zero,
             expires_at: Timestamp(i64::MIN),
             sequence: 0,
@@ -186,6 +192,35 @@ impl Escrow {
     /// The escrow with limits beside its budgets.
     pub fn within(self, limits: Limits) -> Escrow {
         Escrow { limits: Some(limits), ..self }
+    }
+
+    /// Says what is owed of each resource: of what comes back, this is not promised again but stays spent, until the policy allows
+    /// as much as was promised. What came back before pays first.
+    ///
+    /// # Errors
+    /// When there are other resources than are held.
+    pub fn owe(&mut self, owed: &[i64]) -> Result<(), EscrowError> {
+        self.fits(owed)?;
+        for (resource, owed) in owed.iter().copied().enumerate() {
+            let kept = self.paid[resource].min(owed);
+            let free = self.paid[resource] - kept;
+            self.held.spent[resource] -= free;
+            self.held.returned[resource] += free;
+            self.paid[resource] = kept;
+            self.owed[resource] = owed - kept;
+        }
+        Ok(())
+    }
+
+    /// What was promised comes back, as far as nothing is owed.
+    fn come_back(&mut self, uses: &[(usize, i64)]) {
+        for (resource, amount) in uses.iter().copied() {
+            let pays = amount.min(self.owed[resource]);
+            self.owed[resource] -= pays;
+            self.paid[resource] += pays;
+            self.held.spent[resource] += pays;
+            self.held.returned[resource] += amount - pays;
+        }
     }
 
     /// The present state.
@@ -289,7 +324,7 @@ impl Escrow {
     pub fn release(&mut self, demand: &Demand) -> Result<(), EscrowError> {
         let uses = self.uses(demand);
         take(&mut self.held.reserved, &uses)?;
-        put(&mut self.held.returned, &uses);
+        self.come_back(&uses);
         self.end(demand);
         Ok(())
     }
@@ -308,7 +343,7 @@ impl Escrow {
     pub fn refund(&mut self, demand: &Demand) -> Result<(), EscrowError> {
         let uses = self.uses(demand);
         take(&mut self.held.spent, &uses)?;
-        put(&mut self.held.returned, &uses);
+        self.come_back(&uses);
         self.end(demand);
         Ok(())
     }

@@ -168,7 +168,9 @@ fn standing(bundle: &Bundle, limit: &Limit, counted: &Counted) -> i64 {
         Measure::Waiting => of(budgets::WAITING.into()),
         Measure::Open if limit.rewards != u64::MAX => {
             let rewards = bits(limit.rewards, bundle.rewards().len()).map(RewardIndex);
-            rewards.map(|reward| of(budgets::exposed_reward(&bundle.reward(reward).id))).sum()
+            let present: i64 =
+                rewards.map(|reward| of(budgets::exposed_reward(&bundle.reward(reward).id))).sum();
+            present.saturating_add(of(budgets::exposed_formerly(&limit.name)))
         }
         Measure::Open if limit.segments != u64::MAX => {
             let segments = bits(limit.segments, bundle.segments().len()).map(SegmentIndex);

@@ -303,3 +303,25 @@ fn a_draw_brings_back_what_was_returned_and_leaves_the_limiter_alone() {
     let overdrawn = program.escrow.draw().amounts[0];
     assert!(program.escrow.view().reserved[0] <= limit && overdrawn == 0, "limit {limit}");
 }
+
+#[test]
+fn what_comes_back_pays_what_is_owed_before_it_is_promised_again() {
+    let cost = demand(0).cost;
+    assert!(cost > 1);
+    let spent = 10 * cost;
+    let mut escrow = Escrow::rebuild(layout(), vec![true; 9], vec![0; 9], vec![spent; 9]);
+    let mut owed = vec![0; 9];
+    owed[0] = cost + 1;
+    escrow.owe(&owed).unwrap();
+    let held = |escrow: &Escrow| (escrow.view().spent[0], escrow.view().returned[0]);
+    escrow.refund(&demand(0)).unwrap();
+    assert_eq!(held(&escrow), (spent, 0), "all of it pays");
+    escrow.refund(&demand(0)).unwrap();
+    assert_eq!(held(&escrow), (spent - cost + 1, cost - 1), "one of it pays");
+    // Nothing more is owed when the next period begins: what was kept is free.
+    escrow.owe(&[0; 9]).unwrap();
+    assert_eq!(held(&escrow), (spent - 2 * cost, 2 * cost));
+    // A resource nothing was owed of came back at once.
+    assert_eq!(escrow.view().returned[1], 2 * cost);
+    assert!(escrow.owe(&[0; 8]).is_err());
+}

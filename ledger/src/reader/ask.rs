@@ -7,7 +7,7 @@ use crate::columns::{Question, Span, block_of};
 use crate::entry::Seq;
 use crate::error::Error;
 use crate::filter::Filter;
-use crate::row::{COLUMNS, Row};
+use crate::row::{COLUMNS, NOT_AS_COLUMNS_SAY, Row};
 
 /// Rows from the first to the last, of a ledger of this size.
 pub(super) struct Range {
@@ -31,7 +31,11 @@ impl Reader {
         let sql = format!(
             "SELECT {COLUMNS} FROM record WHERE seq IN (SELECT value FROM json_each(?1)) ORDER BY seq {order}"
         );
-        self.rows(&sql, [serde_json::json!(seqs).to_string()])
+        let rows = self.rows(&sql, [serde_json::json!(seqs).to_string()])?;
+        match rows.iter().find(|row| !filter.is_met_by(row)) {
+            Some(row) => Err(Error::Altered { seq: row.seq, why: NOT_AS_COLUMNS_SAY }),
+            None => Ok(rows),
+        }
     }
 
     /// Positions of the rows a filter lets through.

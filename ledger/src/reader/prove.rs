@@ -8,12 +8,14 @@ use super::{Reader, read_checkpoint};
 use crate::cut::is_shaped;
 use crate::entry::Seq;
 use crate::error::Error;
+use crate::filter::Filter;
+use crate::head_file::HeadFile;
 use crate::history::KeyHistory;
 use crate::merkle::{self, Frontier};
-use crate::note::Head;
+use crate::note::{Head, NoteError};
 use crate::proof::{ConsistencyProof, InclusionProof};
 use crate::recovery::last_seq;
-use crate::row::{self, COLUMNS, NOT_ITS_LEAF};
+use crate::row::{self, COLUMNS, NOT_AS_COLUMNS_SAY, NOT_ITS_LEAF};
 use crate::tree::{LEVEL_STEP, StoredNodes};
 use crate::writer::Checkpoint;
 
@@ -81,12 +83,34 @@ impl Reader {
     /// # Errors
     /// [`Error::Altered`] with a row that is not as it was written; what is wrong with the newest head otherwise.
     pub fn vouch(&self, seqs: impl IntoIterator<Item = Seq>) -> Result<(), Error> {
+        self.vouch_as(&Filter::default(), seqs)
+    }
+
+    /// The same of rows that are said to be what a filter lets through.
+    ///
+    /// # Errors
+    /// As [`Reader::vouch`]; [`Error::Altered`], too, with a row that is not.
+    pub fn vouch_as(&self, filter: &Filter, seqs: impl IntoIterator<Item = Seq>) -> Result<(), Error> {
         let keys = self.key_history()?;
-        let newest = self.last_checkpoint()?.and_then(|newest| keys.open(&newest.note).ok());
+        let unreadable =
+            |error: NoteError| Error::Damaged(format!("the newest signed head is none of this log: {error}"));
+        let stored = self.last_checkpoint()?.map(|newest| keys.open(&newest.note)).transpose();
+        // A database of before it was put back, or one without its heads, is told by the file.
+        let filed = HeadFile::read(&self.heads)?.map(|mut filed| filed.last(&keys)).transpose()?.flatten();
+        let heads = [stored.map_err(unreadable)?, filed];
+        let newest = heads.into_iter().flatten().max_by_key(|head| head.size);
         newest.as_ref().map_or(Ok(()), |head| self.holds(head))?;
         let mut proven = None;
         for seq in seqs {
             let row = self.row(seq)?.ok_or(Error::Altered { seq, why: "it is missing" })?;
+            if !filter.is_met_by(&row) {
+                return Err(Error::Altered { seq, why: NOT_AS_COLUMNS_SAY });
+            }
+            match self.leaf(seq) {
+                // What was cut by a row that says so; any other that only looks so was altered.
+                Ok(_) | Err(Error::Cut { .. }) => {}
+                Err(error) => return Err(error),
+            }
             // The path of one row holds what all others of its tile hash to.
             let tile = (seq.0 - 1) >> LEVEL_STEP;
             let Some(head) = newest.as_ref().filter(|head| seq.0 <= head.size && proven != Some(tile)) else {
@@ -100,6 +124,22 @@ impl Reader {
             proven = Some(tile);
         }
         Ok(())
+    }
+
+    /// Whether what is left of every row that lost a part is what the log says was left: asked before many rows are handed out, some of
+    /// which may only look cut.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn cuts_are_recorded(&self) -> Result<(), Error> {
+        let claimed = crate::cut::newest(self.start())?.map(|(_, claim)| claim);
+        let found = crate::cut::kept(self.start())?.claim(last_seq(self.start())?);
+        match found.is_same_as(claimed.as_ref()) {
+            true => Ok(()),
+            false => Err(Error::Damaged(
+                "rows that lack a part are not what was left when parts were taken out".to_owned(),
+            )),
+        }
     }
 
     /// The canonical bytes of a row, the digest of its sealed part, and the leaf recomputed from both.

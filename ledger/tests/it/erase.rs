@@ -6,11 +6,12 @@ use std::path::Path;
 use domain::{MemberId, Timestamp};
 use ledger::proof::Trust;
 use ledger::{
-    DataKey, Entry, Error, KeyError, Keys, Kind, Options, Reader, Report, Seq, Snapshot, VerifyOptions,
-    Writer, keys_of, verify,
+    DataKey, Entry, Error, KeyError, Keys, Kind, Options, Reader, Report, Retention, Seq, Snapshot,
+    VerifyOptions, Writer, keys_of, verify,
 };
 
 use crate::support::*;
+use crate::tamper::tamper;
 
 /// Rows of twenty members, some dead letters about the one who will be erased, and stored states.
 fn filled(folder: &Path) -> MemberId {
@@ -74,6 +75,29 @@ fn event_ids_of_others_that_hold_the_identifier_are_counted() {
         assert!(matches!(writer.add_hold(NOW, Some(named), text), Err(Error::NamesMember)), "{text}");
     }
     assert_eq!(writer.erase(NOW, named, "ticket 47110").unwrap().mentions, 2);
+}
+
+#[test]
+fn nothing_is_cut_out_of_a_log_that_is_not_as_it_was_written() {
+    for change in [
+        "UPDATE record SET reason = 7 WHERE seq = 78",
+        "UPDATE record SET body = '{}' WHERE seq = 78",
+        "UPDATE record SET member = x'00112233445566778899aabbccddeeff' WHERE seq = 78",
+    ] {
+        let (folder, mut writer) = ledger();
+        writer.append(NOW, &decisions(&writer, 0..300, 20)).unwrap();
+        let member = writer.keys().member(&raw_member(3)).unwrap().unwrap();
+        drop(writer);
+        tamper(folder.path(), change);
+        let mut writer = Writer::open(&options(folder.path())).unwrap().0;
+        let refused = writer.erase(NOW, member, "asked for it");
+        assert!(matches!(refused, Err(Error::Altered { seq: Seq(78), .. })), "{change}: {refused:?}");
+        let days = serde_json::json!({});
+        let far = Some(Timestamp(i64::MAX));
+        let all = Retention { sealed_before: far, bodies_before: far };
+        let refused = writer.prune(NOW, all, &days);
+        assert!(matches!(refused, Err(Error::Altered { seq: Seq(78), .. })), "{change}: {refused:?}");
+    }
 }
 
 #[test]
@@ -268,7 +292,7 @@ BEGIN SELECT RAISE(ABORT, 'record is append-only: update refused'); END;";
         let mut writer = open(folder.path());
         let other = writer.keys().member(&raw_member(7)).unwrap().unwrap();
         let refused = writer.erase(NOW, other, "request").map(|_| ());
-        assert!(matches!(refused, Err(Error::Damaged(_))), "{edit}: {refused:?}");
+        assert!(matches!(refused, Err(Error::Damaged(_) | Error::Altered { .. })), "{edit}: {refused:?}");
     }
 }
 

@@ -187,6 +187,18 @@ fn a_row_is_vouched_for_by_the_tree_and_not_by_its_own_leaf() {
     let reader = || ledger::Reader::open(folder.path()).unwrap();
     let altered = |result: Result<(), Error>| matches!(result, Err(Error::Altered { seq: Seq(77), .. }));
     reader().vouch([Seq(1), Seq(row.unsigned_abs()), Seq(603)]).unwrap();
+    reader().cuts_are_recorded().unwrap();
+    // It looks as if something had been taken out, and no row says so.
+    tamper(folder.path(), "UPDATE record SET event_id = NULL, sealed = NULL WHERE seq = 76");
+    let cut = reader().vouch([Seq(76)]);
+    assert!(matches!(cut, Err(Error::Altered { seq: Seq(76), .. })), "{cut:?}");
+    assert!(matches!(reader().cuts_are_recorded(), Err(Error::Damaged(_))));
+    // A good row, said to be what it is not.
+    let outcome = reader().row(Seq(1)).unwrap().unwrap().outcome;
+    let other = ledger::Filter { outcome: Some(domain::Outcome::Fallback), ..ledger::Filter::default() };
+    assert_ne!(outcome, other.outcome);
+    let misnamed = reader().vouch_as(&other, [Seq(1)]);
+    assert!(matches!(misnamed, Err(Error::Altered { seq: Seq(1), .. })), "{misnamed:?}");
     tamper(folder.path(), &format!("UPDATE record SET reason = 60 WHERE seq = {row}"));
     assert!(altered(reader().row(Seq(77)).map(|_| ())) && altered(reader().vouch([Seq(77)])));
     assert!(reader().as_found().row(Seq(77)).unwrap().is_some(), "for who compares it with something else");
@@ -194,6 +206,15 @@ fn a_row_is_vouched_for_by_the_tree_and_not_by_its_own_leaf() {
     let fits = domain::digest::hex(&leaf_of(folder.path(), row));
     tamper(folder.path(), &format!("UPDATE record SET leaf = x'{fits}' WHERE seq = {row}"));
     assert!(reader().row(Seq(77)).is_ok() && altered(reader().vouch([Seq(77)])));
+    // A head that cannot be read vouches for nothing.
+    tamper(
+        folder.path(),
+        "UPDATE checkpoint SET note = 'x' || note WHERE size = (SELECT max(size) FROM checkpoint)",
+    );
+    assert!(matches!(reader().vouch([Seq(77)]), Err(Error::Damaged(_))));
+    // Without any, the checkpoint file tells.
+    tamper(folder.path(), "DELETE FROM checkpoint");
+    assert!(altered(reader().vouch([Seq(77)])));
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn grants(reward: RewardIndex, facts: &Facts) -> Vec<Grant> {
     if days >= NEVER {
         return Vec::new();
     }
-    vec![Grant { at: NOW.plus(-days * time::DAY), reward }]
+    vec![Grant { at: NOW.plus(-days * time::DAY), reward: Some(reward) }]
 }
 
 /// The moment the engine finds in a row.

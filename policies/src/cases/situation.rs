@@ -57,7 +57,7 @@ impl Imagined {
             let reward = bundle.reward_named(promised.reward.get_ref());
             let reward = reward.ok_or_else(|| format!("no reward `{}`", promised.reward.get_ref()))?;
             let ago = promised.days_ago.get_ref().saturating_mul(DAY);
-            grants.push(Grant { at: now.plus(-ago), reward });
+            grants.push(Grant { at: now.plus(-ago), reward: Some(reward) });
         }
         Ok(Imagined { facts, now, grants })
     }

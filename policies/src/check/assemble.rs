@@ -1,5 +1,6 @@
 //! The parts of a bundle in the order they need each other, and what only shows when they are together.
 
+use domain::facts::Field;
 use domain::{Digest, Micros, Ppm, Reason};
 use jiff::tz::TimeZone;
 
@@ -64,6 +65,16 @@ pub(super) fn assemble(checker: &mut Checker<'_>, documents: &Documents) -> Opti
         checker.floors_payable(document, &segments, &plan);
     }
     let canonical = checker.sources.canonical();
+    let guardrails = guardrails?;
+    let lists = segments.iter().map(|segment| &segment.when);
+    let lists = lists.chain(moments.iter().map(|moment| &moment.when));
+    let lists = lists.chain(rewards.iter().map(|reward| &reward.eligible));
+    let mut conditions = lists.chain(guardrails.rules.iter().map(|rule| &rule.when)).flatten();
+    let reads_last_promise = conditions.any(|condition| {
+        let mut reads = false;
+        condition.truth.fields(&mut |field| reads |= field == Field::RewardDaysSince);
+        reads
+    });
     Some(Bundle {
         digest: Digest::of(&canonical),
         canonical: canonical.into(),
@@ -74,7 +85,8 @@ pub(super) fn assemble(checker: &mut Checker<'_>, documents: &Documents) -> Opti
         segments,
         rewards,
         moments,
-        guardrails: guardrails?,
+        guardrails,
+        reads_last_promise,
         experiments: experiments?,
         stops,
         stop_rule,

@@ -334,6 +334,7 @@ impl PlannerActor {
             Some(last) => self.brain(&opening, last.arrivals().to_vec()),
             None => self.first_brain(&opening),
         };
+        self.owe(&opening);
         let table = brain.first_table(opening.window.from);
         self.record_period(&opening, &table);
         for segment in self.segments.iter() {
@@ -342,6 +343,17 @@ impl PlannerActor {
         mind.brain = Some(brain);
         mind.opening = Some((reply, opening.window.to));
         self.begin(mind, me).await;
+    }
+
+    /// What is owed of the program's limits is paid by what comes back on either side: that it may be paid twice errs on the side of
+    /// promising less, until the next run.
+    fn owe(&self, opening: &Opening) {
+        let owed = policy::budgets::by_resource(&self.purse.bundle, |id| opening.owed.get(id).copied());
+        let mut owed: Vec<i64> = owed.into_iter().map(|owed| owed.unwrap_or(0)).collect();
+        owed.resize(self.layout.len(), 0);
+        if let Err(error) = self.purse.escrow().owe(&owed) {
+            tracing::error!(%error, "what is owed of the budgets does not fit them");
+        }
     }
 
     /// The first leader of a run goes on where the last one of the run before ended.

@@ -155,7 +155,7 @@ impl Members {
             let stored = reader.state(*id)?.and_then(|state| state.next_due);
             if stored.is_none_or(|stored| stored > due.max(now)) {
                 let found = stored.map_or_else(|| "none".to_owned(), |stored| stored.to_string());
-                report.differ(Difference::of(known.last, "member_state.next_due", &due.to_string(), &found));
+                report.differ(Difference::of(known.last, "member_state.next_due", &found, &due.to_string()));
             }
         }
         Ok(())
