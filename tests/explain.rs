@@ -6,7 +6,11 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{folder, purchases, query, run, run_json, stderr, text};
-use ledger::{Filter, Keys, Kind, Reader};
+use domain::facts::Field;
+use domain::record::{self, read_decision};
+use domain::{Outcome, Reason, Touchpoint};
+use ledger::{Filter, Keys, Kind, Reader, Row, Seq};
+use policies::Bundle;
 use sim::explain::{self, Explanation};
 
 /// Most decisions that are explained.
@@ -122,6 +126,75 @@ fn a_member_hears_facts_and_rule_and_nothing_about_worth() {
     {
         assert!(said.contains(part), "{said}");
     }
+}
+
+/// A decision of the batch that refused for the hour at which the promise was to be made.
+fn refused_late(row: &Row, keys: &Keys, bundle: &Bundle) -> Row {
+    let key = keys.find(row.member.unwrap()).unwrap().unwrap();
+    let personal = key.open(&row.record_id, row.sealed.as_ref().unwrap()).unwrap();
+    let mut decision = read_decision(row.body.as_ref().unwrap().as_bytes(), &personal).unwrap();
+    let rule = bundle.rules().iter().position(|rule| rule.id == "guardrails.quiet_hours").unwrap();
+    let hours_to_night = 22 - i64::from(decision.considered_at.civil(&bundle.program().zone).hour);
+    decision.decided_at = decision.considered_at.plus(hours_to_night * 3_600_000_000);
+    decision.event.touchpoint = Touchpoint::Batch;
+    decision.facts.set(Field::EventTouchpoint, Touchpoint::Batch as i64);
+    (decision.outcome, decision.reason) = (Outcome::Suppressed, Reason::QuietHours);
+    (decision.rule, decision.chosen) = (Some(u16::try_from(rule).unwrap()), None);
+    let forms = record::decision(&decision);
+    Row {
+        body: Some(String::from_utf8(forms.public).unwrap()),
+        sealed: Some(key.seal(&row.record_id, &forms.personal).ciphertext.to_vec()),
+        reward: None,
+        ..row.clone()
+    }
+}
+
+#[test]
+fn what_refused_when_a_promise_was_to_be_made_is_found_and_nothing_else_is_said_to_turn_it() {
+    let folder = folder();
+    let explanations = explained(folder.path());
+    let ledger = folder.path().join("ledger");
+    let (reader, keys) = (Reader::open(&ledger).unwrap(), Keys::open_in(&ledger, None).unwrap());
+    let bundle = runtime::opening::recorded_bundle(&reader, explanations[0].bundle).unwrap();
+    let promised = explanations.iter().find(|explanation| {
+        let hour = explanation.considered_at.civil(&bundle.program().zone).hour;
+        explanation.outcome == Outcome::Granted && (9..20).contains(&hour)
+    });
+    let row = reader.row(Seq(promised.unwrap().seq)).unwrap().unwrap();
+    let said = explain::explain(&reader, &keys, &refused_late(&row, &keys, &bundle)).unwrap();
+    let found = said.against.iter().find(|finding| finding.id == "guardrails.quiet_hours");
+    let found = found.unwrap_or_else(|| panic!("{:?}", said.against));
+    assert!(found.values.iter().any(|(_, value)| value == "22"), "{found:?}");
+    assert_eq!(said.counterfactual, None);
+    let told = said.for_member();
+    assert!(told.because == found.text && told.rule.as_deref() == Some("guardrails.quiet_hours"));
+}
+
+#[test]
+fn where_rows_before_a_decision_are_gone_its_rule_is_still_told_and_nothing_is_said_to_turn_it() {
+    let folder = folder();
+    let explanations = explained(folder.path());
+    let ledger = folder.path().join("ledger");
+    let suppressed = explanations.iter().filter(|explanation| explanation.reason.name() == "COOL_DOWN");
+    let seqs: Vec<Seq> = suppressed.map(|explanation| Seq(explanation.seq)).collect();
+    let rows: Vec<Row> = {
+        let reader = Reader::open(&ledger).unwrap();
+        seqs.iter().map(|seq| reader.row(*seq).unwrap().unwrap()).collect()
+    };
+    run_json(&["log", "retention", "--sealed-days", "0", "--dir", text(&ledger), "--output", "json"]);
+    let (reader, keys) = (Reader::open(&ledger).unwrap(), Keys::open_in(&ledger, None).unwrap());
+    let mut pruned = 0;
+    for row in &rows {
+        let said = explain::explain(&reader, &keys, row).unwrap();
+        if said.rows_pruned > 0 {
+            pruned += 1;
+            assert_eq!(said.counterfactual, None, "row {}", said.seq);
+            let told = said.for_member();
+            assert!(!told.because.contains("elsewhere"), "{}", told.because);
+            assert_eq!(Some(&told.because), said.rule_text.as_ref());
+        }
+    }
+    assert!(pruned > 0, "of {} decisions none had rows before it that were pruned", rows.len());
 }
 
 #[test]

@@ -73,7 +73,9 @@ impl HeadFile {
     pub(crate) fn last(&mut self, keys: &KeyHistory) -> Result<Option<Head>, Error> {
         let length = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?.len();
         let tail = self.tail(length)?;
-        let Some(whole) = tail.strip_suffix(SEPARATOR) else { return Ok(None) };
+        // Behind the last whole note may stand what a crash, or somebody, left of another.
+        let Some(end) = end_of_last(&tail) else { return Ok(None) };
+        let whole = &tail[..end - SEPARATOR.len()];
         let note = String::from_utf8_lossy(&whole[end_of_last(whole).unwrap_or(0)..]).into_owned();
         let opened = keys.open(&format!("{note}\n"));
         opened.map(Some).map_err(|error| self.distrust(error.to_string()))
@@ -137,6 +139,8 @@ mod tests {
         let two = std::fs::read(&path).unwrap();
         for cut in one.len() + 1..two.len() {
             std::fs::write(&path, &two[..cut]).unwrap();
+            let read = HeadFile::read(&path).unwrap().unwrap().last(&keys).unwrap();
+            assert_eq!(read.unwrap().size, 1, "who only reads it, cut at {cut}");
             let (mut heads, torn) = HeadFile::open(&path, "largesse/test/0").unwrap();
             assert!(torn, "cut at {cut}");
             assert_eq!(heads.last(&keys).unwrap().unwrap().size, 1, "cut at {cut}");

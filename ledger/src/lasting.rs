@@ -52,7 +52,7 @@ impl Lasting {
     }
 }
 
-/// Hashes every row and compares the rows of each tile with the tree: what a seal that does not fit is about, and what is asked before
+/// Hashes every row and compares the tree over them with the stored one, on every level: what a seal that does not fit is about, and what is asked before
 /// something is cut out of rows for good. About 3 us a row.
 ///
 /// # Errors
@@ -63,21 +63,29 @@ pub(crate) fn blame(connection: &Connection, through: Seq) -> Result<(), Error> 
     let mut statement =
         connection.prepare(&format!("SELECT {COLUMNS} FROM record WHERE seq <= ?1 ORDER BY seq"))?;
     let mut rows = statement.query([through.0.cast_signed()])?;
-    let (mut tile, mut scratch) = (Frontier::default(), Vec::new());
+    let (mut tree, mut full, mut scratch) = (Frontier::default(), Vec::new(), Vec::new());
     while let Some(stored) = rows.next()? {
-        let (public, leaf) = row::intact(stored, &mut scratch)?;
-        let seq = Seq(public.seq.unsigned_abs());
-        tile.push(leaf, |_, _, _| ());
-        if !seq.0.is_multiple_of(1 << LEVEL_STEP) {
-            continue;
-        }
-        let at = (seq.0 - 1) >> LEVEL_STEP;
-        if std::mem::take(&mut tile).root() != nodes.node(LEVEL_STEP, at)? {
-            let why = format!("it, or a row after it and before {seq}, is not the one that was sealed");
-            return Err(Error::Tail { seq: Seq((at << LEVEL_STEP) + 1), why });
+        let (_, leaf) = row::intact(stored, &mut scratch)?;
+        // A tile that was made to fit its rows does not fit the tiles above it, and those not the root.
+        tree.push(leaf, |level, at, node| {
+            if level.is_multiple_of(LEVEL_STEP) {
+                full.push((level, at, node));
+            }
+        });
+        for (level, at, node) in full.drain(..) {
+            if node != nodes.node(level, at)? {
+                return Err(not_sealed((at << level) + 1, (at + 1) << level));
+            }
         }
     }
-    Ok(())
+    let size = tree.size();
+    let is_whole = tree.root() == Frontier::load(&nodes, size)?.root();
+    if is_whole { Ok(()) } else { Err(not_sealed((size >> LEVEL_STEP << LEVEL_STEP) + 1, size)) }
+}
+
+fn not_sealed(first: u64, last: u64) -> Error {
+    let why = format!("it, or a row after it and up to {last}, is not the one that was sealed");
+    Error::Tail { seq: Seq(first), why }
 }
 
 /// The condition on `kind` that leaves these rows, in words the index of rare rows is for.

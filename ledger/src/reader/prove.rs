@@ -100,15 +100,20 @@ impl Reader {
         let heads = [stored.map_err(unreadable)?, filed];
         let newest = heads.into_iter().flatten().max_by_key(|head| head.size);
         newest.as_ref().map_or(Ok(()), |head| self.holds(head))?;
-        let mut proven = None;
+        let (mut proven, mut cuts_known) = (None, false);
         for seq in seqs {
             let row = self.row(seq)?.ok_or(Error::Altered { seq, why: "it is missing" })?;
             if !filter.is_met_by(&row) {
                 return Err(Error::Altered { seq, why: NOT_AS_COLUMNS_SAY });
             }
             match self.leaf(seq) {
-                // What was cut by a row that says so; any other that only looks so was altered.
-                Ok(_) | Err(Error::Cut { .. }) => {}
+                Ok(_) => {}
+                // What was cut by a row that says so; any other that only looks so was altered, and what is left of it proves nothing.
+                Err(Error::Cut { .. }) if cuts_known => {}
+                Err(Error::Cut { .. }) => {
+                    self.cuts_are_recorded()?;
+                    cuts_known = true;
+                }
                 Err(error) => return Err(error),
             }
             // The path of one row holds what all others of its tile hash to.

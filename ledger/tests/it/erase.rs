@@ -11,7 +11,7 @@ use ledger::{
 };
 
 use crate::support::*;
-use crate::tamper::tamper;
+use crate::tamper::{leaf_of, tamper};
 
 /// Rows of twenty members, some dead letters about the one who will be erased, and stored states.
 fn filled(folder: &Path) -> MemberId {
@@ -98,6 +98,36 @@ fn nothing_is_cut_out_of_a_log_that_is_not_as_it_was_written() {
         let refused = writer.prune(NOW, all, &days);
         assert!(matches!(refused, Err(Error::Altered { seq: Seq(78), .. })), "{change}: {refused:?}");
     }
+}
+
+#[test]
+fn a_tile_made_to_fit_an_edited_row_does_not_fit_the_tree_above_it() {
+    let (folder, mut writer) = ledger();
+    // With 65,536 rows a tile of the next level is full, and a start looks no lower than that.
+    for from in (0..66_000).step_by(1_000) {
+        writer.append(NOW, &decisions(&writer, from..from + 1_000, 20)).unwrap();
+    }
+    let member = writer.keys().member(&raw_member(3)).unwrap().unwrap();
+    drop(writer);
+    tamper(
+        folder.path(),
+        "UPDATE record SET member = (SELECT member FROM record WHERE seq = 79) WHERE seq = 78",
+    );
+    let fits = domain::digest::hex(&leaf_of(folder.path(), 78));
+    tamper(folder.path(), &format!("UPDATE record SET leaf = x'{fits}' WHERE seq = 78"));
+    let mut tile = ledger::merkle::Frontier::default();
+    let connection = intruder(folder.path());
+    let mut leaves = connection.prepare("SELECT leaf FROM record WHERE seq <= 256 ORDER BY seq").unwrap();
+    for leaf in leaves.query_map([], |row| row.get::<_, [u8; 32]>(0)).unwrap() {
+        tile.push(domain::Digest(leaf.unwrap()), |_, _, _| ());
+    }
+    drop(leaves);
+    drop(connection);
+    let fits = domain::digest::hex(&tile.root().0);
+    tamper(folder.path(), &format!("UPDATE log_node SET hash = x'{fits}' WHERE level = 8 AND idx = 0"));
+    let mut writer = Writer::open(&options(folder.path())).unwrap().0;
+    let refused = writer.erase(NOW, member, "asked for it");
+    assert!(matches!(refused, Err(Error::Tail { seq: Seq(1), .. })), "{refused:?}");
 }
 
 #[test]
@@ -282,12 +312,15 @@ BEGIN SELECT RAISE(ABORT, 'record is append-only: update refused'); END;";
     for file in ["ledger.db", "keys.db", "master.key", "checkpoints.txt", "verifier.txt"] {
         std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
     }
+    Reader::open(folder.path()).unwrap().vouch([Seq(2), seq]).unwrap();
     for edit in edits {
         std::fs::copy(copy.path().join("ledger.db"), folder.path().join("ledger.db")).unwrap();
         intruder(folder.path()).execute_batch(&format!("{drop_guard} {edit}; {guard}")).unwrap();
         let report = check(folder.path());
         let said: Vec<_> = report.findings.iter().map(|finding| finding.what.clone()).collect();
         assert!(said.iter().any(|what| what.contains("what is left")), "{edit}: {said:?}");
+        let answer = Reader::open(folder.path()).unwrap().vouch([Seq(2), seq]);
+        assert!(matches!(answer, Err(Error::Damaged(_) | Error::Altered { .. })), "{edit}: {answer:?}");
         // Nor does the next erasure cover it up.
         let mut writer = open(folder.path());
         let other = writer.keys().member(&raw_member(7)).unwrap().unwrap();

@@ -92,6 +92,11 @@ impl Explanation {
                     offers do."
                 .to_owned();
         }
+        // Where rows before it are gone, nobody can say what the rule looked at; that it refused is recorded.
+        let is_refusal = matches!(self.reason.class(), Class::Denied | Class::Suppressed | Class::Ineligible);
+        if let (Some(text), true) = (&self.rule_text, is_refusal) {
+            return text.clone();
+        }
         match self.outcome {
             Outcome::Granted | Outcome::Pending => {
                 "Of what we could offer at that moment, this suited you best.".to_owned()

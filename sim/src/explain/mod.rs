@@ -13,6 +13,7 @@ pub mod reversal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use agents::member::facts::put_now;
 use agents::member::{Member, State};
 use agents::negotiation::{Plan, Status};
 use domain::record::read_decision;
@@ -104,6 +105,9 @@ pub struct Explanation {
     pub reason: Reason,
     pub text: &'static str,
     pub rule: Option<String>,
+    /// What a member may be told about that rule.
+    #[serde(skip)]
+    pub rule_text: Option<String>,
     pub reward: Option<String>,
     pub valid_until: Option<Timestamp>,
     pub scores: Option<Scores>,
@@ -156,9 +160,12 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         stops: stops(reader, row.seq, decision.bundle)?,
     };
     let scene = Scene { decision: &decision, bundle: &bundle, stops: situation.stops, grants: &grants };
-    let counterfactual = scene.smallest();
     let mut findings = bundle.findings(MomentIndex(decision.moment), decision.segment, &situation);
     findings.retain(|finding| finding.refuses && whole);
+    let later = if whole { at_commitment(&decision, &bundle, &situation, &findings) } else { Vec::new() };
+    // What is executed is the first look on the whole past; where the second decided, or rows are gone, that says nothing.
+    let counterfactual = if whole && later.is_empty() { scene.smallest() } else { None };
+    findings.extend(later);
     let (negotiation, negotiation_pruned) = negotiation(reader, row.seq, decision.bundle, decision.table)?;
     let rule = |rule: Option<u16>| Some(bundle.rule(RuleIndex(rule?))?.id.to_string());
     let candidates = candidates(&decision, &bundle, &findings);
@@ -177,6 +184,7 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         reason: decision.reason,
         text: drawn(&decision, decision.reason).unwrap_or_else(|| decision.reason.text()),
         rule: rule(decision.rule),
+        rule_text: decision.rule.and_then(|rule| Some(bundle.rule(RuleIndex(rule))?.text.clone())),
         reward: row.reward.clone(),
         valid_until: decision.valid_until,
         scores: decision.scores,
@@ -203,6 +211,25 @@ pub fn explain(reader: &Reader, keys: &Keys, row: &Row) -> Result<Explanation, E
         models: decision.models,
         event: decision.event,
     })
+}
+
+/// What refused when the promise was to be made and had not when the moment was considered: conditions are asked again
+/// then (invariant E-1), at the clock of then.
+fn at_commitment(
+    decision: &Decision,
+    bundle: &Bundle,
+    considered: &Situation<'_>,
+    found: &[Finding],
+) -> Vec<Finding> {
+    let mut facts = decision.facts.clone();
+    put_now(&mut facts, decision.decided_at, bundle);
+    let committed = Situation { facts: &facts, now: decision.decided_at, ..*considered };
+    let mut later = bundle.findings(MomentIndex(decision.moment), decision.segment, &committed);
+    later.retain(|finding| {
+        let is_new = !found.iter().any(|was| (was.stage, was.rule) == (finding.stage, finding.rule));
+        finding.refuses && is_new
+    });
+    later
 }
 
 /// What a reason means where chance drew another choice than the best.
