@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result {
         return under::run(args, other, scope);
     }
     let reinfer = if args.reinfer { Some(models(args)?) } else { None };
-    let mut report = with_progress(&args.dir, replay::Options { rows: scope, reinfer })?;
+    let mut report = with_progress(&args.dir, replay::Options { rows: scope, reinfer, under: None })?;
     match &args.purpose {
         Some(purpose) => read_differences(args, purpose, &report)?,
         None => report.differences.iter_mut().for_each(seal),
@@ -156,6 +156,7 @@ pub fn with_progress(dir: &Path, options: replay::Options) -> Result<Report> {
         replay::Error::Ledger(error) => crate::ledger_errors(error),
         replay::Error::Keys(_) => Failure::unavailable(error),
         replay::Error::Row { .. } => Failure::found_bad(error),
+        replay::Error::TooLarge => Failure::usage(error.to_string()),
     })
 }
 

@@ -158,6 +158,11 @@ impl Segment {
         self.given = Some(opportunity);
     }
 
+    /// What a contact of a member of this size costs at the prices in force, micros.
+    pub fn contact_price(&self, scale: i64, caps_left: u8, visits_q16: u32) -> i64 {
+        self.opportunity.price(scale, caps_left, visits_q16)
+    }
+
     /// Remembers a moment without deciding it: members of the control group show what would have been wanted.
     pub fn observe(&mut self, offer: &Offer<'_>) {
         self.follow_prices();

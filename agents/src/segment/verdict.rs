@@ -151,11 +151,20 @@ impl Standing {
     }
 }
 
+/// What a segment asks for one of the member's contacts at its prices, micros; the segment stays as it is.
+pub fn contact_price(segment: &Segment, proposal: &Proposal, seal: &Seal<'_>) -> i64 {
+    let (caps_left, visits_q16) = contacts(&proposal.considered, seal);
+    segment.contact_price(scale(proposal), caps_left, visits_q16)
+}
+
+/// The member's size, micros.
+fn scale(proposal: &Proposal) -> i64 {
+    proposal.scores.map_or(0, |scores| policies::value::at_stake(scores.ltv_91d, scores.churn_60d).0)
+}
+
 fn offer<'a>(proposal: &'a Proposal, standing: &Standing, seal: &Seal<'_>) -> Offer<'a> {
     let considered = &proposal.considered;
     let (caps_left, visits_q16) = contacts(considered, seal);
-    let scale =
-        proposal.scores.map_or(0, |scores| policies::value::at_stake(scores.ltv_91d, scores.churn_60d).0);
     let event = &considered.event;
     let seed = seal.bundle.experiments().seed;
     Offer {
@@ -163,7 +172,7 @@ fn offer<'a>(proposal: &'a Proposal, standing: &Standing, seal: &Seal<'_>) -> Of
         values: &proposal.values,
         caps_left,
         visits_q16,
-        scale,
+        scale: scale(proposal),
         draw: draw64(seed, event.member.as_u128(), event.event_id.hash64(), DrawPurpose::Explore),
         now: seal.host_now,
         at: seal.now,

@@ -103,21 +103,6 @@ impl Assessment {
         })
     }
 
-    /// Runs recorded events under one policy: per event, how it came out (outcome and reward) and the reason.
-    ///
-    /// # Errors
-    /// When the bundle cannot be negotiated or a brain breaks an invariant.
-    pub fn alone(
-        bundle: &Arc<Bundle>,
-        models: Models,
-        recorded: &Recorded,
-        progress: impl Fn(u64),
-    ) -> Result<BTreeMap<String, (String, &'static str)>, host::Error> {
-        let mut side = Side::new(bundle, models)?;
-        side.take(recorded, progress)?;
-        Ok(side.said.into_iter().map(|(event, said)| (event, (said.text(), said.reason.name()))).collect())
-    }
-
     /// What came out differently so far.
     pub fn report(&self) -> Impact {
         compare(self)

@@ -11,6 +11,7 @@ use models::features::FeatureVector;
 
 use super::reinfer::{Reinference, Reinferred};
 use super::run::{Run, Runs};
+use super::under::{Answer, Under};
 use super::{Difference, Error, Report};
 
 /// A row as the replay sees it.
@@ -27,6 +28,7 @@ pub enum Rebuilt {
 pub struct Members {
     keys: Keys,
     reinference: Option<Reinference>,
+    under: Option<Under>,
     members: BTreeMap<MemberId, Option<Known>>,
 }
 
@@ -43,8 +45,20 @@ struct Known {
 
 impl Members {
     /// No members yet.
-    pub fn new(keys: Keys, reinference: Option<Reinference>) -> Members {
-        Members { keys, reinference, members: BTreeMap::new() }
+    pub fn new(keys: Keys, reinference: Option<Reinference>, under: Option<Under>) -> Members {
+        Members { keys, reinference, under, members: BTreeMap::new() }
+    }
+
+    /// What the other policy said.
+    pub fn take_answer(&mut self) -> Option<Answer> {
+        self.under.take().map(|under| under.answer)
+    }
+
+    /// A row cannot be decided again, under no policy.
+    pub fn nothing_to_ask(&mut self) {
+        if let Some(under) = &mut self.under {
+            under.answer.erased_or_pruned += 1;
+        }
     }
 
     /// What the models said again.
@@ -97,12 +111,16 @@ impl Members {
             (known.last, known.due) = (row.seq, known.member.state.next_due(run.bundle()));
             return Ok(Rebuilt::Pruned);
         }
+        let before = self.under.as_mut().filter(|_| compare).map(|under| (under, known.member.clone()));
         let again = if row.kind == Kind::Decision {
             let reinference = self.reinference.as_mut().filter(|_| compare);
             decision(row, &found, &mut known.member, run, report, reinference)?
         } else {
             observed(row, &found, &mut known.member, run)?
         };
+        if let Some((under, member)) = before {
+            under.ask(row, &found, member, run)?;
+        }
         (known.last, known.due) = (row.seq, known.member.state.next_due(run.bundle()));
         let difference = Difference::between(row.seq, "personal", &found.personal, &again.personal)
             .or_else(|| Difference::between(row.seq, "public", &found.public, &again.public));

@@ -12,6 +12,7 @@ mod members;
 mod recorded;
 mod reinfer;
 mod run;
+mod under;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -32,6 +33,8 @@ use members::{Members, Rebuilt};
 use reinfer::Reinference;
 pub use reinfer::Reinferred;
 use run::{Control, Run, Runs};
+use under::Under;
+pub use under::{Answer, Line, Other};
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 1_000;
@@ -51,6 +54,8 @@ pub enum Error {
     OtherSemantics { seq: Seq, found: u32 },
     #[error("row {seq}: {why}")]
     Row { seq: Seq, why: String },
+    #[error("the other policy has more segments or rewards than can be negotiated")]
+    TooLarge,
 }
 
 /// What a replay found.
@@ -70,6 +75,9 @@ pub struct Report {
     /// What the models said when they were run again; absent where that was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reinferred: Option<Reinferred>,
+    /// What another policy says; absent where that was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub under: Option<Answer>,
     /// Rows that cannot be replayed because their member was erased.
     pub erased: u64,
     /// Rows that cannot be replayed because they, rows of their member before them or the prices of their run were pruned.
@@ -101,6 +109,8 @@ pub struct Options {
     pub rows: Option<RangeInclusive<u64>>,
     /// Models to run again on the rebuilt features; recorded scores are taken as they are when absent.
     pub reinfer: Option<Models>,
+    /// A policy that is asked about the same moments.
+    pub under: Option<Other>,
 }
 
 /// Replays the ledger in `folder` from its first row and compares what the options name.
@@ -110,14 +120,15 @@ pub struct Options {
 /// # Errors
 /// When the ledger cannot be read, or was written under other semantics. What merely differs is in the report.
 pub fn replay(folder: &Path, options: Options, mut progress: impl FnMut(u64, u64)) -> Result<Report, Error> {
-    let Options { rows: scope, reinfer } = options;
+    let Options { rows: scope, reinfer, under } = options;
+    let under = under.map(|other| Under::new(other).ok_or(Error::TooLarge)).transpose()?;
     let reader = Reader::open(folder)?.as_found();
     let keys = Keys::open_in(folder, None)?;
     let last = scope.as_ref().map_or(u64::MAX, |scope| *scope.end()).min(reader.size()?);
     let controls = controls(&reader)?;
     let mut replay = Replay {
         bundles: BTreeMap::new(),
-        members: Members::new(keys, reinfer.map(Reinference::new)),
+        members: Members::new(keys, reinfer.map(Reinference::new), under),
         run: None,
         controls,
         scope,
@@ -136,6 +147,7 @@ pub fn replay(folder: &Path, options: Options, mut progress: impl FnMut(u64, u64
         progress(seq.0.min(last), last);
     }
     replay.report.reinferred = replay.members.reinferred();
+    replay.report.under = replay.members.take_answer();
     if let (Some(run), None) = (&mut replay.run, &replay.scope) {
         run.finish(&mut replay.report);
         replay.members.compare_stored(&reader, run, &mut replay.report)?;
@@ -302,8 +314,14 @@ impl Replay {
         let member = row.member.ok_or(Error::Row { seq: row.seq, why: "it names no member".to_owned() })?;
         let rebuilt = self.members.rebuild(row, member, run.of(member), report, compare)?;
         match (rebuilt, compare) {
-            (Rebuilt::Erased, true) => self.report.erased += 1,
-            (Rebuilt::Pruned, true) => self.report.pruned += 1,
+            (Rebuilt::Erased, true) => {
+                self.report.erased += 1;
+                self.members.nothing_to_ask();
+            }
+            (Rebuilt::Pruned, true) => {
+                self.report.pruned += 1;
+                self.members.nothing_to_ask();
+            }
             (Rebuilt::Erased | Rebuilt::Pruned, false) => {}
             (Rebuilt::Same(_), false) | (Rebuilt::Different(_, _), false) => {}
             (Rebuilt::Same(kind), true) => self.count(kind),

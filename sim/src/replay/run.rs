@@ -132,6 +132,29 @@ impl Run {
         Some(verdict::decide(&mut seat.brain, proposal, &seal, &mut reserve))
     }
 
+    /// The newest prices that are known to have been in force: of the segment that decided, else of any.
+    pub fn prices(&self, segment: Option<SegmentIndex>) -> &PriceTable {
+        let own = segment.and_then(|segment| self.seats.get(usize::from(segment.0)));
+        let newest = || self.seats.iter().max_by_key(|seat| seat.brain.table().id());
+        let seat = own.or_else(newest).or(self.seats.first());
+        let first = self.seats[0].ahead.iter().find_map(|control| match control {
+            Control::Period(table) => Some(&**table),
+            Control::Install(_) | Control::Freeze(..) => None,
+        });
+        match seat.map(|seat| seat.brain.table()) {
+            // Nobody has decided yet in this run: the first period's prices are the ones that would be decided by.
+            Some(table) if table.envelope.epoch > 0 || first.is_none() => table,
+            Some(_) | None => first.unwrap_or(self.seats[0].brain.table()),
+        }
+    }
+
+    /// What the segment of this name asks for one of the member's contacts, micros; nothing where it is not known.
+    pub fn contact_price(&self, id: &str, proposal: &Proposal, seal: &verdict::Seal<'_>) -> i64 {
+        let place = self.bundle.segments().iter().position(|entry| entry.id == id);
+        let seat = place.and_then(|place| self.seats.get(place));
+        seat.map_or(0, |seat| verdict::contact_price(&seat.brain, proposal, seal))
+    }
+
     fn finish(&mut self, report: &mut Report) {
         if self.unpriced {
             return;
